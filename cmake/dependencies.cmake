@@ -1,0 +1,37 @@
+# libtorch comes from the PyPI wheel that tools/setup unpacked; everything else from the distribution, static where it has an archive.
+set(AUTOMODEL_DEPS "" CACHE PATH "folder into which tools/setup unpacked the wheels (holds torch/ and nvidia/)")
+if(NOT EXISTS ${AUTOMODEL_DEPS}/torch/lib/libtorch_cpu.so)
+  message(FATAL_ERROR "libtorch was not found in AUTOMODEL_DEPS='${AUTOMODEL_DEPS}'.\n"
+    "Run tools/setup first; it prints the folder (tools/setup --print-deps), and ./test and ./quickstart pass it on.")
+endif()
+
+find_package(Threads REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(fmt REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(GTest REQUIRED)
+
+function(automodel_static name header archive)  # an imported static library of the distribution
+  find_path(${name}_INCLUDE ${header} REQUIRED)
+  find_library(${name}_ARCHIVE ${archive} REQUIRED)
+  add_library(${name} STATIC IMPORTED GLOBAL)
+  set_target_properties(${name} PROPERTIES IMPORTED_LOCATION ${${name}_ARCHIVE} INTERFACE_INCLUDE_DIRECTORIES ${${name}_INCLUDE})
+endfunction()
+automodel_static(yaml_cpp yaml-cpp/yaml.h libyaml-cpp.a)
+automodel_static(pcre2_8 pcre2.h libpcre2-8.a)
+automodel_static(utf8proc utf8proc.h libutf8proc.a)
+set_property(TARGET pcre2_8 APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS PCRE2_CODE_UNIT_WIDTH=8 PCRE2_STATIC)
+set_property(TARGET utf8proc APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS UTF8PROC_STATIC)
+
+set(torch_lib ${AUTOMODEL_DEPS}/torch/lib)
+foreach(name c10 torch_cpu)
+  add_library(torch_${name} SHARED IMPORTED GLOBAL)
+  set_target_properties(torch_${name} PROPERTIES IMPORTED_LOCATION ${torch_lib}/lib${name}.so)
+endforeach()
+add_library(libtorch INTERFACE)
+target_include_directories(libtorch SYSTEM INTERFACE
+  ${AUTOMODEL_DEPS}/torch/include ${AUTOMODEL_DEPS}/torch/include/torch/csrc/api/include)
+target_compile_definitions(libtorch INTERFACE AT_PER_OPERATOR_HEADERS USE_DISTRIBUTED)
+target_link_libraries(libtorch INTERFACE torch_torch_cpu torch_c10)
+# The wheel finds its own CUDA libraries by relative rpath; the program needs only the way to torch/lib.
+target_link_options(libtorch INTERFACE LINKER:--disable-new-dtags LINKER:-rpath,${torch_lib} LINKER:--allow-shlib-undefined)
