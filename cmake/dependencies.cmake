@@ -1,8 +1,12 @@
 # libtorch comes from the PyPI wheel that tools/setup unpacked; everything else from the distribution, static where it has an archive.
 set(AUTOMODEL_DEPS "" CACHE PATH "folder into which tools/setup unpacked the wheels (holds torch/ and nvidia/)")
+if(NOT AUTOMODEL_DEPS)
+  execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/setup --print-deps OUTPUT_VARIABLE AUTOMODEL_DEPS
+    OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+endif()
 if(NOT EXISTS ${AUTOMODEL_DEPS}/torch/lib/libtorch_cpu.so)
-  message(FATAL_ERROR "libtorch was not found in AUTOMODEL_DEPS='${AUTOMODEL_DEPS}'.\n"
-    "Run tools/setup first; it prints the folder (tools/setup --print-deps), and ./test and ./quickstart pass it on.")
+  message(FATAL_ERROR "libtorch was not found in '${AUTOMODEL_DEPS}'.\n"
+    "Run tools/setup first (./test and ./quickstart do); another folder is given with -DAUTOMODEL_DEPS=...")
 endif()
 
 find_package(Threads REQUIRED)
@@ -20,6 +24,7 @@ endfunction()
 automodel_static(yaml_cpp yaml-cpp/yaml.h libyaml-cpp.a)
 automodel_static(pcre2_8 pcre2.h libpcre2-8.a)
 automodel_static(utf8proc utf8proc.h libutf8proc.a)
+automodel_static(rapidcheck rapidcheck.h librapidcheck.a)  # for tests
 set_property(TARGET pcre2_8 APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS PCRE2_CODE_UNIT_WIDTH=8 PCRE2_STATIC)
 set_property(TARGET utf8proc APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS UTF8PROC_STATIC)
 

@@ -4,6 +4,8 @@
 // stack trace, and ends the program with its exit code. Throw these by `throw ConfigError{...}`; only cli/ catches them.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <stdexcept>
 #include <string>
 

@@ -89,8 +89,10 @@ FileWriter::FileWriter(const fs::path& path) : path_(path) {
 }
 FileWriter::~FileWriter() {
   if (fd_ < 0) return;
+  struct stat info {};
+  const bool regular = ::fstat(fd_, &info) == 0 && S_ISREG(info.st_mode);  // never remove a device
   ::close(fd_);
-  ::unlink(path_.c_str());
+  if (regular) ::unlink(path_.c_str());
 }
 void FileWriter::write(const void* data, size_t size) { write_all(fd_, path_, static_cast<const char*>(data), size); }
 void FileWriter::close() {

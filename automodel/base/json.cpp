@@ -11,15 +11,15 @@ namespace automodel {
 
 static constexpr int kMaxDepth = 512;
 
-static std::string place(std::string_view text, size_t at) {
+static std::string place(std::string_view text, size_t at, int64_t first_line) {
   at = std::min(at, text.size());
   const auto before = text.substr(0, at);
-  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const auto line = first_line + std::count(before.begin(), before.end(), '\n');
   const size_t start = before.rfind('\n');
   return fmt::format("{}:{}", line, at - (start == std::string_view::npos ? 0 : start + 1) + 1);
 }
 
-Json parse_json(std::string_view text, const std::string& where) {
+Json parse_json(std::string_view text, const std::string& where, int64_t first_line) {
   int depth = 0;  // nlohmann recurses when it destroys: bound the depth before it is built
   bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -30,7 +30,7 @@ Json parse_json(std::string_view text, const std::string& where) {
     } else if (c == '"') {
       in_string = true;
     } else if (c == '[' || c == '{') {
-      if (++depth > kMaxDepth) throw DataError(where + ":" + place(text, i), fmt::format("JSON nested deeper than {}", kMaxDepth));
+      if (++depth > kMaxDepth) throw DataError(where + ":" + place(text, i, first_line), fmt::format("JSON nested deeper than {}", kMaxDepth));
     } else if (c == ']' || c == '}') {
       --depth;
     }
@@ -40,7 +40,7 @@ Json parse_json(std::string_view text, const std::string& where) {
   } catch (const nlohmann::json::parse_error& error) {
     std::string reason = error.what();  // "[json.exception...] parse error at line 1, column 5: syntax error ..."
     if (const size_t at = reason.find(": "); at != std::string::npos) reason = reason.substr(at + 2);
-    throw DataError(where + ":" + place(text, error.byte > 0 ? error.byte - 1 : 0), "not valid JSON: " + reason);
+    throw DataError(where + ":" + place(text, error.byte > 0 ? error.byte - 1 : 0, first_line), "not valid JSON: " + reason);
   }
 }
 

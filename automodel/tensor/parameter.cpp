@@ -86,9 +86,9 @@ struct Differentiable : torch::autograd::Function<Differentiable> {
 
 at::Tensor differentiable(Parameter& parameter) {
   if (!parameter.trainable || !at::GradMode::is_enabled()) return parameter.value();
-  // A function gets a node only if an input wants a gradient; the parameter is no input, so an empty tensor stands in for it.
-  const auto anchor = at::empty({0}).requires_grad_();
-  return Differentiable::apply(anchor, &parameter);
+  return Differentiable::apply(gradient_anchor(), &parameter);
 }
+
+at::Tensor gradient_anchor() { return at::empty({0}).requires_grad_(); }
 
 }  // namespace automodel

@@ -86,4 +86,8 @@ using ParameterPtr = std::shared_ptr<Parameter>;  // shared where weights are ti
 /// Returns value() itself when gradients are off or the parameter is frozen.
 at::Tensor differentiable(Parameter& parameter);
 
+/// An empty tensor that wants a gradient. Autograd gives a function a node only if one of its inputs wants a gradient; where the
+/// only thing trained is a Parameter, this stands in for it.
+at::Tensor gradient_anchor();
+
 }  // namespace automodel

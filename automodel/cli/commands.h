@@ -1,0 +1,74 @@
+// The subcommands as plain functions: what was typed as a struct in, the exit code out. Results go to standard output, everything else
+// to standard error. They throw the rooms' errors; main() prints them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "automodel/config/capabilities.h"
+#include "automodel/config/overrides.h"
+
+namespace automodel::cli {
+
+/// What this program can do, for the check of a configuration.
+config::Capabilities capabilities();
+
+/// CONFIG.yaml and --a.b.c overrides, as `run`, `check`, `plan` and `data` take them.
+struct ConfigArguments {
+  std::string file;
+  std::vector<config::Override> overrides;
+  bool json = false;
+  int64_t samples = 3;  // data --n
+};
+/// Splits what follows the subcommand. Throws ConfigError when there is no file.
+ConfigArguments parse_config_arguments(const std::vector<std::string>& arguments, const std::string& usage);
+
+int run_recipe(const ConfigArguments& arguments);
+int run_check(const ConfigArguments& arguments);
+int run_plan(const ConfigArguments& arguments);
+int run_data(const ConfigArguments& arguments);
+
+struct TokenizeOptions {
+  std::string model, file = "-";
+  bool no_special = false, decode = false, offsets = false, jsonl = false;
+};
+int run_tokenize(const TokenizeOptions& options);
+
+struct RenderOptions {
+  std::string model, chat = "-", template_file, tools_file;
+  bool add_generation_prompt = false, ids = false, mask = false, jsonl = false;
+};
+int run_render(const RenderOptions& options);
+
+struct ScoreOptions {
+  std::string model, batch, logits, grads, dtype = "auto", device = "cpu", lora;
+};
+int run_score(const ScoreOptions& options);
+
+struct GenerateOptions {
+  std::string model, prompt, chat, dtype = "auto", device = "cpu", lora;
+  int64_t max_new_tokens = 256, top_k = 0, seed = 42;
+  double temperature = 0, top_p = 1;
+  bool json = false;
+};
+int run_generate(const GenerateOptions& options);
+
+struct CheckpointOptions {
+  std::string action, path, out;
+  bool json = false;
+};
+int run_checkpoint(const CheckpointOptions& options);
+
+struct CompareOptions {
+  std::vector<std::string> runs;
+  bool json = false;
+};
+int run_compare(const CompareOptions& options);
+
+int run_models(bool json);
+int run_doctor(bool json);
+int run_help(const std::string& topic);
+int run_version(bool json);
+
+}  // namespace automodel::cli

@@ -1,0 +1,121 @@
+// run, check, plan, data: the commands that take a configuration.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/error.h"
+#include "automodel/base/log.h"
+#include "automodel/base/text.h"
+#include "automodel/cli/commands.h"
+#include "automodel/config/load_config.h"
+#include "automodel/data/inspect.h"
+#include "automodel/recipes/data_setup.h"
+#include "automodel/recipes/finetune.h"
+#include "automodel/recipes/model_setup.h"
+#include "automodel/recipes/plan.h"
+
+namespace automodel::cli {
+
+config::Capabilities capabilities() {
+  config::Capabilities can;
+  for (const auto* family : models::families()) can.families.push_back(family->model_type);
+  can.dataset_kinds = {"chat", "column_mapped", "squad", "hellaswag", "mock"};
+  if (const char* world = std::getenv("WORLD_SIZE")) can.world_size = std::max(1, std::atoi(world));
+  return can;
+}
+
+static int64_t whole_number(const std::string& flag, const std::string& text) {
+  char* end = nullptr;
+  const long long value = std::strtoll(text.c_str(), &end, 10);
+  if (text.empty() || *end != '\0' || value < 1) throw ConfigError(flag, fmt::format("expected a positive whole number, got '{}'", text));
+  return value;
+}
+
+ConfigArguments parse_config_arguments(const std::vector<std::string>& words, const std::string& usage) {
+  ConfigArguments out;
+  std::vector<std::string> overrides;
+  for (size_t i = 0; i < words.size(); ++i) {
+    const auto& word = words[i];
+    const auto next = [&]() -> const std::string& {
+      if (i + 1 >= words.size()) throw ConfigError(word, "expected a value after it");
+      return words[++i];
+    };
+    if (word == "--json") {
+      out.json = true;
+    } else if (word == "--n") {
+      out.samples = whole_number(word, next());
+    } else if (word == "--nproc-per-node") {
+      if (const auto n = whole_number(word, next()); n > 1)
+        throw UnsupportedError(word, fmt::format("is {}, this build runs one process", n), "leave it out, or set it to 1");
+    } else if (word == "-h" || word == "--help") {
+      std::cout << usage << "\n";
+      std::exit(0);
+    } else if (out.file.empty() && !word.starts_with("-")) {
+      out.file = word;
+    } else {
+      overrides.push_back(word);
+      if (word.starts_with("--") && word.find('=') == std::string::npos && i + 1 < words.size() && !words[i + 1].starts_with("--")) overrides.push_back(words[++i]);
+    }
+  }
+  if (out.file.empty()) throw ConfigError("automodel", "expected a CONFIG.yaml", "usage:\n" + usage);
+  out.overrides = config::parse_overrides(overrides);
+  return out;
+}
+
+int run_recipe(const ConfigArguments& arguments) {
+  const auto report = config::check_config(arguments.file, arguments.overrides, capabilities());
+  const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
+  for (const auto& note : config::start_notes(report)) log_info("note: " + note);
+  const auto result = recipes::finetune(config);
+  if (result.stopped_by != 0) {
+    log_info(fmt::format("stopped by signal {} after {} steps; saved {}\n  go on with the same command", result.stopped_by, result.steps, result.checkpoint));
+    return 128 + result.stopped_by;
+  }
+  log_info(fmt::format("finished: {} steps; the model lies in {}/model", result.steps, result.checkpoint.empty() ? "(checkpoints are off)" : result.checkpoint));
+  return 0;
+}
+
+int run_check(const ConfigArguments& arguments) {
+  const auto report = config::check_config(arguments.file, arguments.overrides, capabilities());
+  std::cout << (arguments.json ? report.json().dump(2) : report.text()) << "\n";
+  return report.exit_code();
+}
+
+int run_plan(const ConfigArguments& arguments) {
+  const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
+  const auto plan = recipes::plan(config);
+  std::cout << (arguments.json ? plan.json().dump(2) : plan.text()) << "\n";
+  return 0;
+}
+
+static std::string painted(const data::Segment& segment, bool color) {
+  if (!segment.trained) return segment.text;
+  return color ? "\033[32m" + segment.text + "\033[0m" : "[[" + segment.text + "]]";
+}
+
+int run_data(const ConfigArguments& arguments) {
+  const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
+  const auto folder = recipes::open_model_folder(config.model);
+  const auto place = config.tokenizer && !config.tokenizer->path.empty() ? std::filesystem::path(config.tokenizer->path) : folder.path;
+  const auto tokenizer = tokenizer::load(place);
+  const auto opened = recipes::open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab);
+  const auto found = data::inspect(opened.rows, opened.builder, *tokenizer, opened.options, arguments.samples);
+  if (arguments.json) {
+    std::cout << found.to_json().dump(2) << "\n";
+    return 0;
+  }
+  const bool color = ::isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR");
+  for (const auto& sample : found.samples) {
+    std::cout << fmt::format("--- {}: {} tokens, {} trained {}\n", sample.where, sample.tokens, sample.trained_tokens, color ? "(green)" : "([[ ]])");
+    for (const auto& segment : sample.segments) std::cout << painted(segment, color);
+    std::cout << "\n";
+  }
+  std::cout << fmt::format("--- lengths: shortest {}, median {}, longest {} tokens\n", found.shortest, found.median, found.longest) << found.counts.summary() << "\n";
+  for (const auto& warning : found.warnings) log_warning(warning);
+  return 0;
+}
+
+}  // namespace automodel::cli

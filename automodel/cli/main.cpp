@@ -1,0 +1,191 @@
+// automodel: reads what was typed, calls the subcommand, prints errors.
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <iostream>
+
+#include "automodel/base/error.h"
+#include "automodel/base/log.h"
+#include "automodel/base/text.h"
+#include "automodel/cli/commands.h"
+
+namespace automodel::cli {
+namespace {
+
+const char* kUsage = R"(automodel CONFIG.yaml [--a.b.c VALUE ...]        run the recipe that the YAML names
+automodel finetune|pretrain|kd|benchmark llm|vlm -c CONFIG.yaml ...
+automodel check|plan|data CONFIG.yaml [--json] [--a.b.c VALUE ...]
+automodel tokenize|render|score|generate --help
+automodel checkpoint info|verify|merge PATH ...
+automodel compare RUN RUN ... | models | doctor | help TOPIC | version)";
+
+using Words = std::vector<std::string>;
+
+// The commands that take a configuration read --a.b.c themselves; everything else is CLI11's.
+int run_config_command(const std::string& command, const Words& rest) {
+  const auto arguments = parse_config_arguments(rest, kUsage);
+  if (command == "check") return run_check(arguments);
+  if (command == "plan") return run_plan(arguments);
+  if (command == "data") return run_data(arguments);
+  return run_recipe(arguments);
+}
+
+// "finetune llm -c FILE ..." is "FILE ..." in the older spelling.
+Words without_older_spelling(const Words& words) {
+  if (words.size() < 2 || (words[1] != "llm" && words[1] != "vlm"))
+    throw ConfigError("automodel " + words[0], "expected llm or vlm, then -c CONFIG.yaml");
+  Words out;
+  for (size_t i = 2; i < words.size(); ++i)
+    if (words[i] != "-c" && words[i] != "--config") out.push_back(words[i]);
+  return out;
+}
+
+void add_tokenize(CLI::App& app, int& result) {
+  auto* command = app.add_subcommand("tokenize", "one line of text in, one JSON list of ids out");
+  auto options = std::make_shared<TokenizeOptions>();
+  command->add_option("--model", options->model, "folder with tokenizer.json")->required();
+  command->add_option("FILE", options->file, "text, one line each; - is standard input");
+  command->add_flag("--no-special", options->no_special, "do not add bos and eos; with --decode: leave special tokens out");
+  command->add_flag("--decode", options->decode, "JSON lists of ids in, text out");
+  command->add_flag("--offsets", options->offsets, "{\"ids\", \"offsets\"}: the bytes each id came from");
+  command->add_flag("--jsonl", options->jsonl, "each line in (or, with --decode, out) is a JSON string");
+  command->callback([options, &result] { result = run_tokenize(*options); });
+}
+
+void add_render(CLI::App& app, int& result) {
+  auto* command = app.add_subcommand("render", "the chat template applied");
+  auto options = std::make_shared<RenderOptions>();
+  command->add_option("--model", options->model, "folder with tokenizer_config.json");
+  command->add_option("CHAT.json", options->chat, "a list of messages, or an object of template variables; - is standard input");
+  command->add_option("--template", options->template_file, "file with another template");
+  command->add_option("--tools", options->tools_file, "JSON file with a list of tools");
+  command->add_flag("--add-generation-prompt", options->add_generation_prompt, "end where the assistant begins");
+  command->add_flag("--ids", options->ids, "print ids instead of text");
+  command->add_flag("--mask", options->mask, "show what is trained: in colour, or with --ids as a list");
+  command->add_flag("--jsonl", options->jsonl, "one object a line in, {\"text\"} or {\"error\"} a line out");
+  command->callback([options, &result] { result = run_render(*options); });
+}
+
+void add_score(CLI::App& app, int& result) {
+  auto* command = app.add_subcommand("score", "loss and per-token log-probabilities of a batch, as JSON");
+  auto options = std::make_shared<ScoreOptions>();
+  command->add_option("--model", options->model, "model folder, checkpoint or adapter folder")->required();
+  command->add_option("--batch", options->batch, "{\"documents\": [{\"input_ids\": [...], \"labels\": [...]}]}")->required();
+  command->add_option("--logits", options->logits, "write the logits [T, vocab] in fp32 to this safetensors file");
+  command->add_option("--grads", options->grads, "write the gradients of the mean loss to this safetensors file");
+  command->add_option("--dtype", options->dtype, "auto, float32, bfloat16 or float16");
+  command->add_option("--device", options->device, "cpu");
+  command->add_option("--lora", options->lora, "PEFT adapter folder");
+  command->callback([options, &result] { result = run_score(*options); });
+}
+
+void add_generate(CLI::App& app, int& result) {
+  auto* command = app.add_subcommand("generate", "text from a model, streamed");
+  auto options = std::make_shared<GenerateOptions>();
+  command->add_option("--model", options->model, "model folder, checkpoint or adapter folder")->required();
+  auto* prompt = command->add_option("--prompt", options->prompt, "text to go on from");
+  command->add_option("--chat", options->chat, "JSON file: a list of messages")->excludes(prompt);
+  command->add_option("--max-new-tokens", options->max_new_tokens, "at most so many");
+  command->add_option("--temperature", options->temperature, "0: greedy");
+  command->add_option("--top-k", options->top_k, "draw among the k likeliest; 0: all");
+  command->add_option("--top-p", options->top_p, "draw among the likeliest whose probabilities reach p");
+  command->add_option("--seed", options->seed, "of the draws");
+  command->add_option("--dtype", options->dtype, "auto, float32, bfloat16 or float16");
+  command->add_option("--device", options->device, "cpu");
+  command->add_option("--lora", options->lora, "PEFT adapter folder");
+  command->add_flag("--json", options->json, "print {\"text\", \"ids\", ...} at the end instead of streaming");
+  command->callback([options, &result] { result = run_generate(*options); });
+}
+
+void add_checkpoint(CLI::App& app, int& result) {
+  auto* command = app.add_subcommand("checkpoint", "look at, check or merge what was saved");
+  command->require_subcommand(1);
+  const std::pair<const char*, const char*> actions[] = {{"info", "what lies there"},
+                                                         {"verify", "read everything and compare with what was recorded"},
+                                                         {"merge", "write a model folder with the adapter's effect in the weights"}};
+  for (const auto& [name, help] : actions) {
+    auto* action = command->add_subcommand(name, help);
+    auto options = std::make_shared<CheckpointOptions>();
+    options->action = name;
+    action->add_option("PATH", options->path, "run, checkpoint, model or adapter folder")->required();
+    if (options->action == "merge") action->add_option("--out", options->out, "folder to write")->required();
+    action->add_flag("--json", options->json, "as JSON");
+    action->callback([options, &result] { result = run_checkpoint(*options); });
+  }
+}
+
+void add_rest(CLI::App& app, int& result) {
+  auto* compare = app.add_subcommand("compare", "losses and speed of runs side by side");
+  auto compared = std::make_shared<CompareOptions>();
+  compare->add_option("RUN", compared->runs, "run folders or training.jsonl files")->required();
+  compare->add_flag("--json", compared->json, "as JSON");
+  compare->callback([compared, &result] { result = run_compare(*compared); });
+
+  const std::pair<const char*, int (*)(bool)> plain[] = {{"models", run_models}, {"doctor", run_doctor}, {"version", run_version}};
+  const char* helps[] = {"the families this program knows", "what this machine has, what is missing and how to mend it", "the version"};
+  for (size_t i = 0; i < 3; ++i) {
+    auto* command = app.add_subcommand(plain[i].first, helps[i]);
+    auto json = std::make_shared<bool>(false);
+    command->add_flag("--json", *json, "as JSON");
+    command->callback([json, &result, run = plain[i].second] { result = run(*json); });
+  }
+  auto* help = app.add_subcommand("help", "help on a topic: config, config SECTION");
+  auto topic = std::make_shared<Words>();
+  help->add_option("TOPIC", *topic, "topic");
+  help->callback([topic, &result] { result = run_help(join(*topic, " ")); });
+}
+
+int run_other(const Words& words, const char* program) {
+  CLI::App app("Trains Hugging Face LLMs natively.\n\n" + std::string(kUsage), "automodel");
+  int result = 0;
+  app.require_subcommand(1);
+  add_tokenize(app, result);
+  add_render(app, result);
+  add_score(app, result);
+  add_generate(app, result);
+  add_checkpoint(app, result);
+  add_rest(app, result);
+  std::vector<const char*> argv = {program};
+  for (const auto& word : words) argv.push_back(word.c_str());
+  try {
+    app.parse(static_cast<int>(argv.size()), argv.data());
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error, std::cout, std::cerr);
+    return code == 0 ? 0 : 2;
+  }
+  return result;
+}
+
+bool is_yaml(const std::string& word) { return word.ends_with(".yaml") || word.ends_with(".yml"); }
+
+int dispatch(const Words& words, const char* program) {
+  if (words.empty()) {
+    std::fprintf(stderr, "%s\n", kUsage);
+    return 2;
+  }
+  const std::string& first = words[0];
+  const Words rest(words.begin() + 1, words.end());
+  if (first == "check" || first == "plan" || first == "data") return run_config_command(first, rest);
+  if (first == "finetune" || first == "pretrain" || first == "kd" || first == "benchmark") return run_config_command("run", without_older_spelling(words));
+  if (is_yaml(first) || (first.starts_with("--") && first != "--help" && first != "--version")) return run_config_command("run", words);
+  if (first == "--version") return run_version(false);
+  return run_other(words, program);
+}
+
+}  // namespace
+}  // namespace automodel::cli
+
+int main(int argc, char** argv) {
+  using namespace automodel;
+  try {
+    return cli::dispatch({argv + 1, argv + argc}, argv[0]);
+  } catch (const Error& error) {
+    finish_status();
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return error.exit_code();
+  } catch (const std::exception& error) {
+    finish_status();
+    std::fprintf(stderr, "internal error: %s\n  please report this with the command that you typed\n", error.what());
+    return 70;
+  }
+}

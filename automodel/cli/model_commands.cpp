@@ -1,0 +1,137 @@
+// score, generate: a model run without training it.
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/error.h"
+#include "automodel/base/json.h"
+#include "automodel/checkpoint/safetensors_writer.h"
+#include "automodel/cli/commands.h"
+#include "automodel/data/chat_format.h"
+#include "automodel/engine/engine.h"
+#include "automodel/generate/generate.h"
+#include "automodel/recipes/model_setup.h"
+#include "automodel/tokenizer/chat_template.h"
+#include "automodel/tokenizer/stream_decoder.h"
+
+namespace automodel::cli {
+
+static void check_device(const std::string& device) {
+  if (device != "cpu") throw UnsupportedError("--device", fmt::format("'{}' is not in this build, it runs on cpu", device));
+}
+
+static std::vector<int32_t> id_list(const Json& json, const std::string& where) {
+  if (!json.is_array()) throw DataError(where, "expected a list of ids");
+  std::vector<int32_t> ids;
+  for (const auto& id : json) {
+    if (!id.is_number_integer()) throw DataError(where, "expected whole numbers, got " + id.dump());
+    ids.push_back(id.get<int32_t>());
+  }
+  return ids;
+}
+
+static Batch load_batch(const std::string& file, int64_t vocab) {
+  const auto json = load_json(file);
+  if (!json.is_object() || !json.contains("documents") || !json.at("documents").is_array())
+    throw DataError(file, "expected {\"documents\": [{\"input_ids\": [...], \"labels\": [...]}]}");
+  std::vector<std::vector<int32_t>> ids, labels;
+  for (const auto& document : json.at("documents")) {
+    const auto where = fmt::format("{}: document {}", file, ids.size());
+    if (!document.is_object() || !document.contains("input_ids")) throw DataError(where, "expected an object with input_ids");
+    ids.push_back(id_list(document.at("input_ids"), where + ": input_ids"));
+    for (const int32_t id : ids.back())
+      if (id < 0 || id >= vocab) throw DataError(where, fmt::format("id {} is outside the model's vocabulary of {}", id, vocab));
+    if (document.contains("labels")) labels.push_back(id_list(document.at("labels"), where + ": labels"));
+    if (!labels.empty() && labels.size() != ids.size()) throw DataError(where, "expected labels in all documents or in none");
+  }
+  if (ids.empty()) throw DataError(file, "has no documents");
+  return make_batch(ids, labels);
+}
+
+static void write_gradients(recipes::TrainedModel& loaded, const Batch& batch, const std::string& file) {
+  engine::Engine engine(*loaded.model);
+  Context context;
+  context.loss_scale = 1.0 / static_cast<double>(batch.trained_tokens);
+  engine.forward_backward(batch, context);
+  std::vector<checkpoint::NamedTensor> tensors;
+  for (const auto& parameter : loaded.trained_parameters()) {
+    if (!parameter->grad().defined()) continue;
+    for (const auto& slice : parameter->slices()) tensors.push_back({slice.name, checkpoint::checkpoint_view(parameter->grad(), slice), {}});
+  }
+  checkpoint::write_safetensors(file, tensors);
+}
+
+int run_score(const ScoreOptions& options) {
+  check_device(options.device);
+  auto loaded = recipes::load_inference_model(options.model, options.lora, options.dtype);
+  const auto batch = load_batch(options.batch, loaded.folder.spec.embedding.vocab);
+  if (batch.trained_tokens == 0) throw DataError(options.batch, "has no trained token: every label is -100");
+  Context context;
+  const auto hidden = nn::forward_hidden(*loaded.model, batch, context);
+  const auto log_probs = loaded.model->head->log_probs(hidden, batch.labels);
+  double total = 0;
+  Json documents = Json::array();
+  const float* value = log_probs.const_data_ptr<float>();
+  const auto* label = batch.labels.const_data_ptr<int64_t>();
+  for (int64_t d = 0; d < batch.documents(); ++d) {
+    Json list = Json::array();
+    for (int64_t t = batch.cu_seqlens[d]; t < batch.cu_seqlens[d + 1]; ++t) {
+      list.push_back(label[t] == kIgnoreLabel ? Json(nullptr) : Json(value[t]));
+      total -= value[t];
+    }
+    documents.push_back({{"log_probs", list}});
+  }
+  if (!options.logits.empty()) checkpoint::write_safetensors(options.logits, std::vector<checkpoint::NamedTensor>{{"logits", loaded.model->head->logits(hidden), {}}});
+  if (!options.grads.empty()) write_gradients(loaded, batch, options.grads);
+  const Json report{{"loss", total / static_cast<double>(batch.trained_tokens)}, {"tokens", batch.tokens()}, {"trained_tokens", batch.trained_tokens}, {"documents", documents}};
+  std::cout << report.dump() << "\n";
+  return 0;
+}
+
+static std::vector<int32_t> prompt_ids(const GenerateOptions& options, const tokenizer::Tokenizer& tokenizer) {
+  if (options.chat.empty()) return tokenizer.encode(options.prompt, true);
+  if (tokenizer.chat_template.empty()) throw DataError(options.model, "its tokenizer has no chat template", "use --prompt TEXT");
+  const auto chat = load_json(options.chat);
+  const Json messages = chat.is_object() && chat.contains("messages") ? chat.at("messages") : chat;
+  const Json tools = chat.is_object() ? chat.value("tools", Json()) : Json();
+  const auto text = tokenizer::ChatTemplate::parse(tokenizer.chat_template, options.model + ": chat template").render(data::template_variables(tokenizer, messages, tools, true)).text;
+  return tokenizer.encode(text, false);
+}
+
+static std::vector<int32_t> stop_ids(const recipes::TrainedModel& loaded) {
+  std::vector<int32_t> ids;
+  if (loaded.tokenizer->eos_id) ids.push_back(*loaded.tokenizer->eos_id);
+  const auto file = loaded.folder.path / "generation_config.json";
+  for (const auto& json : {loaded.folder.config, std::filesystem::exists(file) ? load_json(file) : Json::object()}) {
+    const auto eos = json.value("eos_token_id", Json());
+    for (const auto& id : eos.is_array() ? eos : Json::array({eos}))
+      if (id.is_number_integer()) ids.push_back(id.get<int32_t>());
+  }
+  return ids;
+}
+
+int run_generate(const GenerateOptions& options) {
+  check_device(options.device);
+  if (options.prompt.empty() && options.chat.empty()) throw ConfigError("generate", "expected --prompt TEXT or --chat FILE");
+  if (options.temperature < 0 || options.top_p <= 0 || options.top_p > 1 || options.max_new_tokens < 1)
+    throw ConfigError("generate", "expected --temperature >= 0, 0 < --top-p <= 1, --max-new-tokens >= 1");
+  auto loaded = recipes::load_inference_model(options.model, options.lora, options.dtype);
+  if (!loaded.tokenizer) throw DataError(options.model, "has no tokenizer.json");
+  generate::SamplingOptions sampling{options.max_new_tokens, options.temperature, options.top_k, options.top_p, static_cast<uint64_t>(options.seed), stop_ids(loaded)};
+  const auto prompt = prompt_ids(options, *loaded.tokenizer);
+  tokenizer::StreamDecoder stream(loaded.tokenizer, true);
+  std::string text;
+  const auto show = [&](const std::string& piece) {
+    text += piece;
+    if (!options.json) std::cout << piece << std::flush;
+  };
+  const auto ids = generate::generate(*loaded.model, prompt, sampling, [&](int32_t id) {
+    show(stream.push(id));
+    return true;
+  });
+  show(stream.finish());
+  if (options.json) std::cout << Json{{"text", text}, {"ids", ids}, {"prompt_tokens", prompt.size()}}.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::cout << "\n";
+  return 0;
+}
+
+}  // namespace automodel::cli

@@ -1,0 +1,124 @@
+// checkpoint, compare, models, doctor, help, version.
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+#include <torch/version.h>
+
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/error.h"
+#include "automodel/base/file.h"
+#include "automodel/base/json.h"
+#include "automodel/base/text.h"
+#include "automodel/checkpoint/model_folder.h"
+#include "automodel/checkpoint/verify.h"
+#include "automodel/cli/commands.h"
+#include "automodel/config/help.h"
+#include "automodel/metrics/compare.h"
+#include "automodel/recipes/model_setup.h"
+
+namespace automodel::cli {
+namespace fs = std::filesystem;
+
+static int merge_adapter(const CheckpointOptions& options) {
+  auto loaded = recipes::load_inference_model(options.path, "", "auto");
+  if (!loaded.lora) throw CheckpointError(options.path, "holds no adapter: there is nothing to merge");
+  peft::merge_lora(*loaded.model);
+  checkpoint::ModelFiles files{.config = loaded.folder.config.dump(2) + "\n", .copies = tokenizer::tokenizer_files(loaded.tokenizer_folder)};
+  const auto generation = loaded.folder.path / "generation_config.json";
+  if (fs::exists(generation)) files.generation_config = read_file(generation);
+  const auto tensors = checkpoint::named_tensors(loaded.model->parameters());
+  checkpoint::write_folder_atomically(options.out, [&](const fs::path& hidden) { checkpoint::write_model_folder(hidden, tensors, files); });
+  std::cout << options.out << "\n";
+  return 0;
+}
+
+int run_checkpoint(const CheckpointOptions& options) {
+  if (options.action == "merge") return merge_adapter(options);
+  if (options.action == "info") {
+    std::cout << checkpoint::info(options.path).dump(2) << "\n";
+    return 0;
+  }
+  const auto report = checkpoint::verify(options.path);
+  if (options.json) {
+    std::cout << report.to_json().dump(2) << "\n";
+  } else {
+    for (const auto& fault : report.faults) std::cout << "fault: " << fault << "\n";
+    for (const auto& note : report.notes) std::cout << "note: " << note << "\n";
+    std::cout << fmt::format("{}: {} files, {} tensors, {}, {} checksums compared: {}\n", report.kind, report.files, report.tensors, format_bytes(report.bytes),
+                             report.checksums, report.ok() ? "whole" : fmt::format("{} faults", report.faults.size()));
+  }
+  return report.ok() ? 0 : 1;
+}
+
+int run_compare(const CompareOptions& options) {
+  std::vector<metrics::RunHistory> runs;
+  for (const auto& run : options.runs) runs.push_back(metrics::load_run(run));
+  const auto comparison = metrics::compare_runs(runs);
+  std::cout << (options.json ? comparison.dump(2) : metrics::comparison_text(comparison)) << "\n";
+  return 0;
+}
+
+int run_models(bool json) {
+  Json list = Json::array();
+  for (const auto* family : models::families()) list.push_back({{"model_type", family->model_type}, {"architectures", family->architectures}});
+  if (json) {
+    std::cout << list.dump(2) << "\n";
+    return 0;
+  }
+  for (const auto& entry : list) std::cout << fmt::format("{:<14} {}\n", entry.at("model_type").get<std::string>(), join(entry.at("architectures").get<std::vector<std::string>>(), ", "));
+  return 0;
+}
+
+static std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name")) return std::string(trim(line.substr(line.find(':') + 1)));
+  return "unknown";
+}
+
+int run_doctor(bool json) {
+  Json report{{"version", AUTOMODEL_VERSION}, {"libtorch", TORCH_VERSION}, {"cpu", cpu_model()}, {"threads", at::get_num_threads()}};
+#if defined(__x86_64__)
+  report["instructions"] = __builtin_cpu_supports("avx512f") ? "AVX-512" : __builtin_cpu_supports("avx2") ? "AVX2" : "SSE";
+#endif
+  void* driver = ::dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+  report["gpu_driver"] = driver != nullptr;
+  report["device"] = "cpu";
+  Json notes = Json::array();
+  if (driver) notes.push_back("a GPU driver is there, but this build trains on the CPU only");
+  if (report.value("instructions", "AVX2") == "SSE") notes.push_back("this CPU has no AVX2: training will be slow");
+  if (at::get_num_threads() == 1) notes.push_back("one thread only: set OMP_NUM_THREADS to the number of cores");
+  report["notes"] = notes;
+  if (json) {
+    std::cout << report.dump(2) << "\n";
+    return 0;
+  }
+  for (const auto& [key, value] : report.items())
+    if (key != "notes") std::cout << fmt::format("{:<14} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+  for (const auto& note : notes) std::cout << "note: " << note.get<std::string>() << "\n";
+  if (notes.empty()) std::cout << "nothing is missing\n";
+  return 0;
+}
+
+int run_help(const std::string& topic) {
+  if (topic == "config markdown") {
+    std::cout << config::config_markdown() << "\n";
+  } else if (topic == "config" || topic.starts_with("config ")) {
+    std::cout << config::config_help(topic == "config" ? "" : topic.substr(7)) << "\n";
+  } else if (topic.empty()) {
+    std::cout << "automodel --help lists the commands; topics: config, config SECTION\n";
+  } else {
+    throw ConfigError("help", fmt::format("'{}' is no topic; expected config or config SECTION", topic));
+  }
+  return 0;
+}
+
+int run_version(bool json) {
+  if (json) std::cout << Json{{"version", AUTOMODEL_VERSION}, {"libtorch", TORCH_VERSION}}.dump() << "\n";
+  else std::cout << "automodel " << AUTOMODEL_VERSION << " (libtorch " << TORCH_VERSION << ")\n";
+  return 0;
+}
+
+}  // namespace automodel::cli

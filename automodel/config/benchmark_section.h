@@ -1,0 +1,23 @@
+// benchmark: what the benchmark recipe measures: mock data, no clipping, no schedule, no validation, no checkpoint.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace automodel::config {
+
+struct BenchmarkSection {
+  int64_t warmup_steps = 10;
+  double peak_tflops = 989;
+  std::string json_output_path;
+
+  template <class F>
+  void describe(F& f) {
+    f("warmup_steps", warmup_steps, "steps that are not counted", "int[0,]");
+    f("peak_tflops", peak_tflops, "what the device can do at best in TFLOP/s, for the MFU", "float(0,]");
+    f("json_output_path", json_output_path, "file of the summary", "string|null");
+  }
+};
+
+}  // namespace automodel::config

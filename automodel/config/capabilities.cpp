@@ -1,0 +1,139 @@
+#include "automodel/config/capabilities.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/error.h"
+#include "automodel/base/json.h"
+#include "automodel/base/text.h"
+#include "automodel/config/names.h"
+
+namespace automodel::config {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+bool contains(const std::vector<std::string>& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+bool exists(const std::string& path) {
+  std::error_code ignored;
+  return !path.empty() && fs::exists(path, ignored);
+}
+
+// "owner/name" as the Hub has them; everything else that is not there is a missing file.
+bool looks_like_hub_id(const std::string& text) {
+  bool one_slash = std::count(text.begin(), text.end(), '/') <= 1;
+  bool file_like = text.starts_with(".") || text.starts_with("/") || text.starts_with("~") || text.ends_with(".json") ||
+                   text.ends_with(".jsonl") || text.ends_with(".parquet");
+  return one_slash && !file_like;
+}
+
+class Finder {
+ public:
+  Finder(const Value& root, const Findings& findings, const Capabilities& capabilities)
+      : root_(root), findings_(findings), can_(capabilities) {}
+
+  std::vector<Lacking> take() { return std::move(found_); }
+
+  void add(const std::string& path, const std::string& value, const std::string& reason) {
+    Place place;
+    for (const KeyNote& key : findings_.keys) {
+      if (key.path == path) place = key.place;
+    }
+    const Value* given = root_.at_path(path);
+    bool from_environment = given && !given->written.empty();
+    found_.push_back({path, from_environment ? given->written : value, reason, place});
+  }
+
+  void keys() {
+    for (const KeyNote& key : findings_.keys) {
+      if (key.key_class != KeyClass::kLacking || key.from_section) continue;
+      if (contains(can_.loggers, key.path)) continue;
+      found_.push_back({key.path, key.value, key.note, key.place});
+    }
+  }
+
+  void folder(const std::string& key, const std::string& path) {
+    if (path.empty() || exists(path) || (can_.hub && looks_like_hub_id(path))) return;
+    add(key, path, looks_like_hub_id(path) ? "the Hub client: this is no local folder" : "a folder that is there");
+  }
+
+  void model(const ModelSection& model) {
+    std::string key = root_.at_path("model.pretrained_model_name_or_path") ? "model.pretrained_model_name_or_path"
+                      : root_.at_path("model.config.name_or_path")         ? "model.config.name_or_path"
+                                                                   : "model.config.pretrained_model_name_or_path";
+    folder(key, model.path);
+    fs::path config = fs::path(model.path) / "config.json";
+    if (!exists(config.string())) {
+      if (exists(model.path)) add(key, model.path, "a config.json in this folder");
+      return;
+    }
+    try {
+      std::string type = load_json(config).value("model_type", "");
+      if (!contains(can_.families, type)) {
+        add(key, model.path, fmt::format("the family {} (known: {})", type, join(can_.families, ", ")));
+      }
+    } catch (const Error&) {
+      add(key, model.path, "a config.json that can be read");
+    }
+  }
+
+  void dataset(const std::string& section, const DatasetSection& dataset) {
+    const NameRow* row = find_name("dataset", dataset.kind);
+    if (row && row->key_class == KeyClass::kObeyed && !contains(can_.dataset_kinds, dataset.kind)) {
+      add(section + "._target_", dataset.kind, "data sets of this kind");
+    }
+    for (const char* name : {"path_or_dataset_id", "path_or_dataset", "dataset_name"}) {
+      if (!root_.at_path(section + "." + name)) continue;
+      for (const std::string& path : dataset.path) {
+        if (exists(path) || (can_.hub && looks_like_hub_id(path))) continue;
+        add(section + "." + name, path,
+            looks_like_hub_id(path) ? "the Hub client: this is no local file" : "a file that is there");
+      }
+    }
+    const std::string& chat = dataset.chat_template;
+    if (!chat.empty() && chat.find('{') == std::string::npos && !exists(chat)) {
+      add(section + ".chat_template", chat, "a template file that is there");
+    }
+    if (dataset.tokenizer) folder(section + ".tokenizer.pretrained_model_name_or_path", dataset.tokenizer->path);
+  }
+
+  void ranks(const DistributedSection& distributed) {
+    int64_t wanted = distributed.dp_size.value_or(1);
+    if (wanted > can_.world_size) {
+      add("distributed.dp_size", fmt::to_string(wanted),
+          fmt::format("that many processes (there is {})", can_.world_size));
+    }
+  }
+
+ private:
+  const Value& root_;
+  const Findings& findings_;
+  const Capabilities& can_;
+  std::vector<Lacking> found_;
+};
+
+}  // namespace
+
+std::vector<Lacking> find_lacking(const Value& root, const RecipeConfig& config, const Findings& findings,
+                                  const Capabilities& capabilities) {
+  Finder finder(root, findings, capabilities);
+  if (!contains(capabilities.recipes, config.recipe)) finder.add("recipe", config.recipe, "this recipe");
+  finder.keys();
+  finder.model(config.model);
+  finder.dataset("dataset", config.dataset);
+  for (const ValidationSet& set : config.validation_sets) {
+    finder.dataset(set.name == "default" ? "validation_dataset" : "validation_dataset_" + set.name, set.dataset);
+  }
+  if (config.tokenizer) finder.folder("tokenizer.pretrained_model_name_or_path", config.tokenizer->path);
+  finder.ranks(config.distributed);
+  return finder.take();
+}
+
+}  // namespace automodel::config

@@ -1,0 +1,30 @@
+// What the program can do, told to config/ by the command: config/ knows no room that does the work.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "automodel/config/check_tree.h"
+#include "automodel/config/recipe_config.h"
+
+namespace automodel::config {
+
+struct Capabilities {
+  std::vector<std::string> recipes = {"finetune"};
+  std::vector<std::string> families;  ///< values of config.json's model_type that models/ can build
+  std::vector<std::string> dataset_kinds = {"chat", "column_mapped", "squad", "hellaswag"};
+  std::vector<std::string> loggers;  ///< wandb, mlflow, comet: those that are written
+  int world_size = 1;                ///< processes of this run
+  bool hub = false;                  ///< Hub ids can be fetched
+};
+
+/// What the configuration needs that this build or machine does not have: one line each. Looks for local folders and
+/// reads a model's config.json (not its weights); uses no network.
+struct Lacking {
+  std::string path, value, reason;
+  Place place;
+};
+std::vector<Lacking> find_lacking(const Value& root, const RecipeConfig& config, const Findings& findings,
+                                  const Capabilities& capabilities);
+
+}  // namespace automodel::config

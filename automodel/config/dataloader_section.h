@@ -1,0 +1,28 @@
+// dataloader and validation_dataloader: the order of samples and the threads that make them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace automodel::config {
+
+struct DataloaderSection {
+  bool shuffle = true;  ///< a new O(1) permutation of our own each epoch, from `seed`
+  int64_t num_workers = 0;
+  bool drop_last = false;
+  bool group_by_length = false;
+  std::optional<int64_t>
+      batch_size;  ///< validation: samples in one microbatch; nullopt: step_scheduler.local_batch_size
+
+  template <class F>
+  void describe(F& f) {
+    f("shuffle", shuffle, "a new order of the samples each epoch");
+    f("num_workers", num_workers, "threads that tokenize and pack ahead of the training", "int[0,1024]");
+    f("drop_last", drop_last, "leave out the last samples of an epoch when they do not fill a microbatch");
+    f("group_by_length", group_by_length, "put samples of like length into one microbatch");
+    f("batch_size", batch_size, "samples in a microbatch; null: step_scheduler.local_batch_size", "int[1,]|null");
+  }
+};
+
+}  // namespace automodel::config

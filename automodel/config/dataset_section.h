@@ -1,0 +1,90 @@
+// dataset, validation_dataset and validation_dataset_NAME: where samples come from and how a row becomes tokens.
+//
+// Each kind takes only its own keys (the table of names says which); one struct serves them all.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "automodel/config/tokenizer_section.h"
+
+namespace automodel::config {
+
+/// Names of a row's columns for the kind column_mapped.
+struct ColumnMapping {
+  std::string context, question, answer;
+
+  template <class F>
+  void describe(F& f) {
+    f("context", context, "column of the context, put before the question");
+    f("question", question, "column of the question or prompt");
+    f("answer", answer, "column of the answer, which is trained");
+  }
+};
+
+struct DatasetSection {
+  std::string kind;               ///< native name of `_target_`: chat, column_mapped, squad, hellaswag, mock, ...
+  std::vector<std::string> path;  ///< path_or_dataset_id, path_or_dataset or dataset_name: files, a folder, or a Hub id
+  std::string split = "train";    ///< with HF's slices: train[:1000], train[10%:]
+  std::string name;               ///< configuration of a Hub data set
+  std::string revision;
+  std::optional<int64_t> seq_length;    ///< tokens a sample may have; nullopt: packed_sequence_size, or the model's
+  std::string truncation = "true";      ///< true, false, longest_first, do_not_truncate, only_first, only_second
+  std::string overlong = "truncate";    ///< truncate, drop or error: what happens to samples that are too long
+  std::optional<int64_t> limit;         ///< limit_dataset_samples or num_samples_limit: the first n samples
+  std::optional<int64_t> shuffle_seed;  ///< shuffles the rows before split slices are taken
+  std::string chat_template;            ///< text of the template or a file; "": the tokenizer's own
+  std::optional<TokenizerSection> tokenizer;
+  ColumnMapping column_mapping;
+  bool answer_only_loss_mask = true;
+  bool use_hf_chat_template = false;
+  bool mask_history = false;            ///< train only the last assistant turn
+  bool mask_reasoning_content = false;  ///< do not train an assistant's reasoning_content
+  bool skip_invalid_samples = false;
+  int64_t vocab_size = 100;    // mock
+  int64_t seq_len = 1024;      // mock
+  int64_t num_samples = 1024;  // mock
+  int64_t seed = 42;           // mock
+  int64_t batch_size = 1;      // mock: samples that come as one row of the batch
+
+  template <class F>
+  void describe(F& f) {
+    f.target("dataset", kind);
+    f("path_or_dataset_id", path,
+      "file, list of files, folder or Hub id (path_or_dataset and dataset_name say the same)", "string|list<string>");
+    f.alias("path_or_dataset", path, "string|list<string>");
+    f.alias("dataset_name", path, "string|list<string>");
+    f("split", split, "part of the data set, with slices: train[:1000], train[10%:20%]");
+    f("name", name, "configuration of a Hub data set", "string|null");
+    f("revision", revision, "revision of a Hub data set", "string|null");
+    f("seq_length", seq_length, "tokens a sample may have; null: packed_sequence_size, or the model's longest",
+      "int[2,]|null");
+    f("truncation", truncation, "cut samples that are longer than seq_length",
+      "bool|=longest_first|=do_not_truncate|=only_first|=only_second|null");
+    f("overlong", overlong, "samples that are too long: cut them, leave them out (both counted), or stop",
+      "=truncate|=drop|=error");
+    f("limit_dataset_samples", limit, "use only the first n samples (num_samples_limit says the same)", "int[1,]|null");
+    f.alias("num_samples_limit", limit, "int[1,]|null");
+    f("shuffle_seed", shuffle_seed, "shuffle the rows with this seed before the split's slice is taken; null: do not",
+      "int[0,]|null");
+    f("chat_template", chat_template, "Jinja template, as text or file; not set: the tokenizer's own", "string|null");
+    f.section("tokenizer", tokenizer, "tokenizer of this data set, when it is not the model's");
+    f.section("column_mapping", column_mapping, "names of the row's columns");
+    f("answer_only_loss_mask", answer_only_loss_mask, "train only the answer");
+    f("use_hf_chat_template", use_hf_chat_template, "put question and answer into the chat template");
+    f("mask_history", mask_history, "train only the last assistant turn");
+    f("mask_reasoning_content", mask_reasoning_content, "do not train the assistant's reasoning_content");
+    f("skip_invalid_samples", skip_invalid_samples,
+      "leave out rows that are not valid chats (counted) instead of stopping");
+    f("vocab_size", vocab_size, "mock data: ids are drawn below this", "int[1,]");
+    f("seq_len", seq_len, "mock data: tokens in a sample", "int[1,]");
+    f("num_samples", num_samples, "mock data: samples in the set", "int[1,]");
+    f("seed", seed, "mock data: seed of the ids", "int[0,]");
+    f("batch_size", batch_size, "mock data: samples handed out at once; step_scheduler's batch sizes decide",
+      "int[1,]");
+  }
+};
+
+}  // namespace automodel::config

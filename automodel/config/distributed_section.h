@@ -1,0 +1,40 @@
+// distributed and dist_env: how ranks share the work, and activation checkpointing.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace automodel::config {
+
+struct DistributedSection {
+  std::optional<int64_t> dp_size;  ///< nullopt: what the other sizes leave
+  int64_t tp_size = 1, pp_size = 1, cp_size = 1, ep_size = 1;
+  std::string activation_checkpointing = "false";  ///< false, true, full or selective
+
+  template <class F>
+  void describe(F& f) {
+    f("dp_size", dp_size, "data-parallel ranks; null: what the other sizes leave", "int[1,]|null");
+    f("tp_size", tp_size, "tensor-parallel ranks", "int[1,]|null");
+    f("pp_size", pp_size, "pipeline stages", "int[1,]|null");
+    f("cp_size", cp_size, "context-parallel ranks", "int[1,]|null");
+    f("ep_size", ep_size, "expert-parallel ranks", "int[1,]|null");
+    f("activation_checkpointing", activation_checkpointing,
+      "recompute activations in the backward: false, true (full), selective", "bool|=full|=selective");
+  }
+};
+
+struct DistEnvSection {
+  std::string backend = "nccl";
+  double timeout_minutes = 1;
+  std::optional<std::string> init_method;
+
+  template <class F>
+  void describe(F& f) {
+    f("backend", backend, "how ranks talk", "=nccl|=gloo|=cpu:gloo,cuda:nccl|=cuda:nccl,cpu:gloo");
+    f("timeout_minutes", timeout_minutes, "how long a rank waits for another", "float(0,]");
+    f("init_method", init_method, "how ranks find each other", "=env://|null");
+  }
+};
+
+}  // namespace automodel::config

@@ -1,0 +1,208 @@
+#include "automodel/config/fill_config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/error.h"
+#include "automodel/base/json.h"
+#include "automodel/config/knobs.h"
+#include "automodel/config/names.h"
+#include "automodel/config/schema.h"
+#include "automodel/config/type_spec.h"
+
+namespace automodel::config {
+
+namespace {
+
+Json to_json(const Value& value) {
+  switch (value.kind) {
+    case Value::Kind::kNull:
+      return nullptr;
+    case Value::Kind::kBool:
+      return value.boolean;
+    case Value::Kind::kInt:
+      return value.integer;
+    case Value::Kind::kFloat:
+      return value.number;
+    case Value::Kind::kString:
+      return value.text;
+    case Value::Kind::kList: {
+      Json list = Json::array();
+      for (const Value& item : value.items) list.push_back(to_json(item));
+      return list;
+    }
+    case Value::Kind::kMap: {
+      Json map = Json::object();
+      for (const Entry& entry : value.entries) map[entry.key] = to_json(entry.value);
+      return map;
+    }
+  }
+  return nullptr;
+}
+
+class Filler {
+ public:
+  Filler(const Value& root, RecipeConfig& config, std::vector<Fault>& faults)
+      : root_(root), config_(config), faults_(faults) {}
+
+  void fill() {
+    Knobs knobs(Knobs::Mode::kLoad, &root_);
+    config_.describe(knobs);
+    for (const Knob& knob : knobs.all()) read(knob);
+    model();
+    optimizer();
+    sizes();
+    loggers();
+    if (const NameRow* row = find_name("loss_fn", config_.loss_fn.kind); row && row->key_class == KeyClass::kMapped) {
+      config_.loss_fn.kind = "cross_entropy";
+    }
+    cross_checks();
+  }
+
+ private:
+  void read(const Knob& knob) {
+    const Value* value = knob.set ? root_.at_path(knob.path) : nullptr;
+    if (!value) return;
+    if (!value->written.empty()) config_.written_as[knob.path] = value->written;
+    if (!knob.role.empty()) {
+      if (value->is_string()) knob.set(*value);
+      return;
+    }
+    auto matched = match_type(knob.type, *value);
+    if (!matched) return;
+    try {
+      knob.set(*matched);
+    } catch (const ConfigError& fault) {
+      faults_.push_back({value->place, knob.path, fault.what(), ""});
+    }
+  }
+
+  // Keys of `section` that are fields of config.json rather than the model section's own.
+  static void take_fields(const Value* section, const std::string& path, Json& fields) {
+    if (!section) return;
+    for (const Entry& entry : section->entries) {
+      const KeySpec* spec = Schema::get().find(path + "." + entry.key);
+      if (!spec || !spec->path.starts_with("hf.")) continue;
+      if (Schema::classify(*spec, entry.value).key_class == KeyClass::kInert) continue;
+      fields[entry.key] = to_json(entry.value);
+    }
+  }
+
+  void model() {
+    ModelSection& model = config_.model;
+    const Value* section = root_.find("model");
+    if (!section || !section->is_map()) return;
+    for (const char* name : {"model.config.pretrained_model_name_or_path", "model.config.name_or_path"}) {
+      const Value* path = root_.at_path(name);
+      if (model.path.empty() && path && path->is_string()) model.path = path->text;
+    }
+    const Value* config = section->find("config");
+    if (config && config->is_string() && model.path.empty()) model.path = config->text;
+    if (const Value* dtype = section->find("dtype"); dtype && !section->find("torch_dtype")) {
+      if (auto matched = match_type("dtype|=auto", *dtype)) model.torch_dtype = matched->text;
+    }
+    Json fields = Json::object(), text_fields = Json::object();
+    take_fields(section, "model", fields);
+    take_fields(config, "model.config", fields);
+    take_fields(section->find("text_config"), "model.text_config", text_fields);
+    if (!text_fields.empty()) fields["text_config"] = text_fields;
+    model.config_overrides = fields.dump();
+  }
+
+  void optimizer() {
+    OptimizerSection& optimizer = config_.optimizer;
+    const Value* section = root_.find("optimizer");
+    if (!section) return;
+    auto dtype_of = [&](const char* key) {
+      const Value* value = section->find(key);
+      return value && value->is_string() ? canonical_dtype(value->text).value_or("") : "";
+    };
+    std::string first = dtype_of("exp_avg_dtype"), second = dtype_of("exp_avg_sq_dtype");
+    if (!first.empty() || !second.empty()) {
+      if (first.empty()) first = "float32";
+      if (second.empty()) second = "float32";
+      if (first != second) {
+        faults_.push_back({section->place, "optimizer.exp_avg_sq_dtype", "both moments must have one dtype here", ""});
+      }
+      optimizer.state_dtype = first;
+    }
+    const Value* mode = section->find("adam_w_mode");
+    bool plain = mode && mode->is(Value::Kind::kBool) && !mode->boolean;
+    if (const Value* bits = section->find("master_weight_bits"))
+      optimizer.master_weights = bits->is_null() ? "false" : "true";
+    if (optimizer.kind == "fused_adam") optimizer.kind = plain ? "adam" : "adamw";
+    if (optimizer.kind == "flash_adamw") optimizer.kind = "adamw";
+  }
+
+  // None stands for the default where a size must be a number.
+  void sizes() {
+    DistributedSection& d = config_.distributed;
+    for (int64_t* size : {&d.tp_size, &d.pp_size, &d.cp_size, &d.ep_size}) *size = std::max<int64_t>(*size, 1);
+    if (config_.checkpoint.save_consolidated == "true") config_.checkpoint.save_consolidated = "every";
+  }
+
+  void loggers() {
+    if (config_.wandb && !config_.wandb->enable) config_.wandb.reset();
+    if (config_.mlflow && !config_.mlflow->enable) config_.mlflow.reset();
+    if (config_.comet && !config_.comet->enable) config_.comet.reset();
+  }
+
+  void need(const char* path, const std::string& text, const std::string& hint) {
+    const Value* section = root_.find(std::string_view(path).substr(0, std::string_view(path).find('.')));
+    faults_.push_back({section ? section->place : root_.place, path, text, hint});
+  }
+
+  Place place_of(const std::string& path) const {
+    const Value* value = root_.at_path(path);
+    return value ? value->place : Place{};
+  }
+
+  void cross_checks() {
+    if (config_.recipe.empty()) {
+      const Value* recipe = root_.find("recipe");
+      if (!recipe) need("recipe", "the recipe is missing", "recipe: finetune, or NeMo AutoModel's class name");
+    }
+    if (config_.model.path.empty() && config_.model.init != "" && is_text_recipe()) {
+      need("model.pretrained_model_name_or_path", "the model is missing",
+           "a folder in Hugging Face layout, or a Hub id");
+    }
+    if (config_.dataset.kind.empty() && is_text_recipe()) {
+      need("dataset._target_", "the kind of the data set is missing", "chat, column_mapped, squad, hellaswag or mock");
+    }
+    const StepSchedulerSection& steps = config_.step_scheduler;
+    if (steps.local_batch_size > 0 && steps.global_batch_size % steps.local_batch_size != 0) {
+      faults_.push_back(
+          {place_of("step_scheduler.global_batch_size"), "step_scheduler.global_batch_size",
+           fmt::format("{} is no multiple of local_batch_size {}", steps.global_batch_size, steps.local_batch_size),
+           ""});
+    }
+    if (config_.peft && !config_.peft->target_modules.empty() && !config_.peft->exclude_modules.empty()) {
+      faults_.push_back({place_of("peft.exclude_modules"), "peft.exclude_modules",
+                         "target_modules and exclude_modules exclude each other", "keep one"});
+    }
+    const auto& schedule = config_.lr_scheduler;
+    if (schedule && schedule->lr_warmup_steps && schedule->lr_decay_steps &&
+        *schedule->lr_warmup_steps >= *schedule->lr_decay_steps) {
+      faults_.push_back({place_of("lr_scheduler.lr_warmup_steps"), "lr_scheduler.lr_warmup_steps",
+                         fmt::format("the warm-up ({} steps) must end before the decay ({})",
+                                     *schedule->lr_warmup_steps, *schedule->lr_decay_steps),
+                         ""});
+    }
+  }
+
+  bool is_text_recipe() const { return config_.recipe == "finetune" || config_.recipe == "benchmark"; }
+
+  const Value& root_;
+  RecipeConfig& config_;
+  std::vector<Fault>& faults_;
+};
+
+}  // namespace
+
+void fill_config(const Value& root, RecipeConfig& config, std::vector<Fault>& faults) {
+  Filler(root, config, faults).fill();
+}
+
+}  // namespace automodel::config

@@ -1,0 +1,67 @@
+#include "automodel/config/load_config.h"
+
+#include <fmt/format.h>
+
+#include "automodel/base/error.h"
+#include "automodel/config/fill_config.h"
+
+namespace automodel::config {
+
+Report check_config(Value root, const std::string& name, const Capabilities& capabilities) {
+  Report report;
+  report.file = name;
+  std::vector<Fault> form_faults;
+  expand_short_forms(root, form_faults);
+  report.findings = check_tree(root);
+  report.findings.faults.insert(report.findings.faults.begin(), form_faults.begin(), form_faults.end());
+  fill_config(root, report.config, report.findings.faults);
+  report.lacking = find_lacking(root, report.config, report.findings, capabilities);
+  report.root = std::move(root);
+  return report;
+}
+
+Report check_config(const std::filesystem::path& file, const std::vector<Override>& overrides,
+                    const Capabilities& capabilities, const Environment& environment) {
+  Value root = load_yaml(file, environment);
+  std::vector<Fault> ignored;
+  expand_short_forms(root, ignored);  // so that --model.key can stand beside `model: NAME`
+  apply_overrides(root, overrides, environment);
+  return check_config(std::move(root), file.string(), capabilities);
+}
+
+RecipeConfig load_config(const std::filesystem::path& file, const std::vector<Override>& overrides,
+                         const Capabilities& capabilities, const Environment& environment) {
+  Report report = check_config(file, overrides, capabilities, environment);
+  const std::vector<Fault>& faults = report.findings.faults;
+  if (!faults.empty()) {
+    std::string hint = faults[0].hint;
+    for (size_t k = 1; k < faults.size() && k < 20; ++k) {
+      hint += fmt::format("\n{}: {}: {}", faults[k].where(report.file), faults[k].path, faults[k].text);
+    }
+    throw ConfigError(fmt::format("{}: {}", faults[0].where(report.file), faults[0].path), faults[0].text, hint);
+  }
+  if (!report.lacking.empty()) {
+    std::string rest;
+    for (const Lacking& lacking : report.lacking) {
+      rest += fmt::format("\n  {}:{}: {}: {} needs {}", report.file, lacking.place.line, lacking.path, lacking.value,
+                          lacking.reason);
+    }
+    throw UnsupportedError(report.file, "valid, but this build lacks what it needs:" + rest,
+                           "`automodel check` shows every key");
+  }
+  return report.config;
+}
+
+std::vector<std::string> start_notes(const Report& report) {
+  std::vector<std::string> notes;
+  for (const KeyNote& key : report.findings.keys) {
+    if (key.from_section || key.note.empty()) continue;
+    if (key.key_class != KeyClass::kMapped && key.key_class != KeyClass::kInert) continue;
+    if (key.path == "ci") continue;
+    notes.push_back(fmt::format("{}{} is {}: {}", key.path, key.value.empty() ? "" : ": " + key.value,
+                                class_name(key.key_class), key.note));
+  }
+  return notes;
+}
+
+}  // namespace automodel::config

@@ -1,0 +1,279 @@
+#include "automodel/config/load_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/error.h"
+#include "automodel/config/help.h"
+
+namespace automodel::config {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+namespace fs = std::filesystem;
+
+std::optional<std::string> test_variable(const std::string& name) {
+  return name == "MY_TOKEN" ? std::optional<std::string>("hunter2") : std::nullopt;
+}
+
+Report check(const std::string& text, const std::vector<std::string>& arguments = {}, const Capabilities& can = {}) {
+  Value root = parse_yaml(text, "f.yaml", test_variable);
+  std::vector<Fault> ignored;
+  expand_short_forms(root, ignored);
+  apply_overrides(root, parse_overrides(arguments), test_variable);
+  return check_config(std::move(root), "f.yaml", can);
+}
+
+const std::string kShort = "recipe: finetune\nmodel: M\ndataset: {_target_: chat, path_or_dataset_id: d.jsonl}\n";
+
+// The one mistake of `kShort` plus the lines of `more`.
+Fault fault_of(const std::string& more, const std::vector<std::string>& arguments = {}) {
+  Report report = check(kShort + more, arguments);
+  EXPECT_EQ(report.findings.faults.size(), 1u) << report.text();
+  EXPECT_EQ(report.exit_code(), report.findings.faults.empty() ? 3 : 2);
+  return report.findings.faults.empty() ? Fault{} : report.findings.faults[0];
+}
+
+TEST(LoadConfig, DefaultsAreNemosButForStates) {
+  RecipeConfig config = check(kShort).config;
+  EXPECT_EQ(config.seed, 42);
+  EXPECT_EQ(config.clip_grad_norm.max_norm, 1.0);
+  EXPECT_FALSE(config.lr_scheduler.has_value());
+  EXPECT_FALSE(config.peft.has_value());
+  EXPECT_EQ(config.step_scheduler.global_batch_size, 32);
+  EXPECT_EQ(config.step_scheduler.num_epochs, 10);
+  EXPECT_EQ(config.step_scheduler.ckpt_every_steps, 100);
+  EXPECT_FALSE(config.step_scheduler.max_steps.has_value());
+  EXPECT_THAT(config.step_scheduler.preemption_signal, ElementsAre("SIGTERM"));
+  EXPECT_EQ(config.optimizer.kind, "adamw");
+  EXPECT_EQ(config.optimizer.state_dtype, "float32");
+  EXPECT_EQ(config.optimizer.master_weights, "auto");
+  EXPECT_EQ(config.optimizer.weight_decay, 0.01);
+  EXPECT_EQ(config.checkpoint.save_consolidated, "every");
+  EXPECT_EQ(config.loss_fn.kind, "cross_entropy");
+  EXPECT_EQ(config.model.path, "M");
+  EXPECT_EQ(config.dataset.kind, "chat");
+  EXPECT_THAT(config.dataset.path, ElementsAre("d.jsonl"));
+  EXPECT_TRUE(config.validation_sets.empty());
+  EXPECT_TRUE(check(kShort + "lr_scheduler: {}\n").config.lr_scheduler.has_value());
+  EXPECT_EQ(check(kShort + "peft: {_target_: lora}\n").config.peft->dim, 8);
+}
+
+TEST(LoadConfig, ReadsEverySection) {
+  RecipeConfig config =
+      check(
+          kShort +
+          "seed: 7\nrng: {seed: 3}\noptimizer: {_target_: torch.optim.Adam, lr: 1e-5, betas: [0.9, 0.95]}\n"
+          "lr_scheduler: {min_lr: 1e-6, lr_warmup_steps: 5}\nclip_grad_norm: {max_norm: 0.5}\n"
+          "peft: {target_modules: '*_proj', dim: 16, lora_dtype: bf16}\nwandb: {enable: false, project: 3}\n"
+          "validation_dataset: none\nvalidation_dataset_a: {_target_: squad, dataset_name: s, num_samples_limit: 64}\n"
+          "validation_dataset_b: {_target_: hellaswag, path_or_dataset: h}\n")
+          .config;
+  EXPECT_EQ(config.seed, 7);
+  EXPECT_EQ(config.optimizer.kind, "adam");
+  EXPECT_EQ(config.optimizer.lr, 1e-5);
+  EXPECT_EQ(config.optimizer.betas[1], 0.95);
+  EXPECT_EQ(config.lr_scheduler->min_lr, 1e-6);
+  EXPECT_EQ(config.lr_scheduler->lr_warmup_steps, 5);
+  EXPECT_EQ(config.clip_grad_norm.max_norm, 0.5);
+  EXPECT_THAT(config.peft->target_modules, ElementsAre("*_proj"));
+  EXPECT_EQ(config.peft->lora_dtype, "bfloat16");
+  EXPECT_FALSE(config.wandb.has_value());
+  ASSERT_EQ(config.validation_sets.size(), 2u);
+  EXPECT_EQ(config.validation_sets[0].name, "a");
+  EXPECT_EQ(config.validation_sets[0].dataset.limit, 64);
+  EXPECT_EQ(config.validation_sets[1].dataset.kind, "hellaswag");
+}
+
+TEST(LoadConfig, MapsNemosNames) {
+  RecipeConfig config =
+      check(
+          "recipe:\n  _target_: nemo_automodel.recipes.llm.train_ft.TrainFinetuneRecipeForNextTokenPrediction\n"
+          "model:\n  _target_: nemo_automodel.NeMoAutoModelForCausalLM.from_config\n  n_layer: 2\n  torch_dtype: bf16\n"
+          "  config: {_target_: transformers.AutoConfig.from_pretrained, pretrained_model_name_or_path: P, vocab_size: "
+          "64}\n"
+          "  text_config: {rope_theta: 10000, use_cache: false}\n"
+          "dataset: {_target_: nemo_automodel.components.datasets.llm.hellaswag.HellaSwag, path_or_dataset: h}\n"
+          "optimizer: {_target_: flashoptim.FlashAdamW, lr: 1e-4, exp_avg_dtype: torch.bfloat16, "
+          "exp_avg_sq_dtype: torch.bfloat16, master_weight_bits: 24}\n"
+          "loss_fn: {_target_: nemo_automodel.components.loss.linear_ce.FusedLinearCrossEntropy, logit_softcapping: "
+          "30}\n")
+          .config;
+  EXPECT_EQ(config.recipe, "finetune");
+  EXPECT_EQ(config.model.init, "from_config");
+  EXPECT_EQ(config.model.path, "P");
+  EXPECT_EQ(config.model.torch_dtype, "bfloat16");
+  EXPECT_EQ(config.model.config_overrides, R"({"n_layer":2,"vocab_size":64,"text_config":{"rope_theta":10000}})");
+  EXPECT_EQ(config.optimizer.kind, "adamw");
+  EXPECT_EQ(config.optimizer.state_dtype, "bfloat16");
+  EXPECT_EQ(config.optimizer.master_weights, "true");
+  EXPECT_EQ(config.loss_fn.kind, "cross_entropy");
+  EXPECT_EQ(config.loss_fn.logit_softcapping, 30);
+}
+
+TEST(LoadConfig, OverridesWin) {
+  RecipeConfig config = check(kShort, {"--optimizer.lr", "3e-4", "--model.torch_dtype=float32", "--peft.dim=4",
+                                       "--step_scheduler.max_steps", "5", "--checkpoint.enabled=False"})
+                            .config;
+  EXPECT_EQ(config.optimizer.lr, 3e-4);
+  EXPECT_EQ(config.model.torch_dtype, "float32");
+  EXPECT_EQ(config.peft->dim, 4);
+  EXPECT_EQ(config.step_scheduler.max_steps, 5);
+  EXPECT_FALSE(config.checkpoint.enabled);
+}
+
+TEST(LoadConfig, MistakesNameLineKeyAndRemedy) {
+  Fault fault = fault_of("optimizer: {_target_: adamw,\n  lrr: 1}\n");
+  EXPECT_EQ(fault.place.line, 5);
+  EXPECT_EQ(fault.path, "optimizer.lrr");
+  EXPECT_THAT(fault.text, HasSubstr("did you mean lr?"));
+  EXPECT_THAT(fault.hint, HasSubstr("allowed: lr, weight_decay"));
+
+  fault = fault_of("step_schedular: {}\n");
+  EXPECT_THAT(fault.text, HasSubstr("did you mean step_scheduler?"));
+  fault = fault_of("step_scheduler:\n  max_steps: many\n");
+  EXPECT_EQ(fault.place.line, 5);
+  EXPECT_EQ(fault.text, "expected an integer of at least 1, or None, got many");
+  fault = fault_of("step_scheduler: {global_batch_size: 10, local_batch_size: 4}\n");
+  EXPECT_THAT(fault.text, HasSubstr("no multiple"));
+  fault = fault_of("lr_scheduler: {lr_decay_style: cosin}\n");
+  EXPECT_THAT(fault.text, HasSubstr("one of cosine, linear, constant"));
+  EXPECT_THAT(fault.hint, HasSubstr("cosine"));
+  fault = fault_of("loss_fn: {_target_: nemo_automodel.components.loss.masked_ce.MaskdCrossEntropy}\n");
+  EXPECT_THAT(fault.text, HasSubstr("did you mean nemo_automodel.components.loss.masked_ce.MaskedCrossEntropy?"));
+  fault = fault_of("loss: crossentropy\n");
+  EXPECT_THAT(fault.text, HasSubstr("did you mean cross_entropy?"));
+  fault = fault_of("optimizer: 3\n");
+  EXPECT_THAT(fault.text, HasSubstr("expected a mapping"));
+  fault = fault_of("optimizer.lr: 3\n");
+  EXPECT_THAT(fault.hint, HasSubstr("only on the command line"));
+  fault = fault_of("peft: {target_modules: a, exclude_modules: b}\n");
+  EXPECT_THAT(fault.text, HasSubstr("exclude each other"));
+  fault = fault_of("optimizer: {lr: '${NOT_SET}'}\n");
+  EXPECT_THAT(fault.text, HasSubstr("NOT_SET is not set"));
+  fault = fault_of("checkpoint: {checkpoint_dir: '${NOT_SET}/x'}\n");
+  EXPECT_THAT(fault.text, HasSubstr("NOT_SET is not set"));
+  fault = fault_of("optimizer: {betas: [0.9]}\n");
+  EXPECT_THAT(fault.text, HasSubstr("two numbers"));
+  fault = fault_of("validation_datasetx: {}\n");
+  EXPECT_THAT(fault.hint, HasSubstr("validation_dataset_NAME"));
+
+  fault = fault_of("", {"--step_scheduler.max_steps", "null"});
+  EXPECT_EQ(fault.where("f.yaml"), "--step_scheduler.max_steps");
+  EXPECT_THAT(fault.hint, HasSubstr("None"));
+}
+
+// A key of one kind of data set is an error beside another kind: no key is ignored.
+TEST(LoadConfig, KeysBelongToTheirTarget) {
+  Report report = check("recipe: finetune\nmodel: M\ndataset:\n  _target_: chat\n  column_mapping: {question: q}\n");
+  ASSERT_EQ(report.findings.faults.size(), 1u);
+  EXPECT_THAT(report.findings.faults[0].text, HasSubstr("not a key of chat"));
+  EXPECT_EQ(report.findings.faults[0].place.line, 5);
+}
+
+TEST(LoadConfig, AllMistakesAreListed) {
+  Report report = check("recipe: finetune\nmodel: M\noptimizer: {lrr: 1, epss: 2}\nwat: 3\n");
+  EXPECT_EQ(report.findings.faults.size(), 4u) << report.text();  // and the data set is missing
+  fs::path file = fs::temp_directory_path() / ("config_test_" + std::to_string(::getpid()) + ".yaml");
+  std::ofstream(file) << "recipe: finetune\nmodel: M\noptimizer: {lrr: 1, epss: 2}\n";
+  try {
+    load_config(file, {}, Capabilities{}, test_variable);
+    FAIL();
+  } catch (const ConfigError& fault) {
+    EXPECT_THAT(fault.what(), AllOf(HasSubstr(":3: optimizer.lrr"), HasSubstr("optimizer.epss")));
+    EXPECT_EQ(fault.exit_code(), 2);
+  }
+  fs::remove(file);
+}
+
+TEST(Check, SaysWhatLacks) {
+  Report report = check(kShort + "distributed: {tp_size: 2, dp_size: 4}\nfp8: {enabled: true, emulate: false}\n");
+  EXPECT_EQ(report.exit_code(), 3);
+  std::vector<std::string> paths;
+  for (const Lacking& lacking : report.lacking) paths.push_back(lacking.path);
+  EXPECT_THAT(paths, testing::UnorderedElementsAre("model.pretrained_model_name_or_path", "dataset.path_or_dataset_id",
+                                                   "distributed.tp_size", "distributed.dp_size", "fp8.enabled"));
+  EXPECT_THAT(report.text(), HasSubstr("# lacking: distributed.tp_size: 2 needs tensor parallelism"));
+
+  EXPECT_EQ(check("recipe: FinetuneRecipeForVLM\n").exit_code(), 3);
+  EXPECT_EQ(check("model: M\n").exit_code(), 2);
+}
+
+TEST(Check, RunsWhatIsThere) {
+  fs::path folder = fs::temp_directory_path() / ("config_model_" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  std::ofstream(folder / "config.json") << R"({"model_type": "qwen3"})";
+  std::ofstream(folder / "train.jsonl") << "{}\n";
+  std::string text = "recipe: finetune\nmodel: " + folder.string() +
+                     "\ndataset: {_target_: chat, path_or_dataset_id: " + (folder / "train.jsonl").string() + "}\n";
+  Capabilities can;
+  can.families = {"qwen3"};
+  EXPECT_EQ(check(text, {}, can).exit_code(), 0);
+  can.families = {"llama"};
+  Report report = check(text, {}, can);
+  EXPECT_EQ(report.exit_code(), 3);
+  EXPECT_THAT(report.lacking[0].reason, HasSubstr("the family qwen3 (known: llama)"));
+  fs::remove_all(folder);
+}
+
+TEST(Check, NeverShowsSecrets) {
+  Report report =
+      check(kShort + "comet: {api_key: '${MY_TOKEN}', workspace: plain}\ncheckpoint: {checkpoint_dir: $MY_TOKEN/a}\n");
+  EXPECT_EQ(report.config.comet->api_key, "hunter2");
+  for (const std::string& text : {report.text(), report.json().dump(), effective_yaml(report.config)}) {
+    EXPECT_THAT(text, Not(HasSubstr("hunter2")));
+    EXPECT_THAT(text, HasSubstr("MY_TOKEN"));
+  }
+  report = check(kShort + "comet: {api_key: abcdef}\n");
+  EXPECT_THAT(report.text() + report.json().dump() + effective_yaml(report.config), Not(HasSubstr("abcdef")));
+}
+
+TEST(Check, NotesMappedAndInertKeysOnce) {
+  std::vector<std::string> notes =
+      start_notes(check(kShort + "checkpoint: {model_save_format: torch_save}\nrng: {seed: 3}\n"));
+  EXPECT_THAT(notes, Contains(HasSubstr("model_save_format: torch_save is mapped: safetensors are written")));
+  EXPECT_THAT(notes, Contains(HasSubstr("rng is inert: no recipe of NeMo AutoModel reads it")));
+}
+
+TEST(EffectiveYaml, ReadsBackEqual) {
+  RecipeConfig config =
+      check(
+          kShort +
+          "peft: {dim: 4}\nlr_scheduler: {}\nvalidation_dataset: {_target_: squad, dataset_name: s}\n"
+          "validation_dataset_x: {_target_: column_mapped, path_or_dataset_id: [a, b], column_mapping: {question: q}}\n"
+          "optimizer: {_target_: adamw, param_group_overrides: [{pattern: '*norm*', wd_mult: 0}, {pattern: x}]}\n"
+          "wandb: {project: '123', tags: [a, 'true']}\n")
+          .config;
+  config.model.config_overrides =
+      R"({"vocab_size":64,"rope_scaling":{"rope_type":"yarn","factor":4.0},"text_config":{"n_layer":2}})";
+  std::string yaml = effective_yaml(config);
+  Report again = check(yaml);
+  EXPECT_TRUE(again.findings.faults.empty()) << again.text() << yaml;
+  EXPECT_EQ(effective_yaml(again.config), yaml);
+  EXPECT_EQ(again.config.model.config_overrides, config.model.config_overrides);
+  EXPECT_EQ(again.config.optimizer.param_group_overrides.size(), 2u);
+  EXPECT_EQ(again.config.optimizer.param_group_overrides[0].pattern, "*norm*");
+  EXPECT_EQ(again.config.wandb->project, "123");
+}
+
+TEST(Help, ListsEveryKnob) {
+  std::string text = config_help();
+  EXPECT_THAT(text, AllOf(HasSubstr("global_batch_size"), HasSubstr("default 32"), HasSubstr("lr_wsd_decay_style")));
+  EXPECT_THAT(config_help("optimizer"), AllOf(HasSubstr("master_weights"), Not(HasSubstr("global_batch_size"))));
+  EXPECT_THROW(config_help("optimiser"), ConfigError);
+  std::string page = config_markdown();
+  EXPECT_THAT(page, AllOf(HasSubstr("## `optimizer`"), HasSubstr("| `rng` |"), HasSubstr("MaskedCrossEntropy")));
+}
+
+}  // namespace
+}  // namespace automodel::config

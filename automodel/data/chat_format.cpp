@@ -1,0 +1,178 @@
+#include "automodel/data/chat_format.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "automodel/base/error.h"
+#include "automodel/base/file.h"
+#include "automodel/data/messages.h"
+
+namespace automodel::data {
+using tokenizer::Encoding;
+
+static constexpr uint64_t kMaxTemplateBytes = 16 << 20;
+
+std::string resolve_chat_template(const std::string& option) {
+  if (option.find("{%") != std::string::npos || option.find("{{") != std::string::npos) return option;
+  if (!std::filesystem::exists(option))
+    throw DataError(option, "is neither a chat template nor a file that holds one",
+                    "a template has {% ... %} or {{ ... }}");
+  const std::string text = read_file(option, kMaxTemplateBytes);
+  if (std::filesystem::path(option).extension() != ".json") return text;
+  const Json json = parse_json(text, option);
+  if (!json.is_object() || !json.contains("chat_template") || !json["chat_template"].is_string())
+    throw DataError(option, "has no text under the key 'chat_template'");
+  return json["chat_template"].get<std::string>();
+}
+
+static tokenizer::ChatTemplate parse_template(const tokenizer::Tokenizer& tokenizer, const std::string& option) {
+  if (option.empty() && tokenizer.chat_template.empty())
+    throw DataError("chat_template", "the tokenizer has no chat template",
+                    "give one: dataset.chat_template takes a file or the template itself");
+  const bool is_file =
+      !option.empty() && option.find("{%") == std::string::npos && option.find("{{") == std::string::npos;
+  return tokenizer::ChatTemplate::parse(option.empty() ? tokenizer.chat_template : resolve_chat_template(option),
+                                        is_file ? option : "chat template");
+}
+
+Json template_variables(const tokenizer::Tokenizer& tokenizer, const Json& messages, const Json& tools,
+                        bool add_generation_prompt) {
+  Json variables = {{"messages", messages},
+                    {"tools", tools},
+                    {"documents", nullptr},
+                    {"add_generation_prompt", add_generation_prompt}};
+  for (const auto& [name, token] : {std::pair{"bos_token", &tokenizer.bos_token},
+                                    {"eos_token", &tokenizer.eos_token},
+                                    {"pad_token", &tokenizer.pad_token},
+                                    {"unk_token", &tokenizer.unk_token}})
+    if (!token->empty()) variables[name] = *token;
+  for (const auto* name : {"sep_token", "cls_token", "mask_token"}) {
+    if (!tokenizer.config.is_object() || !tokenizer.config.contains(name)) continue;
+    const Json& token = tokenizer.config[name];
+    if (token.is_string()) variables[name] = token;
+    if (token.is_object() && token.contains("content")) variables[name] = token["content"];
+  }
+  return variables;
+}
+
+std::vector<bool> tokens_in_spans(const Encoding& encoding, const std::vector<std::pair<size_t, size_t>>& spans) {
+  std::vector<bool> inside(encoding.ids.size(), false);
+  for (const auto& [begin, end] : spans) {
+    size_t first = inside.size(), last = 0;
+    for (size_t t = 0; t < inside.size(); ++t) {
+      const auto& [from, to] = encoding.offsets[t];
+      if (from >= end || to <= begin || from == to) continue;
+      first = std::min(first, t);
+      last = t;
+    }
+    for (size_t t = first; t < inside.size() && t <= last; ++t) inside[t] = true;
+  }
+  return inside;
+}
+
+struct ChatFormat::Chat {
+  Json messages;
+  Json tools;
+  const std::string& where;
+  tokenizer::Rendered rendered;
+  Encoding encoding;
+};
+
+ChatFormat::ChatFormat(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, ChatOptions options)
+    : tokenizer_(std::move(tokenizer)),
+      options_(std::move(options)),
+      template_(parse_template(*tokenizer_, options_.chat_template)) {}
+
+tokenizer::Rendered ChatFormat::render(const Json& messages, const Json& tools, const std::string& where) const {
+  try {
+    return template_.render(template_variables(*tokenizer_, messages, tools, false));
+  } catch (const DataError& error) {
+    throw DataError(where, fmt::format("the chat template rejects this conversation: {}", error.what()));
+  }
+}
+
+/// Bytes of the whole rendering that the first messages take.
+size_t ChatFormat::prefix_end(const Chat& chat, size_t messages) const {
+  const std::string& whole = chat.rendered.text;
+  if (messages == chat.messages.size()) return whole.size();
+  const Json first(chat.messages.begin(), chat.messages.begin() + static_cast<long>(messages));
+  const std::string prefix = render(first, chat.tools, chat.where).text;
+  if (whole.starts_with(prefix)) return prefix.size();
+  const std::string& eos = tokenizer_->eos_token;
+  if (!eos.empty() && prefix.ends_with(eos) &&
+      whole.starts_with(std::string_view(prefix).substr(0, prefix.size() - eos.size()))) {
+    for (const auto& [begin, end] : chat.encoding.offsets)
+      if (begin >= prefix.size() - eos.size() && end > begin) return end;
+  }
+  throw DataError(chat.where,
+                  fmt::format("which tokens are the assistant's cannot be told: the first {} messages, rendered alone, "
+                              "are no prefix of the "
+                              "whole conversation (the template rewrites earlier turns)",
+                              messages),
+                  "use a chat template that marks the assistant's text by {% generation %} ... {% endgeneration %}, or "
+                  "train on the last turn only");
+}
+
+ChatFormat::Spans ChatFormat::assistant_spans(const Chat& chat) const {
+  Spans spans;
+  for (size_t i = chat.messages.size(); i-- > 0;) {
+    if (chat.messages[i]["role"] != "assistant") continue;
+    spans.emplace_back(prefix_end(chat, i), prefix_end(chat, i + 1));
+    if (options_.train_on == TrainOn::LastTurn) break;
+  }
+  if (spans.empty()) throw DataError(chat.where, "the conversation has no assistant message, so nothing to train on");
+  return spans;
+}
+
+static void keep_last_run(std::vector<bool>& trained) {
+  size_t t = trained.size();
+  while (t > 0 && !trained[t - 1]) --t;
+  while (t > 0 && trained[t - 1]) --t;
+  std::fill(trained.begin(), trained.begin() + static_cast<long>(t), false);
+}
+
+/// Finds each message's reasoning as what disappears from the rendering when the field is emptied.
+void ChatFormat::unmark_reasoning(const Chat& chat, std::vector<bool>& trained) const {
+  const std::string& whole = chat.rendered.text;
+  for (size_t i = 0; i < chat.messages.size(); ++i) {
+    if (chat.messages[i]["role"] != "assistant" || chat.messages[i].value("reasoning_content", "").empty()) continue;
+    Json emptied = chat.messages;
+    emptied[i]["reasoning_content"] = "";
+    const std::string without = render(emptied, chat.tools, chat.where).text;
+    const size_t shorter = std::min(whole.size(), without.size());
+    size_t begin = 0, tail = 0;
+    while (begin < shorter && whole[begin] == without[begin]) ++begin;
+    while (tail < shorter - begin && whole[whole.size() - 1 - tail] == without[without.size() - 1 - tail]) ++tail;
+    if (begin + tail >= whole.size()) continue;  // the template does not show it
+    const auto inside = tokens_in_spans(chat.encoding, {{begin, whole.size() - tail}});
+    for (size_t t = 0; t < trained.size(); ++t) trained[t] = trained[t] && !inside[t];
+  }
+}
+
+ChatFormat::Tokens ChatFormat::tokenize(const Json& messages, const Json& tools, const std::string& where) const {
+  Chat chat{messages, tools, where, {}, {}};
+  try {
+    chat.rendered = render(messages, tools, where);
+  } catch (const DataError& error) {  // NeMo AutoModel's rule, word for word: templates raise it in these words
+    if (std::string_view(error.what()).find("System role not supported") == std::string_view::npos) throw;
+    chat.messages = fold_system_message(messages);
+    chat.rendered = render(chat.messages, tools, where);
+  }
+  chat.encoding = tokenizer_->encode_with_offsets(chat.rendered.text, false);
+  Tokens tokens;
+  if (marks_generation()) {
+    tokens.trained = tokens_in_spans(chat.encoding, chat.rendered.generation);
+    if (options_.train_on == TrainOn::LastTurn) keep_last_run(tokens.trained);
+  } else if (options_.train_on == TrainOn::Everything) {
+    tokens.trained.assign(chat.encoding.ids.size(), true);
+  } else {
+    tokens.trained = tokens_in_spans(chat.encoding, assistant_spans(chat));
+  }
+  if (options_.mask_reasoning_content) unmark_reasoning(chat, tokens.trained);
+  tokens.ids = std::move(chat.encoding.ids);
+  return tokens;
+}
+
+}  // namespace automodel::data

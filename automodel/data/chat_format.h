@@ -1,0 +1,80 @@
+// ChatFormat: a conversation to tokens, and which of them are trained.
+//
+// ids = tokenizer(template(messages)), without added special tokens: those of transformers' apply_chat_template.
+// Trained tokens come from places in the rendered text, carried over to tokens by their offsets; texts are never
+// searched:
+//   - a template with {% generation %} marks says it itself (transformers' assistant mask). Every token that shares a
+//   byte
+//     with a marked span is trained, so also all tokens of a character that ends a span (transformers drops all but the
+//     first);
+//   - otherwise the span of an assistant message is what rendering the messages up to and including it adds to
+//   rendering those
+//     before it, NeMo AutoModel's rule: the turn's header and its end of turn are inside. Each prefix must be a real
+//     prefix of the whole rendering, else DataError: a template that rewrites earlier turns needs generation marks. A
+//     closing eos that only the shorter rendering has is forgiven, and the token in its place (the end of turn) is
+//     trained.
+#pragma once
+
+#include <memory>
+
+#include "automodel/data/sample.h"
+#include "automodel/tokenizer/chat_template.h"
+#include "automodel/tokenizer/tokenizer.h"
+
+namespace automodel::data {
+
+enum class TrainOn {
+  AllTurns,    // every assistant message
+  LastTurn,    // the last one
+  Everything,  // all tokens; where the template has generation marks, these decide all the same, as in NeMo AutoModel
+};
+
+struct ChatOptions {
+  /// Source of a template, a file with one, or a JSON file with the key "chat_template"; empty: the tokenizer's own.
+  std::string chat_template;
+  TrainOn train_on = TrainOn::AllTurns;
+  /// reasoning_content that the template renders is read by the model but not trained.
+  bool mask_reasoning_content = false;
+};
+
+/// The template source an option means. Throws DataError/SystemError for a file that cannot be used.
+std::string resolve_chat_template(const std::string& option);
+
+/// The variables transformers gives to a template: messages, tools (null if none), documents (null),
+/// add_generation_prompt, and the special tokens that the tokenizer has.
+Json template_variables(const tokenizer::Tokenizer& tokenizer, const Json& messages, const Json& tools,
+                        bool add_generation_prompt);
+
+/// Byte spans [begin, end) of a text to flags of its tokens: from the first token that shares a byte with a span to the
+/// last.
+std::vector<bool> tokens_in_spans(const tokenizer::Encoding& encoding,
+                                  const std::vector<std::pair<size_t, size_t>>& spans);
+
+class ChatFormat {
+ public:
+  /// Throws DataError when neither the option nor the tokenizer has a template.
+  ChatFormat(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, ChatOptions options);
+
+  struct Tokens {
+    std::vector<int32_t> ids;
+    std::vector<bool> trained;
+  };
+  /// `messages` as messages_of() gives them, `tools` a list or null; `where` starts the errors. Thread-safe.
+  Tokens tokenize(const Json& messages, const Json& tools, const std::string& where) const;
+
+  bool marks_generation() const { return template_.marks_generation(); }
+
+ private:
+  using Spans = std::vector<std::pair<size_t, size_t>>;
+  struct Chat;  // one conversation and its renderings
+  tokenizer::Rendered render(const Json& messages, const Json& tools, const std::string& where) const;
+  Spans assistant_spans(const Chat& chat) const;
+  size_t prefix_end(const Chat& chat, size_t messages) const;
+  void unmark_reasoning(const Chat& chat, std::vector<bool>& trained) const;
+
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  ChatOptions options_;
+  tokenizer::ChatTemplate template_;
+};
+
+}  // namespace automodel::data

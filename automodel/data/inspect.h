@@ -1,0 +1,39 @@
+// What a data set looks like to the model, and what is wrong with it: the report of `automodel data`.
+#pragma once
+
+#include "automodel/data/loader.h"
+#include "automodel/tokenizer/tokenizer.h"
+
+namespace automodel::data {
+
+/// Neighbouring tokens that are all trained (as targets) or all not, as text.
+struct Segment {
+  std::string text;
+  int64_t tokens = 0;
+  bool trained = false;
+};
+
+struct InspectedSample {
+  std::string where;              // "file:line"
+  std::vector<Segment> segments;  // the text in order; its first token is never a target
+  int64_t tokens = 0, trained_tokens = 0;
+};
+
+struct Inspection {
+  std::vector<InspectedSample> samples;           // the first ones in the order of epoch 0
+  Statistics counts;                              // of the rows that were looked at, packed as the run will pack them
+  int64_t shortest = 0, median = 0, longest = 0;  // tokens of a sample before any cut
+  std::vector<std::string> warnings;              // sentences, the gravest first
+  Json to_json() const;
+};
+
+/// Looks at the first `scan` rows of epoch 0 and shows the first `show` samples. Rows that cannot be used become
+/// warnings with their file:line, never exceptions.
+Inspection inspect(std::shared_ptr<Rows> rows, std::shared_ptr<const SampleBuilder> builder,
+                   const tokenizer::Tokenizer& tokenizer, const LoaderOptions& options, int64_t show,
+                   int64_t scan = 1000);
+
+/// The text of a sample's tokens, cut where training begins or ends.
+std::vector<Segment> segments_of(const Sample& sample, const tokenizer::Tokenizer& tokenizer);
+
+}  // namespace automodel::data

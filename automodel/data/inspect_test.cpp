@@ -1,0 +1,90 @@
+#include "automodel/data/inspect.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "automodel/base/error.h"
+#include "automodel/data/testdata/byte_tokenizer.h"
+
+namespace automodel::data {
+namespace {
+using testing::AllOf;
+using testing::Contains;
+using testing::HasSubstr;
+
+class ListRows : public Rows {
+ public:
+  explicit ListRows(std::vector<std::string> texts) : texts_(std::move(texts)) {}
+  bool has(int64_t index) override { return index < size(); }
+  int64_t size() override { return static_cast<int64_t>(texts_.size()); }
+  Row at(int64_t index) override {
+    return {{{"text", texts_[static_cast<size_t>(index)]}}, "list:" + std::to_string(index), index};
+  }
+
+ private:
+  std::vector<std::string> texts_;
+};
+
+/// "prompt>answer": the answer is trained; "!" is a bad row.
+class ArrowBuilder : public SampleBuilder {
+ public:
+  Sample build(const Row& row) const override {
+    const std::string text = row.value["text"];
+    if (text == "!") throw DataError(row.where, "is bad");
+    const auto encoding = ByteTokenizer().encode_with_offsets(text, false);
+    std::vector<bool> trained;
+    for (const auto& [begin, end] : encoding.offsets)
+      trained.push_back(begin > text.find('>') && begin != text.rfind("<|im_end|>"));
+    return shift(encoding.ids, trained);
+  }
+  std::vector<std::string> notes() const override { return {"a note"}; }
+};
+
+Inspection look(const std::vector<std::string>& texts, LoaderOptions options = {}) {
+  options.read.shuffle = false;
+  return inspect(std::make_shared<ListRows>(texts), std::make_shared<ArrowBuilder>(), ByteTokenizer(), options, 2);
+}
+
+TEST(Inspect, ShowsTextWithWhatIsTrained) {
+  const auto report = look({"ask>tell", "x>yz", "third>1"});
+  ASSERT_EQ(report.samples.size(), 2u);
+  ASSERT_EQ(report.samples[0].segments.size(), 2u);
+  EXPECT_EQ(report.samples[0].segments[0].text, "ask>");
+  EXPECT_EQ(report.samples[0].segments[1].text, "tell");
+  EXPECT_TRUE(report.samples[0].segments[1].trained);
+  EXPECT_EQ(report.samples[0].trained_tokens, 4);
+  EXPECT_EQ(report.samples[1].where, "list:1");
+  EXPECT_EQ(report.counts.rows, 3);
+  EXPECT_EQ(report.shortest, 3);
+  EXPECT_EQ(report.longest, 7);
+  EXPECT_THAT(report.warnings, testing::ElementsAre("a note"));
+  EXPECT_EQ(report.to_json()["samples"][0]["segments"][1]["text"], "tell");
+}
+
+TEST(Inspect, WarnsAboutWhatIsWrong) {
+  LoaderOptions options;
+  options.read.max_tokens = 20;
+  options.read.vocab_size = 259;
+  const auto report = look({"!", "a>", "a>" + std::string(30, 'b'), std::string(30, 'a') + ">b", "<s><s>a>b",
+                            "<|im_end|>>b", "q>a<|im_end|>>b<|im_end|>"},
+                           options);
+  EXPECT_THAT(report.warnings, Contains("1 of 7 rows cannot be used and will stop the run (first: list:0: is bad)"));
+  EXPECT_THAT(report.warnings,
+              Contains(HasSubstr("1 of 7 rows have no trained tokens and will stop the run (first: list:1)")));
+  EXPECT_THAT(report.warnings, Contains(HasSubstr("1 of 7 rows are truncated at the length limit (first: list:2)")));
+  EXPECT_THAT(report.warnings,
+              Contains(HasSubstr(
+                  "lose all their trained tokens by the cut at the length limit and are dropped (first: list:3)")));
+  EXPECT_THAT(report.warnings, Contains(HasSubstr("begin with two bos tokens")));
+  EXPECT_THAT(report.warnings, Contains(AllOf(HasSubstr("outside the vocabulary"), HasSubstr("id 259"))));
+  const auto& counts = report.counts;
+  EXPECT_EQ(counts.tokens_in, counts.tokens_out + counts.truncated_tokens + counts.dropped_tokens);
+}
+
+TEST(Inspect, SeesAnUntrainedEndOfTurn) {
+  const auto report = look({"q>ab<|im_end|>x"});
+  EXPECT_THAT(report.warnings, Contains(HasSubstr("does not learn to stop")));
+}
+
+}  // namespace
+}  // namespace automodel::data

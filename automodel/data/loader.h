@@ -1,0 +1,93 @@
+// Loader: a data set as an endless row of epochs of microbatches, made ahead of need in the background.
+//
+//   Loader loader(open_rows(...), std::make_shared<ChatBuilder>(...), options);
+//   while (auto batch = loader.next()) ...   // one epoch; the next call begins the next one
+//
+// Order, packs and batches are a function of the data, the options and the seed alone: not of threads, timing or where
+// the run was interrupted. Memory is bounded: `read_ahead` rows, the packing window and `prefetch` microbatches.
+// next(), state() and the other members are for one thread.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "automodel/data/microbatches.h"
+#include "automodel/data/read_ahead.h"
+#include "automodel/tensor/batch.h"
+
+namespace automodel::data {
+
+struct LoaderOptions {
+  ReadOptions read;
+  PackOptions pack;
+  int64_t threads = 1;      // that read and tokenise
+  int64_t read_ahead = 64;  // rows
+  int64_t prefetch = 4;     // microbatches made ahead, also into the next epoch
+  int64_t epochs = 0;       // nothing is made ahead after so many; 0: no end. One for validation sets
+};
+
+/// A guess at an epoch from some of its rows.
+struct EpochEstimate {
+  int64_t rows = 0;
+  double tokens_per_row = 0, trained_share = 0;
+  int64_t microbatches = 0;
+};
+
+class Loader {
+ public:
+  Loader(std::shared_ptr<Rows> rows, std::shared_ptr<const SampleBuilder> builder, LoaderOptions options);
+  ~Loader();
+  Loader(const Loader&) = delete;
+
+  /// The next microbatch of this epoch; nothing at its end, once, after which the next epoch follows (the last
+  /// microbatch of an epoch may hold fewer packs). After `epochs` epochs always nothing. Throws a row's fault at the
+  /// place where it lies.
+  std::optional<Batch> next();
+  /// Up to `count` microbatches of this epoch (the accumulation steps of one optimizer step); empty at its end.
+  std::vector<Batch> next_group(int64_t count);
+  /// Whether next() would give nothing: this epoch is used up. Waits until that is known.
+  bool at_epoch_end();
+  int64_t epoch() const { return state_.epoch; }
+
+  /// Where the run stands after what next() has given. restore() continues exactly there, in this or another process,
+  /// with the same data and options; throws CheckpointError naming what differs.
+  Json state() const;
+  void restore(const Json& state);
+  /// Back to the beginning of epoch 0.
+  void rewind();
+
+  /// Of the run so far, as next() has given it.
+  const Statistics& statistics() const { return state_.statistics; }
+
+  /// Microbatches of an epoch where rows tell it: no packing, nothing split, dropped or skipped. Counts the rows.
+  std::optional<int64_t> microbatches_per_epoch() const;
+  /// Exactly, by reading the whole of epoch 0: as slow as tokenising it.
+  int64_t count_microbatches() const;
+  /// From `sample` rows spread over the data.
+  EpochEstimate estimate_epoch(int64_t sample = 256) const;
+
+ private:
+  struct Made {                  // what the background hands over
+    std::optional<Batch> batch;  // nothing: the epoch ended
+    StreamState after;
+    std::exception_ptr error;
+  };
+  void start();
+  void stop();
+  void produce(StreamState state);
+  Made make_next(Microbatches& microbatches) const;
+  Made& wait_for_next();
+  Json fingerprint() const;
+
+  std::shared_ptr<const RowReader> reader_;
+  LoaderOptions options_;
+  StreamState state_;
+  std::mutex mutex_;
+  std::condition_variable room_, made_;
+  std::deque<Made> queue_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace automodel::data

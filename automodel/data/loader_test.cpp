@@ -1,0 +1,258 @@
+#include "automodel/data/loader.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <set>
+
+#include "automodel/base/error.h"
+#include "automodel/data/mock.h"
+
+namespace automodel::data {
+namespace {
+using testing::HasSubstr;
+
+/// Rows whose index is all there is to know, of uneven length; row 13 k can be made bad, row 7 k untrained.
+class CountingBuilder : public SampleBuilder {
+ public:
+  int64_t longest = 40;
+  bool faults = false;
+  Sample build(const Row& row) const override {
+    if (faults && row.index % 13 == 12) throw DataError(row.where, "is bad");
+    const auto tokens = static_cast<int32_t>(1 + philox(RandomKey{5}, static_cast<uint64_t>(row.index))[0] % longest);
+    Sample sample;
+    for (int32_t t = 0; t < tokens; ++t) sample.ids.push_back(static_cast<int32_t>(row.index) * 1000 + t);
+    sample.labels.assign(sample.ids.begin(), sample.ids.end());
+    for (auto& label : sample.labels)
+      label = label % 3 == 0 || (faults && row.index % 7 == 6) ? kNotTrained : label + 1;
+    if (!(faults && row.index % 7 == 6)) sample.labels.front() = 1;
+    return sample;
+  }
+};
+
+std::unique_ptr<Loader> make_loader(int64_t rows, LoaderOptions options, bool faults = false, int64_t longest = 40) {
+  auto builder = std::make_shared<CountingBuilder>();
+  builder->faults = faults;
+  builder->longest = longest;
+  return std::make_unique<Loader>(mock_rows(rows), builder, options);
+}
+
+using Ids = std::vector<int64_t>;
+Ids ids_of(const Batch& batch) {
+  const auto* data = batch.ids.const_data_ptr<int64_t>();
+  Ids ids(data, data + batch.tokens());
+  ids.insert(ids.end(), batch.cu_seqlens.begin(), batch.cu_seqlens.end());
+  return ids;
+}
+
+std::vector<Ids> take(Loader& loader, int64_t calls) {  // an epoch's end is an empty entry
+  std::vector<Ids> taken;
+  for (int64_t i = 0; i < calls; ++i) {
+    const auto batch = loader.next();
+    taken.push_back(batch ? ids_of(*batch) : Ids{});
+  }
+  return taken;
+}
+
+LoaderOptions any_options() {
+  LoaderOptions options;
+  options.read.shuffle = *rc::gen::arbitrary<bool>();
+  options.read.seed = *rc::gen::inRange<uint64_t>(0, 5);
+  options.read.max_tokens = *rc::gen::element<int64_t>(0, 15);
+  options.read.over_long = *rc::gen::element(OverLong::Truncate, OverLong::Split, OverLong::Drop);
+  options.read.bad_rows = options.read.untrained_rows = OnFault::Skip;
+  options.pack.local_batch_size = *rc::gen::inRange<int64_t>(1, 4);
+  options.pack.packed_sequence_size = *rc::gen::element<int64_t>(0, 32, 64);
+  options.pack.packing = *rc::gen::element(Packing::Sequential, Packing::FirstFit, Packing::BestFit);
+  options.pack.window = *rc::gen::inRange<int64_t>(1, 9);
+  options.pack.max_packs = *rc::gen::weightedElement<int64_t>({{3, 0}, {1, 5}});
+  options.threads = *rc::gen::inRange<int64_t>(1, 4);
+  options.read_ahead = *rc::gen::inRange<int64_t>(1, 9);
+  options.prefetch = *rc::gen::inRange<int64_t>(1, 4);
+  return options;
+}
+
+TEST(Loader, ResumesExactlyFromAnyPlace) {
+  rc::check("first n calls, save, new loader, restore: the rest is the same", [] {
+    const auto options = any_options();
+    const auto rows = *rc::gen::inRange<int64_t>(5, 40), before = *rc::gen::inRange<int64_t>(0, 30);
+    const auto whole = make_loader(rows, options, true);
+    take(*whole, before);
+    const std::string saved = whole->state().dump();
+    const auto expected = take(*whole, 30);
+    auto other = options;
+    other.threads = 1 + options.threads % 3;
+    const auto resumed = make_loader(rows, other, true);
+    if (*rc::gen::arbitrary<bool>()) take(*resumed, 3);  // also a loader that has run already
+    resumed->restore(Json::parse(saved));
+    RC_ASSERT(resumed->state().dump() == saved);
+    RC_ASSERT(take(*resumed, 30) == expected);
+    RC_ASSERT(resumed->statistics() == whole->statistics());
+  });
+}
+
+TEST(Loader, TheOrderDoesNotDependOnThreadsOrReadAhead) {
+  rc::check("same batches", [] {
+    auto options = any_options();
+    const auto one = take(*make_loader(30, options, true), 20);
+    options.threads = 4, options.read_ahead = 13, options.prefetch = 7;
+    RC_ASSERT(take(*make_loader(30, options, true), 20) == one);
+  });
+}
+
+TEST(Loader, EveryTokenIsHandedOutOrCounted) {
+  rc::check("tokens in = out + truncated + dropped at each epoch's end; skipped rows counted", [] {
+    const auto options = any_options();
+    const auto loader = make_loader(60, options, true);
+    std::multiset<int64_t> seen;
+    while (const auto batch = loader->next()) {
+      const Ids ids = ids_of(*batch);
+      seen.insert(ids.begin(), ids.begin() + batch->tokens());
+      RC_ASSERT(batch->documents() >= 1);
+    }
+    const Statistics& counts = loader->statistics();
+    RC_ASSERT(counts.tokens_in == counts.tokens_out + counts.truncated_tokens + counts.dropped_tokens);
+    RC_ASSERT(counts.tokens_out == static_cast<int64_t>(seen.size()));
+    RC_ASSERT(std::set<int64_t>(seen.begin(), seen.end()).size() == seen.size());
+    if (options.pack.max_packs == 0) RC_ASSERT(counts.rows == 60 && counts.bad_rows == 4 && counts.untrained_rows == 8);
+    RC_ASSERT(loader->epoch() == 1);
+  });
+}
+
+TEST(Loader, EachEpochHasItsOwnOrderOfTheSameRows) {
+  LoaderOptions options;
+  const auto loader = make_loader(50, options);
+  const auto first = take(*loader, 51), second = take(*loader, 51);
+  EXPECT_EQ(first.back(), Ids{});
+  EXPECT_EQ(second.back(), Ids{});
+  EXPECT_NE(first, second);
+  EXPECT_EQ(std::multiset<Ids>(first.begin(), first.end()), std::multiset<Ids>(second.begin(), second.end()));
+  options.read.shuffle = false;
+  const auto plain = take(*make_loader(50, options), 50);
+  for (size_t i = 0; i < plain.size(); ++i) EXPECT_EQ(plain[i].front(), static_cast<int64_t>(i) * 1000);
+}
+
+TEST(Loader, WithoutPackingAMicrobatchIsSamplesEndToEnd) {
+  LoaderOptions options;
+  options.read.shuffle = false;
+  options.pack.local_batch_size = 4;
+  const auto loader = make_loader(10, options);
+  EXPECT_EQ(loader->microbatches_per_epoch(), 3);
+  EXPECT_EQ(loader->count_microbatches(), 3);
+  auto batch = loader->next();
+  EXPECT_EQ(batch->documents(), 4);
+  batch = loader->next();
+  EXPECT_EQ(loader->next()->documents(), 2);
+  EXPECT_TRUE(loader->at_epoch_end());
+}
+
+TEST(Loader, GroupsEndWithTheEpoch) {
+  LoaderOptions options;
+  options.pack.local_batch_size = 2;
+  const auto loader = make_loader(11, options);  // 6 microbatches
+  std::vector<size_t> sizes;
+  for (int i = 0; i < 7; ++i) sizes.push_back(loader->next_group(4).size());
+  EXPECT_THAT(sizes, testing::ElementsAre(4, 2, 0, 4, 2, 0, 4));
+}
+
+TEST(Loader, AValidationSetIsOneEpochThatCanBeRunAgain) {
+  LoaderOptions options;
+  options.epochs = 1;
+  const auto loader = make_loader(5, options);
+  const auto first = take(*loader, 8);
+  EXPECT_EQ(first[5], Ids{});
+  EXPECT_EQ(first[7], Ids{});
+  EXPECT_TRUE(loader->at_epoch_end());
+  loader->rewind();
+  EXPECT_EQ(take(*loader, 8), first);
+}
+
+TEST(Loader, AFaultComesOutOfNextAtItsPlaceAndStays) {
+  LoaderOptions options;
+  options.read.shuffle = false;
+  options.read.untrained_rows = OnFault::Skip;
+  options.threads = 3;
+  const auto loader = make_loader(40, options, true);
+  take(*loader, 11);  // rows 0 to 11, of which row 6 is skipped
+  for (int i = 0; i < 2; ++i) {
+    try {
+      loader->next();
+      FAIL() << "nothing was thrown";
+    } catch (const DataError& error) {
+      EXPECT_STREQ(error.what(), "mock:12: is bad");
+    }
+  }
+  options.read.untrained_rows = OnFault::Stop;
+  options.read.bad_rows = OnFault::Skip;
+  const auto untrained = make_loader(40, options, true);
+  take(*untrained, 6);
+  try {
+    untrained->next();
+    FAIL() << "nothing was thrown";
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("mock:6: the sample has no trained tokens"));
+  }
+}
+
+TEST(Loader, IdsOutsideTheVocabularyAreAFault) {
+  LoaderOptions options;
+  options.read.shuffle = false;
+  options.read.vocab_size = 2000;
+  const auto loader = make_loader(40, options);
+  take(*loader, 2);
+  EXPECT_THROW(loader->next(), DataError);
+}
+
+TEST(Loader, AnEpochThatYieldsNothingIsAnError) {
+  EXPECT_THROW(make_loader(0, {})->next(), DataError);
+  LoaderOptions options;
+  options.read.max_tokens = 1;
+  options.read.over_long = OverLong::Drop;
+  const auto builder = std::make_shared<MockBuilder>(8, 10, 1);
+  EXPECT_THROW(Loader(mock_rows(5), builder, options).next(), DataError);
+}
+
+TEST(Loader, AStateOfOtherDataOrOptionsIsRefused) {
+  LoaderOptions options;
+  const Json state = make_loader(20, options)->state();
+  const auto refuses = [&](int64_t rows, LoaderOptions now, const char* what) {
+    try {
+      make_loader(rows, now)->restore(state);
+      ADD_FAILURE() << "nothing was thrown for " << what;
+    } catch (const CheckpointError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(what));
+    }
+  };
+  refuses(21, options, "rows = 20, but is now 21");
+  options.read.seed = 43;
+  refuses(20, options, "seed");
+  options = {};
+  options.pack.packed_sequence_size = 64;
+  refuses(20, options, "packed_sequence_size");
+  EXPECT_THROW(make_loader(20, {})->restore(Json::object()), CheckpointError);
+}
+
+TEST(Loader, AnEstimateComesNearTheCount) {
+  LoaderOptions options;
+  options.pack.packed_sequence_size = 256;
+  const auto loader = make_loader(3000, options);
+  const auto estimate = loader->estimate_epoch(300);
+  const auto count = static_cast<double>(loader->count_microbatches());
+  EXPECT_NEAR(static_cast<double>(estimate.microbatches), count, 0.1 * count);
+  EXPECT_EQ(loader->microbatches_per_epoch(), std::nullopt);
+}
+
+TEST(Mock, RandomIdsAreAFunctionOfSeedAndRow) {
+  const MockBuilder builder(100, 50, 3);
+  const Sample sample = builder.build({Json::object(), "", 4});
+  EXPECT_EQ(sample.ids, builder.build({Json::object(), "", 4}).ids);
+  EXPECT_NE(sample.ids, builder.build({Json::object(), "", 5}).ids);
+  EXPECT_EQ(sample.tokens(), 100);
+  EXPECT_EQ(sample.labels.back(), kNotTrained);
+  for (size_t t = 0; t + 1 < sample.ids.size(); ++t) EXPECT_EQ(sample.labels[t], sample.ids[t + 1]);
+  for (const int32_t id : sample.ids) EXPECT_TRUE(id >= 0 && id < 50);
+}
+
+}  // namespace
+}  // namespace automodel::data

@@ -1,0 +1,22 @@
+// Messages: the conversation of a row in OpenAI's form, as chat templates take it.
+#pragma once
+
+#include "automodel/data/rows.h"
+
+namespace automodel::data {
+
+/// The row's "messages" (a list of {role, content, ...}), or its ShareGPT "conversations" (a list of {from, value})
+/// converted: human and user become user; gpt, chatgpt, bot, model and assistant become assistant; system stays. A null
+/// or missing content becomes "", a list of text parts their texts joined by a space; tool calls and every other field
+/// are kept as they are. Throws DataError (row.where) for an empty conversation, an unknown role, a tool call without
+/// function name or arguments, a tool answer without tool_call_id, or a content part that is no text.
+Json messages_of(const Row& row);
+
+/// The row's "tools": a list, or a text that holds one as JSON; null where there are none or the list is empty.
+Json tools_of(const Row& row);
+
+/// The messages with the system message put before the text of the first user message, "system\nuser", for templates
+/// that know no system role.
+Json fold_system_message(const Json& messages);
+
+}  // namespace automodel::data

@@ -1,0 +1,200 @@
+#include "automodel/data/rows.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+#include <set>
+
+#include "automodel/base/error.h"
+#include "automodel/base/file.h"
+#include "automodel/data/data_files.h"
+#include "automodel/data/split_slice.h"
+
+namespace automodel::data {
+namespace {
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+struct Folder {  // removed at the end
+  fs::path path = fs::temp_directory_path() / ("automodel_rows_" + std::to_string(::getpid()));
+  Folder() { fs::create_directories(path); }
+  ~Folder() { fs::remove_all(path); }
+  std::string write(const std::string& name, const std::string& text) const {
+    fs::create_directories((path / name).parent_path());
+    FileWriter file(path / name);
+    file.write(text);
+    file.close();
+    return (path / name).string();
+  }
+};
+
+std::string error_of(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+std::vector<int> all(Rows& rows) {
+  std::vector<int> values;
+  for (int64_t i = 0; rows.has(i); ++i) values.push_back(rows.at(i).value["n"].get<int>());
+  return values;
+}
+
+std::string numbers(int from, int to) {
+  std::string text;
+  for (int i = from; i < to; ++i) text += "{\"n\": " + std::to_string(i) + "}\n";
+  return text;
+}
+
+TEST(LineFile, ReadsRowsInAnyOrderAndSaysTheirLine) {
+  Folder folder;
+  const auto path = folder.write("a.jsonl", "\xEF\xBB\xBF{\"n\":0}\r\n\n  \n{\"n\":1}\n{\"n\":2}");
+  const auto rows = open_rows({.paths = {path}});
+  EXPECT_EQ(rows->at(2).where, path + ":5");
+  EXPECT_EQ(rows->at(2).value["n"], 2);
+  EXPECT_EQ(rows->at(0).where, path + ":1");
+  EXPECT_EQ(rows->at(1).where, path + ":4");
+  EXPECT_FALSE(rows->has(3));
+  EXPECT_EQ(rows->size(), 3);
+}
+
+TEST(LineFile, AnyLinesComeBackWhole) {
+  Folder folder;
+  rc::check("rows of any length, with blank lines between", [&] {
+    const auto lengths = *rc::gen::container<std::vector<size_t>>(rc::gen::weightedOneOf<size_t>(
+        {{20, rc::gen::inRange<size_t>(0, 300)}, {1, rc::gen::inRange<size_t>(100000, 700000)}}));
+    std::string text;
+    std::vector<std::string> expected;
+    for (const size_t length : lengths) {
+      if (length == 0) {
+        text += " \n";
+        continue;
+      }
+      expected.push_back(std::string(length, static_cast<char>('a' + length % 26)));
+      text += expected.back() + "\n";
+    }
+    if (!text.empty() && *rc::gen::arbitrary<bool>()) text.pop_back();
+    const auto rows = open_file(folder.write("a.txt", text));
+    for (size_t i = expected.size(); i-- > 0;)
+      RC_ASSERT(rows->at(static_cast<int64_t>(i)).value["text"] == expected[i]);
+    RC_ASSERT(rows->size() == static_cast<int64_t>(expected.size()));
+  });
+}
+
+TEST(LineFile, FirstRowOfAHugeFileNeedsNeitherTimeNorMemory) {
+  Folder folder;
+  const auto path = folder.write("big.jsonl", numbers(0, 100000));
+  fs::resize_file(path, int64_t{1} << 40);  // a sparse terabyte
+  const auto rows = open_file(path);
+  EXPECT_EQ(rows->at(7).value["n"], 7);
+}
+
+TEST(LineFile, AMalformedLineIsNamedByFileLineAndColumn) {
+  Folder folder;
+  const auto path = folder.write("a.jsonl", "{\"n\":0}\n{\"n\":,}\n[1]\n\"text\n{\"n\":\"\xff\"}\n");
+  const auto rows = open_file(path);
+  EXPECT_EQ(rows->at(0).value["n"], 0);
+  EXPECT_THAT(error_of([&] { rows->at(1); }), HasSubstr(path + ":2:6: not valid JSON"));
+  EXPECT_THAT(error_of([&] { rows->at(2); }), HasSubstr(path + ":3: expected a JSON object, got array"));
+  EXPECT_THAT(error_of([&] { rows->at(3); }), HasSubstr(path + ":4:"));
+  EXPECT_THAT(error_of([&] { rows->at(4); }), HasSubstr(path + ":5:"));
+}
+
+TEST(ArrayFile, ReadsListsAndObjectsOneAfterAnother) {
+  Folder folder;
+  const auto list = open_file(folder.write("a.json", "[\n {\"n\": 0, \"s\": \"]},\\\"{\"},\n\n {\"n\": 1}\n]\n"));
+  EXPECT_THAT(all(*list), testing::ElementsAre(0, 1));
+  EXPECT_THAT(list->at(1).where, testing::EndsWith("a.json:4"));
+  EXPECT_THAT(all(*open_file(folder.write("b.json", numbers(0, 20)))), testing::SizeIs(20));
+  EXPECT_THAT(all(*open_file(folder.write("c.json", "{\n\"n\": 5\n}"))), testing::ElementsAre(5));
+  EXPECT_EQ(open_file(folder.write("d.json", " [ ] "))->size(), 0);
+  EXPECT_EQ(open_file(folder.write("e.json", ""))->size(), 0);
+}
+
+TEST(ArrayFile, WhatIsNoListIsAnErrorWithItsLine) {
+  Folder folder;
+  const auto fails = [&](const std::string& text) {
+    return error_of([&] { all(*open_file(folder.write("a.json", text))); });
+  };
+  EXPECT_THAT(fails("[{\"n\":0}\n{\"n\":1}]"), HasSubstr("a.json:2: not valid JSON: expected ',' or ']'"));
+  EXPECT_THAT(fails("[{\"n\":0},\n"), HasSubstr("expected a record"));
+  EXPECT_THAT(fails("[{\"n\":0}\n"), HasSubstr("does not end with ']'"));
+  EXPECT_THAT(fails("[{\"n\":0}]\n\n x"), HasSubstr("a.json:3: not valid JSON: something follows"));
+  EXPECT_THAT(fails("[\n{\"n\":{\"a\":\"}\"}"),
+              HasSubstr("a.json:2: not valid JSON: the record that starts here does not end"));
+  EXPECT_THAT(fails("[\n{\"n\":0},\n\n{\"n\":\n+}]"), HasSubstr("a.json:5:1: not valid JSON"));
+  EXPECT_THAT(fails("[1]"), HasSubstr("expected a JSON object, got number"));
+}
+
+TEST(Split, TakesTheSlicesOfHuggingFaceDatasets) {
+  const auto range = [](const std::string& split, int64_t rows) { return parse_split(split).at(0).range(rows); };
+  using Range = std::pair<int64_t, int64_t>;
+  EXPECT_EQ(range("train[:1000]", 50), Range(0, 50));
+  EXPECT_EQ(range("train[1_0:20]", 50), Range(10, 20));
+  EXPECT_EQ(range("train[-10:]", 50), Range(40, 50));
+  EXPECT_EQ(range("train[:-10]", 50), Range(0, 40));
+  EXPECT_EQ(range("train[10%:20%]", 999), Range(100, 200));
+  EXPECT_EQ(range("[50%:]", 5), Range(2, 5));       // 2.5 rounds to even
+  EXPECT_EQ(range("train[:50%]", 7), Range(0, 4));  // 3.5 rounds to even
+  EXPECT_EQ(range("train[30:20]", 50), Range(30, 30));
+  for (const auto* wrong :
+       {"train[5]", "train[", "train[:5", "train[a:]", "train[:200%]", "tr ain", "train+", "train[::2]"})
+    EXPECT_THROW(parse_split(wrong), ConfigError) << wrong;
+}
+
+TEST(Rows, SlicesLimitsAndSumsOfSplitsAreTaken) {
+  Folder folder;
+  folder.write("data/train-00000-of-00002.jsonl", numbers(0, 10));
+  folder.write("data/train-00001-of-00002.jsonl", numbers(10, 20));
+  folder.write("dev.json", "[{\"n\": 100}, {\"n\": 101}]");
+  folder.write("dataset_info.json", "{}");
+  const auto read = [&](RowsOptions options) {
+    options.paths = {folder.path.string()};
+    const auto rows = open_rows(options);
+    const auto values = all(*rows);
+    EXPECT_EQ(rows->size(), static_cast<int64_t>(values.size()));
+    return values;
+  };
+  EXPECT_THAT(read({}), testing::SizeIs(20));
+  EXPECT_THAT(read({.split = "train[8:12]"}), testing::ElementsAre(8, 9, 10, 11));
+  EXPECT_THAT(read({.split = "train[90%:]"}), testing::ElementsAre(18, 19));
+  EXPECT_THAT(read({.split = "train[:2]+validation"}), testing::ElementsAre(0, 1, 100, 101));
+  EXPECT_THAT(read({.split = "train[3:]", .limit = 2}), testing::ElementsAre(3, 4));
+  EXPECT_THAT(read({.split = "train", .limit = 0}), testing::IsEmpty());
+  auto first = read({.split = "train[:50%]", .shuffle_seed = 7}),
+       second = read({.split = "train[50%:]", .shuffle_seed = 7});
+  EXPECT_THAT(first, testing::Not(testing::ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9)));
+  first.insert(first.end(), second.begin(), second.end());
+  EXPECT_EQ(std::set<int>(first.begin(), first.end()).size(), 20u);
+  EXPECT_THAT(error_of([&] { read({.split = "test"}); }),
+              HasSubstr("holds no file of the split 'test' (data files there: dev.json, data/train-00000"));
+}
+
+TEST(Rows, FilesNamedOneByOneAndPatternsAreReadInOrder) {
+  Folder folder;
+  const auto b = folder.write("b.jsonl", numbers(0, 2)), a = folder.write("a.jsonl", numbers(2, 4));
+  EXPECT_THAT(all(*open_rows({.paths = {b, a}, .split = "validation[1:3]"})), testing::ElementsAre(1, 2));
+  EXPECT_THAT(all(*open_rows({.paths = {(folder.path / "*.jsonl").string()}})), testing::ElementsAre(2, 3, 0, 1));
+  EXPECT_EQ(open_rows({.paths = {b, a}})->at(3).index, 3);
+}
+
+TEST(Rows, WhatCannotBeReadIsRefusedByName) {
+  Folder folder;
+  EXPECT_THROW(open_rows({.paths = {folder.write("a.parquet", "PAR1")}}), UnsupportedError);
+  EXPECT_THROW(open_rows({.paths = {folder.write("a.jsonl.gz", "x")}}), UnsupportedError);
+  EXPECT_THROW(open_rows({.paths = {folder.write("a.csv", "x")}}), UnsupportedError);
+  EXPECT_THAT(error_of([] { open_rows({.paths = {"rajpurkar/squad"}}); }),
+              HasSubstr("a data set of the Hub cannot be fetched"));
+  EXPECT_THAT(error_of([] { open_rows({.paths = {"/nowhere/train.jsonl"}}); }),
+              HasSubstr("/nowhere/train.jsonl: there is no such file"));
+  EXPECT_THROW(open_rows({.paths = {(folder.path / "*.none").string()}}), DataError);
+}
+
+}  // namespace
+}  // namespace automodel::data

@@ -1,0 +1,49 @@
+// Engine: walks a model's row of blocks forward and backward, each block with an autograd graph of its own.
+//
+//   forward:   acquire(block i) -> run -> release(i)
+//   backward:  i from last to first: acquire(i) -> [recompute] -> backward -> hand the gradients on -> reduce(i) -> release(i)
+//
+// Everything that surrounds a block (sharding, recomputation, offload) is a policy of this walk; blocks know none of it.
+// Not thread-safe: one engine a process.
+#pragma once
+
+#include <vector>
+
+#include "automodel/nn/model.h"
+
+namespace automodel::engine {
+
+/// What is kept between forward and backward. None: everything the graphs keep. Full: the input of each layer, [T, H]; the layer
+/// runs again in the backward. The embedding and the head never run twice.
+enum class Recompute { None, Full };
+
+class Engine {
+ public:
+  /// `policy` may be null; model and policy must outlive the engine.
+  explicit Engine(nn::Model& model, Recompute recompute = Recompute::None, nn::BlockPolicy* policy = nullptr);
+
+  /// One microbatch forward and backward: the sum of the loss terms, gradients in the parameters' sinks.
+  /// context.loss_scale is 1 / trained tokens of the whole step, so the results of the microbatches of a step add up.
+  double forward_backward(const Batch& batch, Context& context);
+
+  /// The forward alone, no graph: validation.
+  double forward_loss(const Batch& batch, Context& context);
+
+  /// Where a non-finite number first appears: "parameter x", "output of model.layers.3", "gradient of x", or "" if nowhere.
+  std::string find_non_finite(const Batch& batch, Context& context);
+
+  nn::Model& model() { return model_; }
+
+ private:
+  struct Visit;  // what the forward leaves of one block for the backward
+
+  Visit run(nn::Block& block, Flow& flow, const Batch& batch, Context& context, bool with_graph, bool wants_input_grad);
+  void backward(Visit& visit, Flow& grads, const Batch& batch, Context& context);
+
+  nn::Model& model_;
+  Recompute recompute_;
+  nn::BlockPolicy none_;
+  nn::BlockPolicy* policy_;
+};
+
+}  // namespace automodel::engine

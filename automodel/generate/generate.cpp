@@ -1,0 +1,70 @@
+#include "automodel/generate/generate.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "automodel/base/error.h"
+#include "automodel/base/random.h"
+
+namespace automodel::generate {
+
+int32_t sample(const float* logits, int64_t vocab, const SamplingOptions& options, double draw) {
+  if (options.temperature <= 0) return static_cast<int32_t>(std::max_element(logits, logits + vocab) - logits);
+  std::vector<int32_t> order(static_cast<size_t>(vocab));
+  std::iota(order.begin(), order.end(), 0);
+  // Equal logits are ordered by id, so that a seed gives the same text everywhere.
+  const auto likelier = [&](int32_t a, int32_t b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; };
+  size_t kept = order.size();
+  if (options.top_k > 0) kept = std::min(kept, static_cast<size_t>(options.top_k));
+  std::partial_sort(order.begin(), order.begin() + static_cast<int64_t>(options.top_p < 1 ? order.size() : kept), order.end(), likelier);
+
+  std::vector<double> weight(kept);
+  for (size_t i = 0; i < kept; ++i) weight[i] = std::exp((static_cast<double>(logits[order[i]]) - logits[order[0]]) / options.temperature);
+  double total = std::accumulate(weight.begin(), weight.end(), 0.0);
+  if (options.top_p < 1) {
+    double sum = 0;
+    size_t n = 0;
+    while (n < kept && sum < options.top_p * total) sum += weight[n++];
+    kept = std::max<size_t>(n, 1), total = std::max(sum, weight[0]);
+  }
+  double left = draw * total;
+  for (size_t i = 0; i + 1 < kept; ++i)
+    if ((left -= weight[i]) < 0) return order[i];
+  return order[kept - 1];
+}
+
+static Batch next_batch(const std::vector<int32_t>& ids, int64_t first_position) {
+  auto batch = make_batch({ids});
+  batch.positions.add_(first_position);
+  return batch;
+}
+
+std::vector<int32_t> generate(nn::Model& model, const std::vector<int32_t>& prompt, const SamplingOptions& options,
+                              const std::function<bool(int32_t)>& on_token) {
+  const int64_t vocab = model.embedding->spec().vocab;
+  if (prompt.empty()) throw DataError("prompt", "is empty, expected at least one token");
+  for (const int32_t id : prompt)
+    if (id < 0 || id >= vocab)
+      throw DataError("prompt", fmt::format("id {} is outside the model's vocabulary of {}", id, vocab), "the tokenizer does not fit the model");
+  at::NoGradGuard guard;
+  Cache cache;
+  cache.layers.resize(model.layers.size());
+  std::vector<int32_t> fresh, feed = prompt;
+  while (static_cast<int64_t>(fresh.size()) < options.max_new_tokens) {
+    Context context;
+    context.cache = &cache;
+    const auto batch = next_batch(feed, cache.length);
+    const auto hidden = nn::forward_hidden(model, batch, context);
+    cache.length += batch.tokens();
+    const auto logits = model.head->logits(hidden.narrow(0, hidden.size(0) - 1, 1)).contiguous();
+    const double draw = uniform(RandomKey{options.seed}, static_cast<uint64_t>(cache.length));
+    const int32_t id = sample(logits.const_data_ptr<float>(), logits.size(1), options, draw);
+    fresh.push_back(id);
+    const bool stop = std::find(options.stop_ids.begin(), options.stop_ids.end(), id) != options.stop_ids.end();
+    if ((on_token && !on_token(id)) || stop) break;
+    feed = {id};
+  }
+  return fresh;
+}
+
+}  // namespace automodel::generate

@@ -1,0 +1,16 @@
+// Layer norm with weight and bias.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "automodel/tensor/parameter.h"
+
+namespace automodel::kernels {
+
+/// y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias, over the last dim, var without Bessel's correction
+///
+/// x [..., D] float dtype; weight, bias [D] dtype of x; returns [..., D], dtype of x; statistics in fp32.
+/// source  Ba et al. 2016; torch.nn.LayerNorm
+at::Tensor layer_norm(const at::Tensor& x, Parameter& weight, Parameter* bias, double eps);
+
+}  // namespace automodel::kernels

@@ -1,0 +1,55 @@
+#include "automodel/kernels/linear/linear.h"
+
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/sum.h>
+
+namespace automodel::kernels {
+
+void accumulate_outer(at::Tensor& grad, double beta, const at::Tensor& a, const at::Tensor& b) {
+  const auto dtype = grad.scalar_type();
+  // The CPU has no product with a wider output, so narrower inputs are widened first.
+  at::addmm_out(grad, grad, a.to(dtype).t(), b.to(dtype), beta, 1);
+}
+
+namespace {
+struct LinearFunction : torch::autograd::Function<LinearFunction> {
+  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& x, const at::Tensor& anchor,
+                            Parameter* weight, Parameter* bias) {
+    ctx->saved_data["weight"] = reinterpret_cast<int64_t>(weight);
+    ctx->saved_data["bias"] = reinterpret_cast<int64_t>(bias);
+    ctx->saved_data["wants_dx"] = x.requires_grad();
+    if (weight->trainable) ctx->save_for_backward({x});
+    return bias ? at::addmm(bias->value(), x, weight->value().t()) : at::mm(x, weight->value().t());
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
+    auto* weight = reinterpret_cast<Parameter*>(ctx->saved_data["weight"].toInt());
+    auto* bias = reinterpret_cast<Parameter*>(ctx->saved_data["bias"].toInt());
+    const auto& dy = grads[0];
+    at::Tensor dx;
+    if (ctx->saved_data["wants_dx"].toBool()) dx = at::mm(dy, weight->value());
+    if (weight->trainable) {
+      const auto x = ctx->get_saved_variables()[0];
+      weight->add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, dy, x); });
+    }
+    if (bias) {
+      bias->add_grad([&](at::Tensor& grad, double beta) {
+        const auto sum = at::sum(dy, {0}, false, grad.scalar_type());
+        if (beta == 0) grad.copy_(sum);
+        else grad.add_(sum);
+      });
+    }
+    return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+}  // namespace
+
+at::Tensor linear(const at::Tensor& x, Parameter& weight, Parameter* bias) {
+  const bool trains = weight.trainable || (bias && bias->trainable);
+  if (!at::GradMode::is_enabled() || (!trains && !x.requires_grad()))
+    return bias ? at::addmm(bias->value(), x, weight.value().t()) : at::mm(x, weight.value().t());
+  return LinearFunction::apply(x, gradient_anchor(), &weight, bias);
+}
+
+}  // namespace automodel::kernels

@@ -1,0 +1,21 @@
+// Root mean square norm.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "automodel/tensor/parameter.h"
+
+namespace automodel::kernels {
+
+/// y = x / sqrt(mean(x^2, last dim) + eps) * w,   w = weight, or 1 + weight where the family stores the difference to one
+///
+/// x       [..., D]  float dtype, contiguous
+/// weight  [D]       dtype of x
+/// returns [..., D]  dtype of x; the mean is taken in fp32
+/// source  Zhang and Sennrich 2019; LlamaRMSNorm (rounds before the product with w), Gemma3RMSNorm (plus_one: rounds after it)
+at::Tensor rms_norm(const at::Tensor& x, Parameter& weight, double eps, bool plus_one = false);
+
+/// The same by plain tensor operations: what rms_norm means, and what runs where no fused version exists.
+at::Tensor rms_norm_reference(const at::Tensor& x, Parameter& weight, double eps, bool plus_one = false);
+
+}  // namespace automodel::kernels

@@ -1,0 +1,74 @@
+// Linear: a slot for the operation that computes y = x W^T + b. Storage ops (dense here; nf4, fp8 later) hold the weight; others
+// (lora, column and row cuts) wrap one: Shard(Adapter(Storage)). Names of parameters never depend on what is in the slot.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "automodel/tensor/batch.h"
+#include "automodel/tensor/parameter.h"
+
+namespace automodel::nn {
+
+/// What a fused kernel may know about an op: pointers into it, valid while it lives.
+struct LinearView {
+  Parameter* weight = nullptr;  // [out, in], all slices in one storage
+  Parameter* bias = nullptr;    // [out] or null
+  struct Adapter {
+    int64_t slice;              // which slice of the weight it adapts
+    Parameter *a, *b;           // [r, in], [rows of the slice, r]
+    double scale;
+  };
+  std::vector<Adapter> adapters;
+};
+
+struct LinearOp {
+  virtual ~LinearOp() = default;
+  /// x [T, in] -> [T, out]. Differentiable; parameters' gradients go to their sinks.
+  virtual at::Tensor forward(const at::Tensor& x, Context& context) = 0;
+  /// L2 norm of each row of the weight in effect, [out] fp32, without gradient (DoRA's denominator).
+  virtual at::Tensor row_norms() const = 0;
+  /// Appends its parameters, storage first, in checkpoint order.
+  virtual void collect(std::vector<ParameterPtr>& out) const = 0;
+  virtual LinearView view() const = 0;
+};
+
+/// The weight as it is: W [out, in] and an optional bias.
+struct Dense : LinearOp {
+  ParameterPtr weight, bias;
+
+  Dense(ParameterPtr weight, ParameterPtr bias) : weight(std::move(weight)), bias(std::move(bias)) {}
+  at::Tensor forward(const at::Tensor& x, Context& context) override;
+  at::Tensor row_norms() const override;
+  void collect(std::vector<ParameterPtr>& out) const override;
+  LinearView view() const override { return {weight.get(), bias.get(), {}}; }
+};
+
+/// One or several Hugging Face linears that read the same input, fused into one product.
+struct LinearSpec {
+  std::vector<std::string> modules;  // HF module names, e.g. {"...q_proj", "...k_proj", "...v_proj"}
+  std::vector<int64_t> rows;         // outputs of each
+  int64_t in = 0;
+  bool bias = false;
+  bool transposed = false;           // the checkpoint holds [in, out] (Conv1D)
+  Init init;
+};
+
+class Linear {
+ public:
+  Linear(const LinearSpec& spec, at::ScalarType dtype);
+  at::Tensor forward(const at::Tensor& x, Context& context) { return op->forward(x, context); }
+
+  const LinearSpec& spec() const { return spec_; }
+  int64_t out() const;
+
+  std::unique_ptr<LinearOp> op;  // the slot
+
+ private:
+  LinearSpec spec_;
+};
+
+}  // namespace automodel::nn

@@ -1,0 +1,27 @@
+// Mlp: down(f(gate(x)) * up(x)), or down(f(up(x))) where there is no gate.
+#pragma once
+
+#include "automodel/kernels/activation/activation.h"
+#include "automodel/nn/linear.h"
+
+namespace automodel::nn {
+
+struct MlpSpec {
+  kernels::Activation activation = kernels::Activation::Silu;
+  bool gated = true;   // `in` yields gate and up, [2 I], gate first
+  LinearSpec in, out;
+};
+
+class Mlp {
+ public:
+  Mlp(const MlpSpec& spec, at::ScalarType dtype) : spec_(spec), in_(spec.in, dtype), out_(spec.out, dtype) {}
+  at::Tensor forward(const at::Tensor& x, Context& context);  // [T, H] -> [T, H]
+  void collect(std::vector<ParameterPtr>& out) const;
+  void collect_linears(std::vector<Linear*>& out);
+
+ private:
+  MlpSpec spec_;
+  Linear in_, out_;
+};
+
+}  // namespace automodel::nn

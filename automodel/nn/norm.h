@@ -1,0 +1,32 @@
+// Norm: RMSNorm or LayerNorm, as a family's config says.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "automodel/tensor/parameter.h"
+
+namespace automodel::nn {
+
+struct NormSpec {
+  enum class Kind { Rms, Layer } kind = Kind::Rms;
+  double eps = 1e-6;
+  bool plus_one = false;  // the weight is the difference to one (Gemma)
+  bool bias = false;      // LayerNorm's
+};
+
+class Norm {
+ public:
+  /// `module` is its Hugging Face name ("model.layers.0.input_layernorm"), D the width.
+  Norm(const NormSpec& spec, const std::string& module, int64_t D, at::ScalarType dtype);
+  at::Tensor forward(const at::Tensor& x);  // [..., D] -> [..., D]
+  void collect(std::vector<ParameterPtr>& out) const;
+  Parameter* weight() const { return weight_.get(); }
+  const NormSpec& spec() const { return spec_; }
+
+ private:
+  NormSpec spec_;
+  ParameterPtr weight_, bias_;
+};
+
+}  // namespace automodel::nn

@@ -1,0 +1,79 @@
+#include "automodel/peft/adapter_config.h"
+
+#include "automodel/base/error.h"
+#include "automodel/base/text.h"
+
+namespace automodel::peft {
+
+static std::string last_part(const std::string& module) { return module.substr(module.rfind('.') + 1); }
+
+static std::vector<std::string> shortest_targets(const nn::Model& model, const std::vector<std::string>& adapted) {
+  std::vector<std::string> targets;
+  for (const auto& module : adapted)
+    if (std::find(targets.begin(), targets.end(), last_part(module)) == targets.end()) targets.push_back(last_part(module));
+  for (nn::Linear* linear : model.linears())
+    for (const auto& module : linear->spec().modules) {
+      const bool meant = std::find(adapted.begin(), adapted.end(), module) != adapted.end();
+      const bool named = std::find(targets.begin(), targets.end(), last_part(module)) != targets.end();
+      if (named && !meant) return adapted;  // the last part would also name a module without an adapter
+    }
+  return targets;
+}
+
+Json adapter_config(const LoraOptions& options, const nn::Model& model, const std::vector<std::string>& adapted, const std::string& base) {
+  bool transposed = false;
+  for (nn::Linear* linear : model.linears()) transposed |= linear->spec().transposed;
+  Json json;
+  json["peft_type"] = "LORA";
+  json["task_type"] = "CAUSAL_LM";
+  json["base_model_name_or_path"] = base;
+  json["r"] = options.rank;
+  json["lora_alpha"] = options.alpha;
+  json["lora_dropout"] = options.dropout;
+  json["target_modules"] = shortest_targets(model, adapted);
+  json["use_dora"] = options.dora;
+  json["use_rslora"] = options.rslora;
+  json["fan_in_fan_out"] = transposed;
+  json["bias"] = "none";
+  json["init_lora_weights"] = true;
+  json["inference_mode"] = true;
+  json["modules_to_save"] = nullptr;
+  json["rank_pattern"] = Json::object();
+  json["alpha_pattern"] = Json::object();
+  return json;
+}
+
+// Keys that change what the adapter computes and that must be at their default here.
+static void refuse_variants(const Json& json, const std::string& where) {
+  const std::pair<const char*, Json> fixed[] = {{"bias", "none"}, {"lora_bias", false}, {"rank_pattern", Json::object()}, {"alpha_pattern", Json::object()},
+                                                {"modules_to_save", nullptr}, {"layers_to_transform", nullptr}, {"layer_replication", nullptr},
+                                                {"target_parameters", nullptr}, {"trainable_token_indices", nullptr}, {"use_qalora", false}};
+  for (const auto& [key, value] : fixed)
+    if (json.contains(key) && !json.at(key).is_null() && json.at(key) != value)
+      throw UnsupportedError(where + ": " + key, fmt::format("is {}, this build can only do {}", json.at(key).dump(), value.dump()));
+}
+
+AdapterConfig read_adapter_config(const Json& json, const std::string& where) {
+  if (!json.is_object() || !json.contains("peft_type")) throw ConfigError(where, "is no adapter config: expected an object with peft_type");
+  if (json.at("peft_type") != "LORA") throw UnsupportedError(where + ": peft_type", fmt::format("is {}, this build can only do \"LORA\"", json.at("peft_type").dump()));
+  refuse_variants(json, where);
+  AdapterConfig out;
+  try {
+    out.options.rank = json.at("r").get<int64_t>();
+    out.options.alpha = json.at("lora_alpha").get<double>();
+    out.options.dropout = json.value("lora_dropout", 0.0);
+    out.options.dropout_before = true;
+    out.options.dora = json.value("use_dora", false);
+    out.options.rslora = json.value("use_rslora", false);
+    out.base = json.value("base_model_name_or_path", Json("")).is_string() ? json.value("base_model_name_or_path", "") : "";
+    const auto& targets = json.at("target_modules");
+    if (targets.is_array()) out.options.target_modules = targets.get<std::vector<std::string>>();
+    else if (targets == "all-linear") out.options.match_all_linear = true;
+    else throw UnsupportedError(where + ": target_modules", "is a regular expression, this build can only do a list of names");
+  } catch (const nlohmann::json::exception& error) {
+    throw ConfigError(where, std::string("is no LoRA config: ") + error.what());
+  }
+  return out;
+}
+
+}  // namespace automodel::peft

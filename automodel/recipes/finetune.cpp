@@ -1,0 +1,102 @@
+#include "automodel/recipes/finetune.h"
+
+#include <csignal>
+
+#include "automodel/base/error.h"
+#include "automodel/base/file.h"
+#include "automodel/base/log.h"
+#include "automodel/base/signals.h"
+#include "automodel/base/text.h"
+#include "automodel/config/load_config.h"
+#include "automodel/loss/loss.h"
+#include "automodel/metrics/logger.h"
+#include "automodel/optim/lr_schedule.h"
+#include "automodel/recipes/run_checkpoint.h"
+#include "automodel/recipes/train_step.h"
+
+namespace automodel::recipes {
+
+static engine::Recompute recompute_of(const config::DistributedSection& section) {
+  const bool full = section.activation_checkpointing == "true" || section.activation_checkpointing == "full";
+  return full ? engine::Recompute::Full : engine::Recompute::None;
+}
+
+static std::optional<int64_t> epoch_microbatches(const config::RecipeConfig& config, const data::Loader& loader) {
+  if (const auto known = loader.microbatches_per_epoch()) return known;
+  if (config.step_scheduler.max_steps) return std::nullopt;
+  log_info("counting the packs of an epoch (set step_scheduler.max_steps to start at once)");
+  return loader.count_microbatches();
+}
+
+static std::string describe(const TrainedModel& loaded) {
+  const auto all = models::count_parameters(*loaded.model), trained = models::count_parameters(*loaded.model, true);
+  return fmt::format("model: {} from {}, {} parameters, {} of them trained", loaded.folder.family->model_type, loaded.folder.path.string(),
+                     format_count(static_cast<uint64_t>(all)), format_count(static_cast<uint64_t>(trained)));
+}
+
+// Runs every validation set; the loss of the one that decides BEST.
+static std::optional<double> validate_all(const config::RecipeConfig& config, engine::Engine& engine, std::vector<ValidationLoader>& sets,
+                                          metrics::Logger& log, const optim::StepEvents& events, double lr) {
+  std::optional<double> metric;
+  for (auto& set : sets) {
+    const auto result = validate(engine, *set.loader);
+    log.log_validation({.name = set.name, .step = events.step, .epoch = events.epoch, .val_loss = result.loss, .lr = lr, .num_label_tokens = result.trained_tokens});
+    if (set.name == config.checkpoint.best_metric_key) metric = result.loss;
+  }
+  return metric;
+}
+
+RunResult finetune(const config::RecipeConfig& config) {
+  // What is trained, and on what.
+  auto loaded = load_trained_model(config);
+  log_info(describe(loaded));
+  const int64_t positions = loaded.folder.spec.max_positions, vocab = loaded.folder.spec.embedding.vocab;
+  const auto loader = make_loader(open_training_data(config, loaded.tokenizer, positions, vocab));
+  auto validation_sets = make_validation_loaders(config, loaded.tokenizer, positions, vocab);
+
+  // How it is trained.
+  loaded.model->head->loss = loss::make_loss({.name = config.loss_fn.kind, .logit_softcapping = config.loss_fn.logit_softcapping.value_or(0)});
+  engine::Engine engine(*loaded.model, recompute_of(config.distributed));
+  optim::Adam optimizer(loaded.trained_parameters(), optim::make_adam_settings(config.optimizer));
+  optim::StepScheduler scheduler(config.step_scheduler, 1, epoch_microbatches(config, *loader));
+  const auto schedule = config.lr_scheduler
+      ? optim::LrSchedule::make(*config.lr_scheduler, config.optimizer.lr, config.optimizer.weight_decay, scheduler.total_steps())
+      : optim::LrSchedule::fixed(config.optimizer.lr, config.optimizer.weight_decay);
+  log_info("learning rate: " + schedule.describe());
+
+  // Where it goes on, and where it is told.
+  RunCheckpoint checkpoints(config, {loaded, optimizer, scheduler, *loader});
+  if (const auto from = checkpoints.resume()) log_info(fmt::format("resumed from {}: next is step {}", *from, scheduler.step()));
+  make_folders(config.checkpoint.checkpoint_dir);
+  write_file_atomically(std::filesystem::path(config.checkpoint.checkpoint_dir) / "config.yaml", config::effective_yaml(config));
+  metrics::Logger log({.folder = config.checkpoint.checkpoint_dir, .next_step = scheduler.step(), .total_steps = scheduler.total_steps(),
+                       .loss_average_window_steps = config.step_scheduler.loss_average_window_steps, .tensorboard = config.tensorboard});
+  install_stop_signals();
+
+  RunResult result;
+  while (!scheduler.done()) {
+    const auto microbatches = loader->next_group(scheduler.grad_acc_steps());
+    if (microbatches.empty()) {
+      scheduler.skip_to_next_epoch();
+      continue;
+    }
+    const int64_t step = scheduler.step();
+    const auto made = train_step(engine, optimizer, microbatches,
+                                 {.seed = static_cast<uint64_t>(config.seed), .step = step, .lr = schedule.lr(step), .weight_decay = schedule.weight_decay(step),
+                                  .max_norm = config.clip_grad_norm.max_norm.value_or(0)});
+    const auto events = scheduler.finish_step(loader->at_epoch_end(), stop_signal() != 0);
+    const double next_lr = schedule.lr(step + 1);
+    log.log_train({.step = step, .epoch = events.epoch, .loss = made.loss, .grad_norm = made.grad_norm, .lr = next_lr, .num_tokens_per_step = made.tokens,
+                   .num_label_tokens = made.trained_tokens, .log_remote = events.log_remote});
+    std::optional<double> metric;
+    if (events.validate) metric = validate_all(config, engine, validation_sets, log, events, next_lr);
+    if (events.checkpoint) result.checkpoint = checkpoints.save(events.epoch, step, metric, events.last_step).string();
+    ++result.steps;
+    if (events.stopped) result.stopped_by = stop_signal();
+  }
+  log.close();
+  log_info("data: " + loader->statistics().summary());
+  return result;
+}
+
+}  // namespace automodel::recipes

@@ -1,0 +1,28 @@
+// What a run would be: sizes, memory by kind, batches, steps. Reads no weights.
+#pragma once
+
+#include <string>
+
+#include "automodel/base/json.h"
+#include "automodel/config/recipe_config.h"
+
+namespace automodel::recipes {
+
+struct Plan {
+  std::string model_type, dtype;
+  int64_t parameters = 0, trained_parameters = 0;
+  // Memory by kind, bytes. Activations are those of one microbatch at its largest.
+  uint64_t weight_bytes = 0, gradient_bytes = 0, optimizer_bytes = 0, activation_bytes = 0;
+  int64_t rows = 0, microbatch_tokens = 0, tokens_per_step = 0, grad_acc_steps = 0;
+  double trained_share = 0;            // of the tokens, from a sample of rows
+  std::optional<int64_t> steps_per_epoch, total_steps;
+
+  uint64_t total_bytes() const { return weight_bytes + gradient_bytes + optimizer_bytes + activation_bytes; }
+  Json json() const;
+  std::string text() const;
+};
+
+/// Throws what opening the model's config, the tokenizer and the data throws.
+Plan plan(const config::RecipeConfig& config);
+
+}  // namespace automodel::recipes

@@ -1,0 +1,123 @@
+#include "automodel/recipes/run_checkpoint.h"
+
+#include <set>
+
+#include "automodel/base/error.h"
+#include "automodel/base/file.h"
+#include "automodel/base/json.h"
+#include "automodel/base/log.h"
+#include "automodel/base/text.h"
+#include "automodel/checkpoint/model_folder.h"
+#include "automodel/config/load_config.h"
+#include "automodel/tensor/dtype.h"
+
+namespace automodel::recipes {
+namespace fs = std::filesystem;
+using checkpoint::FileRecord;
+using checkpoint::NamedTensor;
+
+RunCheckpoint::RunCheckpoint(const config::RecipeConfig& config, RunParts parts) : config_(config), parts_(parts) {
+  if (!config.checkpoint.enabled) return;
+  checkpoint::RunFolderOptions options{.max_recent_checkpoints = config.checkpoint.max_recent_checkpoints.value_or(0)};
+  folder_ = std::make_unique<checkpoint::RunFolder>(config.checkpoint.checkpoint_dir, options);
+}
+
+// Sections that may change between a run and its continuation without changing what is trained.
+static std::set<std::string> comparable_lines(const std::string& yaml) {
+  static const std::set<std::string> free_sections = {"checkpoint", "tensorboard", "wandb", "mlflow", "comet", "dist_env", "validation_dataloader"};
+  static const std::set<std::string> free_keys = {"max_steps", "num_epochs", "num_workers", "ckpt_every_steps", "val_every_steps", "log_remote_every_steps"};
+  std::set<std::string> lines;
+  std::string section;
+  for (const auto& line : split(yaml, '\n')) {
+    if (line.empty() || line[0] == '#') continue;
+    const auto key = std::string(trim(line.substr(0, line.find(':'))));
+    if (line[0] != ' ' && line[0] != '-') section = key;
+    if (!free_sections.count(section) && !free_keys.count(key)) lines.insert(section + " > " + std::string(trim(line)));
+  }
+  return lines;
+}
+
+void RunCheckpoint::check_same_config(const fs::path& from) const {
+  const auto saved = comparable_lines(read_file(from / "config.yaml")), now = comparable_lines(config::effective_yaml(config_));
+  std::vector<std::string> differences;
+  for (const auto& line : saved)
+    if (!now.count(line)) differences.push_back("saved: " + line);
+  for (const auto& line : now)
+    if (!saved.count(line)) differences.push_back("now:   " + line);
+  if (differences.empty()) return;
+  if (differences.size() > 12) differences.resize(12);
+  throw CheckpointError(from.string(), "is a checkpoint of another configuration\n    " + join(differences, "\n    "),
+                        "choose another checkpoint.checkpoint_dir, or name the checkpoint with --checkpoint.restore_from to go on all the same");
+}
+
+std::optional<std::string> RunCheckpoint::resume() {
+  const auto& wanted = config_.checkpoint.restore_from;
+  std::optional<checkpoint::CheckpointEntry> entry;
+  if (!wanted.empty()) entry = checkpoint::find_checkpoint(config_.checkpoint.checkpoint_dir, wanted);
+  else if (folder_) entry = checkpoint::find_latest(config_.checkpoint.checkpoint_dir);
+  if (!entry) return std::nullopt;
+  if (wanted.empty()) check_same_config(entry->path);
+
+  const auto saved = checkpoint::open_run_state(entry->path / "state");
+  const auto parameters = parts_.model.trained_parameters();
+  const auto weights = checkpoint::named_tensors(parameters);
+  checkpoint::load_tensors(saved.weights, weights);
+  auto states = parts_.optimizer.state_tensors();
+  std::vector<NamedTensor> targets;
+  for (auto& [name, tensor] : states) targets.push_back({"state." + name, tensor, {}});
+  checkpoint::load_tensors(saved.optimizer, targets);
+  parts_.optimizer.restore(states);
+  parts_.scheduler.restore(saved.record.schedule);
+  parts_.loader.restore(saved.record.data);
+  return entry->path.filename().string();
+}
+
+std::vector<FileRecord> RunCheckpoint::write_state(const fs::path& folder) const {
+  checkpoint::RunRecord record;
+  record.step = parts_.scheduler.step();
+  record.epoch = parts_.scheduler.epoch();
+  record.optimizer = {{"kind", config_.optimizer.kind}};
+  record.schedule = parts_.scheduler.state();
+  record.random = {{"seed", config_.seed}};  // every random number is a function of (seed, step, place): no state
+  record.data = parts_.loader.state();
+  record.layout = {{"world_size", 1}};
+  const auto weights = checkpoint::named_tensors(parts_.model.trained_parameters());
+  std::vector<NamedTensor> states;
+  for (auto& [name, tensor] : parts_.optimizer.state_tensors()) states.push_back({"state." + name, tensor, {}});
+  return checkpoint::write_run_state(folder, record, weights, states);
+}
+
+std::vector<FileRecord> RunCheckpoint::write_model(const fs::path& folder) const {
+  const auto& model = parts_.model;
+  const auto tensors = checkpoint::named_tensors(model.trained_parameters());
+  std::vector<fs::path> copies;
+  if (model.tokenizer) copies = tokenizer::tokenizer_files(model.tokenizer_folder);
+  if (model.lora) {
+    const auto base = fs::absolute(model.folder.path).lexically_normal().string();
+    return checkpoint::write_adapter_folder(folder, tensors, peft::adapter_config(*model.lora, *model.model, model.adapted, base), copies);
+  }
+  Json config = model.folder.config;
+  config[config.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(model.folder.dtype);
+  checkpoint::ModelFiles files{.config = config.dump(2) + "\n", .copies = copies};
+  const auto generation = model.folder.path / "generation_config.json";
+  if (fs::exists(generation)) files.generation_config = read_file(generation);
+  return checkpoint::write_model_folder(folder, tensors, files, {.max_shard_size_bytes = static_cast<uint64_t>(config_.checkpoint.max_shard_size_bytes)});
+}
+
+fs::path RunCheckpoint::save(int64_t epoch, int64_t step, std::optional<double> metric, bool last) {
+  if (!folder_) return {};
+  const auto& when = config_.checkpoint.save_consolidated;
+  const bool with_model = when == "every" || when == "true" || (when == "final" && last) || parts_.model.lora;
+  return folder_->save(epoch, step, metric, [&](const fs::path& hidden) {
+    std::vector<FileRecord> all;
+    const auto add = [&](const std::string& part, std::vector<FileRecord> records) {
+      for (auto& record : records) record.path = part + record.path, all.push_back(std::move(record));
+    };
+    if (with_model) add("model/", write_model(hidden / "model"));
+    add("state/", write_state(hidden / "state"));
+    add("", {checkpoint::write_text_file(hidden / "config.yaml", config::effective_yaml(config_))});
+    return all;
+  });
+}
+
+}  // namespace automodel::recipes

@@ -1,0 +1,46 @@
+#include "automodel/tensor/dropout.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace automodel {
+
+static at::Tensor scaled_mask(at::IntArrayRef sizes, const at::TensorOptions& options, double p, uint64_t key) {
+  auto mask = at::empty(sizes, options.dtype(at::kFloat));
+  float* out = mask.mutable_data_ptr<float>();
+  const int64_t size = mask.numel();
+  const float kept = p < 1 ? static_cast<float>(1 / (1 - p)) : 0.0f;
+  const auto threshold = static_cast<uint64_t>(p * 4294967296.0);
+  const RandomKey stream{key};
+  at::parallel_for(0, (size + 3) / 4, 1024, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const auto words = philox(stream, static_cast<uint64_t>(block));
+      for (int64_t lane = 0; lane < 4 && block * 4 + lane < size; ++lane)
+        out[block * 4 + lane] = words[static_cast<size_t>(lane)] < threshold ? 0.0f : kept;
+    }
+  });
+  return mask.to(options.dtype());
+}
+
+namespace {
+struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
+  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& x, double p, int64_t key) {
+    ctx->saved_data["p"] = p;
+    ctx->saved_data["key"] = key;
+    return x * scaled_mask(x.sizes(), x.options(), p, static_cast<uint64_t>(key));
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
+    const auto mask = scaled_mask(grads[0].sizes(), grads[0].options(), ctx->saved_data["p"].toDouble(),
+                                  static_cast<uint64_t>(ctx->saved_data["key"].toInt()));
+    return {grads[0] * mask, at::Tensor(), at::Tensor()};
+  }
+};
+}  // namespace
+
+at::Tensor dropout(const at::Tensor& x, double p, RandomKey key) {
+  if (p == 0) return x;
+  return DropoutFunction::apply(x, p, static_cast<int64_t>(key.value()));
+}
+
+}  // namespace automodel

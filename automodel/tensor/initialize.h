@@ -1,0 +1,12 @@
+// Random initialisation of a parameter by its own rule.
+#pragma once
+
+#include "automodel/tensor/parameter.h"
+
+namespace automodel {
+
+/// Fills a parameter by its Init, allocating it on the CPU if need be. The numbers of a slice depend on (seed, its name, its place
+/// in the slice) alone, not on the order of calls or the number of threads.
+void initialize(Parameter& parameter, uint64_t seed);
+
+}  // namespace automodel
