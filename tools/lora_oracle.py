@@ -1,6 +1,7 @@
 """PEFT adapters on the tiny checkpoints of tests/parity: which exist, and how they are made and named."""
 
 import copy
+import json
 import warnings
 
 import peft
@@ -13,10 +14,10 @@ warnings.filterwarnings("ignore", category=UserWarning, module="peft")
 LLAMA_ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 VARIANTS = {"lora": {}, "rslora": {"use_rslora": True}, "dora": {"use_dora": True}}
 
-# base case -> target modules of each variant (a string is a regular expression over full names)
+# base case -> target modules of each variant
 TARGETS = {
     "llama": {"lora": ["q_proj", "v_proj"], "rslora": LLAMA_ALL, "dora": LLAMA_ALL},
-    "qwen2": {"lora": r".*\.(q|k|v|o|down)_proj", "rslora": ["k_proj", "up_proj"], "dora": LLAMA_ALL},
+    "qwen2": {"lora": ["q_proj", "k_proj", "v_proj", "o_proj", "down_proj"], "rslora": ["k_proj", "up_proj"], "dora": LLAMA_ALL},
     "phi3": {v: ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"] for v in VARIANTS},
     "gpt2": {v: ["c_attn", "c_proj", "c_fc"] for v in VARIANTS},
 }
@@ -54,6 +55,10 @@ def save_adapter(model, folder, base):
     model.peft_config["default"].base_model_name_or_path = base  # a name in the golden folder, no path of this machine
     model.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    if isinstance(config["target_modules"], list):  # PEFT writes a set, in the order of the day
+        config["target_modules"].sort()
+    oracle.write_json(folder / "adapter_config.json", config)
 
 
 def load_adapter(folder, base):

@@ -20,6 +20,9 @@ class RandomKey {
   uint64_t value_;
 };
 
+/// The block function itself: ten rounds over a counter of four words with a key of two.
+std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, uint32_t k0, uint32_t k1);
+
 /// Four random words for one counter value.
 std::array<uint32_t, 4> philox(RandomKey key, uint64_t counter);
 

@@ -19,13 +19,23 @@ static void on_signal(int signal) {
   }
 }
 
-void install_stop_signals(int preemption_signal) {
+void install_stop_signals(const std::vector<int>& more) {
   struct sigaction action {};
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
-  for (const int signal : {SIGTERM, SIGINT, preemption_signal})
-    if (signal != 0) ::sigaction(signal, &action, nullptr);
+  std::vector<int> signals = {SIGTERM, SIGINT};
+  signals.insert(signals.end(), more.begin(), more.end());
+  for (const int signal : signals) ::sigaction(signal, &action, nullptr);
+}
+
+std::optional<int> parse_signal(const std::string& text) {
+  const std::string name = text.starts_with("SIG") ? text.substr(3) : text;
+  for (int signal = 1; signal < NSIG; ++signal) {
+    const char* known = ::sigabbrev_np(signal);
+    if (std::to_string(signal) == name || (known && name == known)) return signal;
+  }
+  return std::nullopt;
 }
 
 int stop_signal() { return requested.load(); }

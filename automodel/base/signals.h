@@ -1,10 +1,17 @@
 // SIGTERM and SIGINT: the first asks the run to finish its step, save and exit; the second ends the process at once.
 #pragma once
 
+#include <optional>
+#include <string>
+#include <vector>
+
 namespace automodel {
 
-/// Installs the handlers for the life of the process. `preemption_signal` is one more signal that asks to stop, 0 for none.
-void install_stop_signals(int preemption_signal = 0);
+/// Installs the handlers for the life of the process: SIGINT, SIGTERM and `more`.
+void install_stop_signals(const std::vector<int>& more = {});
+
+/// "SIGUSR1", "USR1" or "10" as a number; nothing for what is no signal.
+std::optional<int> parse_signal(const std::string& text);
 
 /// The signal that asked to stop, or 0.
 int stop_signal();

@@ -74,7 +74,9 @@ int run_recipe(const ConfigArguments& arguments) {
     log_info(fmt::format("stopped by signal {} after {} steps; saved {}\n  go on with the same command", result.stopped_by, result.steps, result.checkpoint));
     return 128 + result.stopped_by;
   }
-  log_info(fmt::format("finished: {} steps; the model lies in {}/model", result.steps, result.checkpoint.empty() ? "(checkpoints are off)" : result.checkpoint));
+  if (result.steps == 0) log_info("nothing was left to do: the run in " + config.checkpoint.checkpoint_dir + " had ended");
+  else if (result.checkpoint.empty()) log_info(fmt::format("finished: {} steps; nothing was saved (checkpoint.enabled is false)", result.steps));
+  else log_info(fmt::format("finished: {} steps; the model lies in {}/model", result.steps, result.checkpoint));
   return 0;
 }
 

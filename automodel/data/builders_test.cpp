@@ -150,6 +150,14 @@ TEST(Chat, ReasoningCanBeLeftUntrained) {
             "<think>|</think>so it is</s>");
 }
 
+TEST(Chat, GenerationMarksInsideAMacroAreRefused) {
+  const ChatBuilder builder(
+      bytes("{% macro say(m) %}{% generation %}{{ m.content }}{% endgeneration %}{% endmacro %}{{ say(messages[0]) }}"),
+      {});
+  EXPECT_THAT(error_of([&] { builder.build(row_of(R"({"messages": [{"role": "assistant", "content": "x"}]})")); }),
+              HasSubstr("test.jsonl:3: the chat template has its {% generation %} marks inside a macro"));
+}
+
 TEST(Chat, TokensAcrossABorderAreTrained) {
   const tokenizer::Encoding encoding = ByteTokenizer(true).encode_with_offsets("ab cd e", false);  // a b " c" d " e"
   const auto flags = [&](size_t begin, size_t end) {

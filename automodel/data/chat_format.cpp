@@ -163,6 +163,12 @@ ChatFormat::Tokens ChatFormat::tokenize(const Json& messages, const Json& tools,
   chat.encoding = tokenizer_->encode_with_offsets(chat.rendered.text, false);
   Tokens tokens;
   if (marks_generation()) {
+    if (chat.rendered.generation_misplaced)
+      throw DataError(
+          where,
+          "the chat template has its {% generation %} marks inside a macro, {% set %} or filter block, so which "
+          "tokens are the assistant's cannot be told",
+          "mark the text where it is written out");
     tokens.trained = tokens_in_spans(chat.encoding, chat.rendered.generation);
     if (options_.train_on == TrainOn::LastTurn) keep_last_run(tokens.trained);
   } else if (options_.train_on == TrainOn::Everything) {

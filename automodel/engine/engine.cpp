@@ -62,7 +62,11 @@ Engine::Visit Engine::run(nn::Block& block, Flow& flow, const Batch& batch, Cont
     out = block.forward(visit.input, batch, context);
   }
   flow.hidden = out.hidden.detach();
-  for (const auto& [name, extra] : out.extras) flow.extras[name] = extra.detach();
+  for (const auto& [name, extra] : out.extras) {
+    const auto given = visit.input.extras.find(name);
+    AM_CHECK(given == visit.input.extras.end() || given->second.is_same(extra), "{} assigned the extra '{}' again", block.name(), name);
+    flow.extras[name] = extra.detach();
+  }
   for (const auto& term : out.losses) flow.losses.push_back({term.name, term.value.detach(), term.weight});
   if (with_graph) visit.output = std::move(out);
   return visit;
@@ -119,10 +123,9 @@ void Engine::backward(Visit& visit, Flow& grads, const Batch& batch, Context& co
   if (!roots.empty()) torch::autograd::backward(roots, root_grads);
 
   grads.hidden = visit.input.hidden.defined() ? visit.input.hidden.grad() : at::Tensor();
-  for (const auto& [name, extra] : visit.output.extras) {
-    if (visit.input.extras.count(name)) add_to(grads.extras[name], visit.input.extras[name].grad());
-    else grads.extras.erase(name);
-  }
+  for (const auto& [name, extra] : visit.output.extras)
+    if (!visit.input.extras.count(name)) grads.extras.erase(name);
+  for (const auto& [name, extra] : visit.input.extras) add_to(grads.extras[name], extra.grad());  // passed on or not
   policy_->reduce(*visit.block);
 }
 

@@ -9,6 +9,8 @@
 namespace automodel::generate {
 
 int32_t sample(const float* logits, int64_t vocab, const SamplingOptions& options, double draw) {
+  for (int64_t i = 0; i < vocab; ++i)
+    if (std::isnan(logits[i])) throw NumericError(fmt::format("logit {}", i), "is not a number: the model's weights are damaged");
   if (options.temperature <= 0) return static_cast<int32_t>(std::max_element(logits, logits + vocab) - logits);
   std::vector<int32_t> order(static_cast<size_t>(vocab));
   std::iota(order.begin(), order.end(), 0);

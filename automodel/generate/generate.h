@@ -24,7 +24,7 @@ struct SamplingOptions {
 std::vector<int32_t> generate(nn::Model& model, const std::vector<int32_t>& prompt, const SamplingOptions& options,
                               const std::function<bool(int32_t)>& on_token = {});
 
-/// The id drawn from logits [V] fp32: the `draw`-th number in [0, 1) decides.
+/// The id drawn from logits [V] fp32; `draw`, a number in [0, 1), decides. Throws NumericError for a NaN logit.
 int32_t sample(const float* logits, int64_t vocab, const SamplingOptions& options, double draw);
 
 }  // namespace automodel::generate

@@ -7,6 +7,8 @@
 namespace automodel::nn {
 
 namespace {
+constexpr uint64_t kProbabilityDropout = 5;  // a stream of the layer's own, beside those of decoder.cpp
+
 struct DefaultCore : AttentionCore {
   at::Tensor forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const kernels::AttentionPlan& plan) override {
     return kernels::attention(q, k, v, plan);
@@ -48,7 +50,7 @@ at::Tensor Attention::forward(const at::Tensor& x, const Batch& batch, Context& 
   auto [q, k, v] = kernels::split_qkv(qkv_.forward(x, context), {spec_.heads, spec_.kv_heads, spec_.head_dim}, norm, rope);
 
   kernels::AttentionPlan plan{batch.cu_seqlens, batch.cu_seqlens, spec_.window, spec_.scale,
-                              context.training ? spec_.dropout : 0, context.key.with(1).with(static_cast<uint64_t>(layer_))};
+                              context.training ? spec_.dropout : 0, context.key.with(static_cast<uint64_t>(layer_)).with(kProbabilityDropout)};
   if (context.cache) {
     AM_CHECK(batch.documents() == 1, "a cache holds one document, the batch has {}", batch.documents());
     std::tie(k, v) = extend(context.cache->layers.at(static_cast<size_t>(layer_)), k, v);

@@ -73,12 +73,14 @@ at::Tensor Lora::row_norms() const {
   return at::linalg_vector_norm(effective_weight(), 2, {1});
 }
 
-// y = x W^T + b, then on the adapted rows + (m / norm - 1) (drop(x) W^T) + m / norm * scale * drop(x) A^T B^T.
+// y = x W^T + b, then on the adapted rows + (m / norm - 1) (drop(x) W^T) + m / norm * scale * drop(x) A^T B^T;
+// dropout after the adapter falls on the product with A and B.
 at::Tensor Lora::dora_forward(const at::Tensor& x, const at::Tensor& dropped, Context& context) {
   const auto view = inner_->view();
   const auto with_bias = inner_->forward(x, context);
   auto plain = dropped.is_same(x) ? with_bias : inner_->forward(dropped, context);
   if (view.bias) plain = plain - view.bias->value();
+  const double after = context.training && !options_.dropout_before ? options_.dropout : 0;
   const auto norms = row_norms().to(x.scalar_type());
   const auto a = differentiable(*a_), b = differentiable(*b_), m = differentiable(*magnitude_);
   const auto inner = at::mm(dropped, a.t());
@@ -88,7 +90,8 @@ at::Tensor Lora::dora_forward(const at::Tensor& x, const at::Tensor& dropped, Co
     const auto& piece = pieces_[j];
     if (piece.begin > next) parts.push_back(with_bias.narrow(1, next, piece.begin - next));
     const auto factor = m.narrow(0, piece.b_begin, piece.rows) / norms.narrow(0, piece.begin, piece.rows);
-    const auto product = at::mm(inner.narrow(1, static_cast<int64_t>(j) * options_.rank, options_.rank), b.narrow(0, piece.b_begin, piece.rows).t());
+    auto product = at::mm(inner.narrow(1, static_cast<int64_t>(j) * options_.rank, options_.rank), b.narrow(0, piece.b_begin, piece.rows).t());
+    if (after > 0) product = dropout(product, after, context.key.with(id_).with(j));
     parts.push_back(with_bias.narrow(1, piece.begin, piece.rows) + (factor - 1) * plain.narrow(1, piece.begin, piece.rows) +
                     factor * product * options_.scale());
     next = piece.begin + piece.rows;

@@ -25,7 +25,8 @@ struct LoraOptions {
 };
 
 /// The adapters of one fused linear: y += scale * drop(x) A^T B^T on the rows of each adapted slice;
-/// DoRA: y = m / |W + scale B A| * (x W^T + scale x A^T B^T) + b, with the row norms taken as constants.
+/// DoRA: y = m / |W + scale B A| * (x W^T + scale x A^T B^T) + b, with the row norms taken as constants; dropout before falls on x in
+/// the adapter's part, dropout after on the product with A and B.
 /// Source: Hu et al. 2021, Kalajdzievski 2023 (rsLoRA), Liu et al. 2024 (DoRA); equals peft.tuners.lora.
 class Lora : public nn::LinearOp {
  public:

@@ -1,7 +1,5 @@
 #include "automodel/recipes/finetune.h"
 
-#include <csignal>
-
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/log.h"
@@ -32,6 +30,16 @@ static std::string describe(const TrainedModel& loaded) {
   const auto all = models::count_parameters(*loaded.model), trained = models::count_parameters(*loaded.model, true);
   return fmt::format("model: {} from {}, {} parameters, {} of them trained", loaded.folder.family->model_type, loaded.folder.path.string(),
                      format_count(static_cast<uint64_t>(all)), format_count(static_cast<uint64_t>(trained)));
+}
+
+static std::vector<int> preemption_signals(const config::StepSchedulerSection& section) {
+  std::vector<int> signals;
+  for (const auto& name : section.preemption_signal) {
+    const auto signal = parse_signal(name);
+    if (!signal) throw ConfigError("step_scheduler.preemption_signal", fmt::format("'{}' is no signal; expected a name such as SIGUSR1, or a number", name));
+    signals.push_back(*signal);
+  }
+  return signals;
 }
 
 // Runs every validation set; the loss of the one that decides BEST.
@@ -71,13 +79,13 @@ RunResult finetune(const config::RecipeConfig& config) {
   write_file_atomically(std::filesystem::path(config.checkpoint.checkpoint_dir) / "config.yaml", config::effective_yaml(config));
   metrics::Logger log({.folder = config.checkpoint.checkpoint_dir, .next_step = scheduler.step(), .total_steps = scheduler.total_steps(),
                        .loss_average_window_steps = config.step_scheduler.loss_average_window_steps, .tensorboard = config.tensorboard});
-  install_stop_signals();
+  install_stop_signals(preemption_signals(config.step_scheduler));
 
   RunResult result;
   while (!scheduler.done()) {
     const auto microbatches = loader->next_group(scheduler.grad_acc_steps());
-    if (microbatches.empty()) {
-      scheduler.skip_to_next_epoch();
+    if (microbatches.empty()) {  // the loader's epoch ended; the scheduler knows unless the epoch held nothing at all
+      while (scheduler.epoch() < loader->epoch()) scheduler.skip_to_next_epoch();
       continue;
     }
     const int64_t step = scheduler.step();

@@ -74,12 +74,12 @@ TEST_P(Curves, FiftyStepsEqualTorch) {
   const Json golden = load_json(golden_folder() / ("curve_" + GetParam() + ".json"));
   for (const bool as_one_microbatch : {false, true}) {
     SCOPED_TRACE(as_one_microbatch ? "one microbatch" : "two microbatches");
-    const auto model = load_model(golden.at("base"));
+    const auto model = golden.contains("adapter") ? load_adapted(golden.at("adapter")) : load_model(golden.at("base"));
     expect_curve(*model, golden, as_one_microbatch);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, Curves, testing::Values("adamw", "adam", "gpt2"),
+INSTANTIATE_TEST_SUITE_P(Golden, Curves, testing::Values("adamw", "adam", "gpt2", "lora", "dora"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

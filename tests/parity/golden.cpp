@@ -10,6 +10,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/checkpoint/load_weights.h"
+#include "automodel/peft/adapter_config.h"
 
 namespace automodel::parity {
 
@@ -45,6 +46,20 @@ std::unique_ptr<nn::Model> load_model(const std::string& name) {
   auto model = models::build(models::read_config(config, where), at::kFloat);
   checkpoint::load_weights(model->parameters(), checkpoint::open_weights(folder, family.optional_prefixes),
                            {.ignore = family.ignored_tensors});
+  return model;
+}
+
+std::string base_case(const std::string& name) {
+  const auto file = golden_folder() / name / "case.json";
+  return fs::exists(file) ? load_json(file).at("base").get<std::string>() : name;
+}
+
+std::unique_ptr<nn::Model> load_adapted(const std::string& name) {
+  auto model = load_model(base_case(name));
+  const auto folder = golden_folder() / name / "adapter";
+  const auto where = folder / "adapter_config.json";
+  peft::apply_lora(*model, peft::read_adapter_config(load_json(where), where.string()).options);
+  checkpoint::load_weights(peft::adapter_parameters(*model), checkpoint::open_weights(folder));
   return model;
 }
 

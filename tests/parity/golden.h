@@ -29,6 +29,11 @@ Batch load_batch(const std::filesystem::path& file);
 /// A model in float32 with the weights of a case.
 std::unique_ptr<nn::Model> load_model(const std::string& name);
 
+/// The case on whose checkpoint and batch an adapter case stands; of a case without adapter, itself.
+std::string base_case(const std::string& name);
+/// load_model(base_case(name)) with the adapter of the case, its values as PEFT saved them.
+std::unique_ptr<nn::Model> load_adapted(const std::string& name);
+
 using Tensors = std::map<std::string, at::Tensor>;
 Tensors load_tensors(const std::filesystem::path& file);
 

@@ -204,6 +204,8 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan) {
   AM_CHECK(q.dim() == 3 && k.sizes() == v.sizes() && q.size(1) % k.size(1) == 0 && q.size(2) == k.size(2), "shapes");
+  AM_CHECK(plan.q_begin.size() == plan.k_begin.size() && plan.q_begin.back() == q.size(0) && plan.k_begin.back() == k.size(0),
+           "the borders end at {} and {}, the tensors have {} queries and {} keys", plan.q_begin.back(), plan.k_begin.back(), q.size(0), k.size(0));
   const bool fused = q.device().is_cpu() && q.scalar_type() == at::kFloat && plan.dropout == 0 && q.is_contiguous() &&
                      k.is_contiguous() && v.is_contiguous();
   if (!fused) return attention_reference(q, k, v, plan);

@@ -167,13 +167,14 @@ struct HeadFunction : torch::autograd::Function<HeadFunction> {
 
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels, double scale,
                                 const CrossEntropyOptions& options) {
-  const bool gradient = at::GradMode::is_enabled() && (hidden.requires_grad() || weight.trainable);
+  const bool gradient = at::GradMode::is_enabled() && (hidden.requires_grad() || weight.trainable || (bias && bias->trainable));
   return HeadFunction::apply(hidden, gradient_anchor(), &weight, bias, labels, scale, options, gradient);
 }
 
-at::Tensor token_log_probs(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels,
+at::Tensor token_log_probs(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& given_labels,
                            const CrossEntropyOptions& options) {
   at::NoGradGuard guard;
+  const auto labels = given_labels.contiguous();
   check_labels(labels.masked_select(labels.ne(kIgnoreLabel)), weight.shape()[0]);
   auto out = at::zeros({hidden.size(0)}, hidden.options().dtype(at::kFloat));
   float* to = out.mutable_data_ptr<float>();

@@ -126,8 +126,8 @@ void add_to_sink(Parameter* parameter, const at::Tensor& partial) {
 }
 
 struct SplitFunction : torch::autograd::Function<SplitFunction> {
-  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* ctx, const at::Tensor& qkv, const at::Tensor& cos,
-                                                const at::Tensor& sin, const Shape& shape, const QkNorm& norm) {
+  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* ctx, const at::Tensor& qkv, const at::Tensor& anchor,
+                                                const at::Tensor& cos, const at::Tensor& sin, const Shape& shape, const QkNorm& norm) {
     const bool keep = norm.q || norm.k;
     ctx->save_for_backward({keep ? qkv : at::Tensor(), cos, sin});
     auto& data = ctx->saved_data;
@@ -170,7 +170,7 @@ struct SplitFunction : torch::autograd::Function<SplitFunction> {
     });
     add_to_sink(q_norm, partial_q);
     add_to_sink(k_norm, partial_k);
-    return {d, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    return {d, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -185,8 +185,9 @@ Qkv split_qkv(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const R
   const Shape shape{qkv.size(0), heads.q_heads, heads.kv_heads, heads.head_dim, rope.cos.defined() ? rope.cos.size(1) : 0,
                     norm.plus_one, static_cast<float>(norm.eps)};
   AM_CHECK(qkv.size(1) == shape.width(), "qkv has {} columns, heads need {}", qkv.size(1), shape.width());
-  if (!at::GradMode::is_enabled() || !qkv.requires_grad()) return forward_cpu(qkv, shape, norm, cos, sin);
-  const auto out = SplitFunction::apply(qkv, cos, sin, shape, norm);
+  const bool trains = (norm.q && norm.q->trainable) || (norm.k && norm.k->trainable);
+  if (!at::GradMode::is_enabled() || (!trains && !qkv.requires_grad())) return forward_cpu(qkv, shape, norm, cos, sin);
+  const auto out = SplitFunction::apply(qkv, gradient_anchor(), cos, sin, shape, norm);
   return {out[0], out[1], out[2]};
 }
 

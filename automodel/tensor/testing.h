@@ -1,0 +1,59 @@
+// What tests of tensors share: numbers that depend on a key alone, and closeness that says by how much it fails.
+// Included by tests only.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "automodel/base/random.h"
+#include "automodel/tensor/parameter.h"
+
+namespace automodel {
+
+/// Uniform in [-1, 1) from (key, place), rounded to `dtype`.
+inline at::Tensor random_tensor(at::IntArrayRef sizes, uint64_t key, at::ScalarType dtype = at::kFloat) {
+  auto values = at::empty(sizes, at::kFloat);
+  float* out = values.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < values.numel(); ++i)
+    out[i] = static_cast<float>(2 * uniform(RandomKey{key}, static_cast<uint64_t>(i)) - 1);
+  return values.to(dtype);
+}
+
+/// A parameter with values from random_tensor(key).
+inline std::unique_ptr<Parameter> random_parameter(std::vector<int64_t> shape, uint64_t key,
+                                                   at::ScalarType dtype = at::kFloat, bool trainable = true) {
+  auto parameter = std::make_unique<Parameter>("weight" + std::to_string(key), shape, dtype, Init{});
+  parameter->set_value(random_tensor(shape, key, dtype));
+  parameter->trainable = trainable;
+  return parameter;
+}
+
+/// The same values laid out so that no dim is contiguous.
+inline at::Tensor strided(const at::Tensor& x) {
+  if (x.dim() == 0) return x;
+  std::vector<int64_t> wide = x.sizes().vec();
+  wide.push_back(2);
+  auto store = at::empty(wide, x.options());
+  auto view = store.select(-1, 1);
+  view.copy_(x.detach());
+  return view;
+}
+
+/// max|a - b| <= relative * max|b|, with equal shapes; b is taken as the truth. A maximum below 1e-6 counts as 1e-6.
+inline testing::AssertionResult is_close(const at::Tensor& a, const at::Tensor& b, double relative) {
+  if (!a.defined() || !b.defined()) return testing::AssertionFailure() << "a tensor is undefined";
+  if (a.sizes() != b.sizes()) return testing::AssertionFailure() << "shapes " << a.sizes() << " and " << b.sizes();
+  if (a.numel() == 0) return testing::AssertionSuccess();
+  const auto x = a.detach().to(at::kDouble), y = b.detach().to(at::kDouble);
+  const double difference = (x - y).abs().max().item<double>();
+  const double largest = std::max(y.abs().max().item<double>(), 1e-6);
+  if (difference <= relative * largest) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "differs by " << difference << ", allowed is " << relative << " of " << largest;
+}
+
+}  // namespace automodel

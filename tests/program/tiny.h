@@ -1,0 +1,51 @@
+// A tiny model, a little data and a configuration for runs that take a second.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "automodel/base/json.h"
+#include "tests/program/process.h"
+
+namespace automodel::program {
+
+/// config.json of a qwen3 model of 2 layers, hidden 32, vocabulary 4096.
+Json tiny_config();
+
+/// config.json and the bundled tokenizer's files; no weights.
+void write_tiny_folder(const std::filesystem::path& folder, const Json& config = tiny_config());
+
+/// A folder as write_tiny_folder makes it, with random weights that a run of this program saved; made once a process.
+const std::filesystem::path& tiny_base();
+
+/// The first `rows` lines of the bundled chats, from line `first` (from 0) on.
+void write_chats(const std::filesystem::path& file, int rows, int first = 0);
+
+/// Writes `folder`/run.yaml: fine-tunes tiny_base() on 60 bundled chats; 2 microbatches of 2 chats a step, no shuffling, checkpoints into
+/// `folder`/out at the end only. What a test wants else it says by overrides.
+std::filesystem::path write_run(const std::filesystem::path& folder);
+
+/// {CONFIG, overrides...}, and CONFIG's folder plus "out" is where it saves.
+Arguments with(const std::filesystem::path& config, const Arguments& overrides);
+
+/// The lines of a .jsonl file; empty if there is none.
+std::vector<Json> read_lines(const std::filesystem::path& file);
+
+/// Of every step "step loss grad_norm lr num_label_tokens", as they stand in training.jsonl.
+std::vector<std::string> steps_of(const std::filesystem::path& run);
+
+/// Losses of training.jsonl.
+std::vector<double> losses_of(const std::filesystem::path& run);
+
+/// The names in a folder, sorted; hidden ones too.
+std::vector<std::string> names_in(const std::filesystem::path& folder);
+
+/// The run must have ended well; its standard error is shown otherwise.
+void expect_success(const Finished& finished);
+
+/// One clear error as a user must see it: the exit code, nothing on standard output, on standard error exactly one "error: " at the
+/// beginning of a line and after it nothing but indented lines; no trace of the machinery; every one of `words` in the message.
+void expect_error(const Finished& finished, int exit_code, const std::vector<std::string>& words);
+
+}  // namespace automodel::program

@@ -1,0 +1,53 @@
+// Ways to compute the same thing: the losses of short runs agree.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "tests/program/tiny.h"
+
+namespace automodel::program {
+namespace {
+
+std::vector<Json> steps_with(const Arguments& overrides) {
+  TemporaryFolder folder;
+  expect_success(run(with(write_run(folder.path()), overrides)));
+  return read_lines(folder / "out/training.jsonl");
+}
+
+void expect_equal(const std::vector<Json>& a, const std::vector<Json>& b, double relative) {
+  ASSERT_EQ(a.size(), b.size());
+  ASSERT_FALSE(a.empty());
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].at("num_label_tokens"), b[i].at("num_label_tokens"));
+    for (const char* name : {"loss", "grad_norm"}) {
+      const double x = a[i].at(name).get<double>(), y = b[i].at(name).get<double>();
+      EXPECT_LE(std::abs(x - y), relative * std::abs(y)) << name << " of step " << i << ": " << x << " and " << y;
+    }
+  }
+}
+
+TEST(Equal, RecomputeChangesNoBit) {
+  const Arguments lora = {"--peft._target_", "nemo_automodel.components._peft.lora.PeftConfig", "--peft.dropout", "0.3", "--step_scheduler.max_steps", "6"};
+  auto with_recompute = lora;
+  with_recompute.insert(with_recompute.end(), {"--distributed.activation_checkpointing", "true"});
+  expect_equal(steps_with(lora), steps_with(with_recompute), 0);
+}
+
+TEST(Equal, OneMicrobatchOfFourChatsIsFourOfOne) {
+  const auto of_size = [](const char* size) { return steps_with({"--step_scheduler.max_steps", "6", "--step_scheduler.local_batch_size", size}); };
+  expect_equal(of_size("1"), of_size("4"), 2e-6);
+}
+
+// All 60 chats in one step, once as packs of 512 tokens and once as they come: the loss and the gradient are means over the same tokens.
+TEST(Equal, PackedDocumentsLoseWhatTheyLoseUnpacked) {
+  TemporaryFolder plain;
+  const auto unpacked = steps_with({"--step_scheduler.num_epochs", "1", "--step_scheduler.global_batch_size", "60", "--step_scheduler.local_batch_size", "1"});
+  const auto packed = steps_with({"--step_scheduler.num_epochs", "1", "--step_scheduler.global_batch_size", "60", "--step_scheduler.local_batch_size", "1",
+                                  "--packed_sequence.packed_sequence_size", "512"});
+  ASSERT_EQ(unpacked.size(), 1u);
+  expect_equal(packed, unpacked, 2e-6);
+}
+
+}  // namespace
+}  // namespace automodel::program

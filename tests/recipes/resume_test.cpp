@@ -1,0 +1,117 @@
+// A run that is stopped and started again in a new process makes the very steps of the run that was not.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/file.h"
+#include "tests/program/tiny.h"
+
+namespace automodel::program {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Everything that has a state: shuffled, packed, accumulated, scheduled, with dropout. 60 chats make 16 packs or so, a step takes 4, so an
+// epoch ends every 4 or 5 steps.
+const Arguments kEverything = {"--dataloader.shuffle", "true", "--packed_sequence.packed_sequence_size", "256", "--step_scheduler.num_epochs", "100",
+                               "--lr_scheduler.lr_decay_steps", "40", "--lr_scheduler.lr_warmup_steps", "5", "--step_scheduler.save_checkpoint_every_epoch", "false",
+                               "--step_scheduler.ckpt_every_steps", "1000"};
+const Arguments kLora = {"--peft._target_", "nemo_automodel.components._peft.lora.PeftConfig", "--peft.match_all_linear", "true", "--peft.dim", "4", "--peft.dropout", "0.2"};
+
+Arguments join(const std::vector<Arguments>& parts) {
+  Arguments all;
+  for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
+// 40 steps at once, and 20 and 20 in two processes: the same lines of training.jsonl, and the same weights at the end.
+void expect_same_when_resumed(const Arguments& overrides, const std::string& weights) {
+  TemporaryFolder whole, parts;
+  const auto at_once = write_run(whole.path()), in_two = write_run(parts.path());
+  expect_success(run(with(at_once, join({kEverything, overrides, {"--step_scheduler.max_steps", "40"}}))));
+  expect_success(run(with(in_two, join({kEverything, overrides, {"--step_scheduler.max_steps", "20"}}))));
+  ASSERT_EQ(steps_of(parts / "out").size(), 20u);
+
+  const auto second = run(with(in_two, join({kEverything, overrides, {"--step_scheduler.max_steps", "40"}})));
+  expect_success(second);
+  EXPECT_THAT(second.err, testing::HasSubstr("resumed from epoch_"));
+  const auto lines = read_lines(whole / "out/training.jsonl");
+  ASSERT_EQ(lines.size(), 40u);
+  EXPECT_EQ(lines[19].at("epoch"), lines[20].at("epoch")) << "the run was to be cut in mid-epoch";
+  EXPECT_GE(lines[20].at("epoch").get<int>(), 1);
+  EXPECT_LT(lines[39].at("loss").get<double>(), lines[0].at("loss").get<double>());
+  EXPECT_EQ(steps_of(parts / "out"), steps_of(whole / "out"));
+
+  const auto last = fs::read_symlink(whole / "out/LATEST");
+  EXPECT_EQ(fs::read_symlink(parts / "out/LATEST"), last);
+  EXPECT_EQ(read_file(parts / "out" / last.string() + weights), read_file(whole / "out" / last.string() + weights));
+}
+
+TEST(Resume, TwentyAndTwentyStepsOfLoraWithDropoutAreFortyBitForBit) { expect_same_when_resumed(kLora, "/model/adapter_model.safetensors"); }
+
+TEST(Resume, TwentyAndTwentyStepsOfFullFineTuningAreFortyBitForBit) { expect_same_when_resumed({}, "/model/model.safetensors"); }
+
+TEST(Resume, TwentyAndTwentyStepsInBfloat16WithMasterWeightsAreFortyBitForBit) {
+  expect_same_when_resumed({"--model.torch_dtype", "bfloat16"}, "/model/model.safetensors");
+}
+
+class ResumedRun : public testing::Test {
+ protected:
+  void SetUp() override {
+    config_ = write_run(folder_.path());
+    expect_success(run(with(config_, {"--step_scheduler.max_steps", "2"})));
+  }
+  fs::path out() const { return folder_ / "out"; }
+
+  TemporaryFolder folder_;
+  fs::path config_;
+};
+
+TEST_F(ResumedRun, GoesOnByItselfFromLatestAndTellsSo) {
+  const auto second = run(with(config_, {"--step_scheduler.max_steps", "3"}));
+  expect_success(second);
+  EXPECT_THAT(second.err, testing::HasSubstr("resumed from epoch_0_step_1: next is step 2"));
+  EXPECT_EQ(steps_of(out()).size(), 3u);
+}
+
+TEST_F(ResumedRun, AFinishedRunStartedAgainChangesNothing) {
+  const auto names = names_in(out());
+  const auto steps = steps_of(out());
+  expect_success(run(with(config_, {"--step_scheduler.max_steps", "2"})));
+  EXPECT_EQ(names_in(out()), names);
+  EXPECT_EQ(steps_of(out()), steps);
+}
+
+TEST_F(ResumedRun, RefusesAnotherConfigurationAndNamesWhatDiffers) {
+  const auto before = names_in(out());
+  const auto config = read_file(out() / "config.yaml");
+  const auto second = run(with(config_, {"--step_scheduler.max_steps", "4", "--optimizer.lr", "0.5"}));
+  expect_error(second, 1, {"epoch_0_step_1", "another configuration", "optimizer", "lr: 0.5", "0.001", "hint:", "restore_from"});
+  EXPECT_EQ(steps_of(out()).size(), 2u);
+  EXPECT_EQ(names_in(out()), before);
+  EXPECT_EQ(read_file(out() / "config.yaml"), config);
+}
+
+TEST_F(ResumedRun, RestoreFromGoesOnFromAnotherRunsFolderAndWithAnotherConfiguration) {
+  TemporaryFolder other;
+  const auto config = write_run(other.path());
+  const auto second = run(with(config, {"--step_scheduler.max_steps", "3", "--optimizer.lr", "0.002", "--checkpoint.restore_from", (out() / "epoch_0_step_1").string()}));
+  expect_success(second);
+  const auto lines = read_lines(other / "out/training.jsonl");
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].at("step"), 2);
+  EXPECT_EQ(lines[0].at("lr"), 0.002);
+}
+
+TEST_F(ResumedRun, RestoreFromACheckpointThatIsNotThereNamesThoseThatAre) {
+  expect_error(run(with(config_, {"--checkpoint.restore_from", "epoch_0_step_7"})), 1, {"epoch_0_step_7", "neither a folder nor a checkpoint", "epoch_0_step_1"});
+}
+
+TEST_F(ResumedRun, RestoreFromAFolderThatIsNoRunIsRefused) {
+  fs::create_directories(folder_ / "empty");
+  expect_error(run(with(config_, {"--checkpoint.restore_from", (folder_ / "empty").string()})), 1, {"empty", "restored"});
+}
+
+}  // namespace
+}  // namespace automodel::program
