@@ -13,6 +13,7 @@ import glob
 import json
 import os
 import pathlib
+import re
 import sys
 
 import jinja2
@@ -98,6 +99,9 @@ class Writer:
         result = render(source, self.contexts[context])
         if len(result.get("text", "")) > 1 << 20:
             print(f"{name} left out: {len(result['text'])} characters")
+            return
+        if re.search(r" at 0x[0-9a-f]+>", result.get("text", "")):
+            print(f"{name} left out: it prints the address of an object")
             return
         index = self.sources.setdefault(source, len(self.sources))
         self.cases.append({"name": name, "source": index, "context": context, **result})

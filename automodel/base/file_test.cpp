@@ -9,7 +9,6 @@
 #include "automodel/base/error.h"
 #include "automodel/base/json.h"
 
-
 namespace automodel {
 namespace {
 
@@ -17,7 +16,9 @@ namespace fs = std::filesystem;
 
 class Files : public testing::Test {
  protected:
-  Files() : folder_(fs::temp_directory_path() / ("automodel_file_test_" + std::to_string(::getpid()))) { fs::create_directories(folder_); }
+  Files() : folder_(fs::temp_directory_path() / ("automodel_file_test_" + std::to_string(::getpid()))) {
+    fs::create_directories(folder_);
+  }
   ~Files() override { fs::remove_all(folder_); }
   fs::path folder_;
 };
@@ -32,7 +33,9 @@ std::string message_of(const F& f) {
   return "";
 }
 
-size_t files_in(const fs::path& folder) { return static_cast<size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator())); }
+size_t files_in(const fs::path& folder) {
+  return static_cast<size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
 
 TEST_F(Files, AreReadWholeAndBounded) {
   const auto path = folder_ / "a";
@@ -66,7 +69,8 @@ TEST_F(Files, AreReplacedAtomicallyAndLeaveNothingBehind) {
   EXPECT_EQ(read_file(path), "new and longer");
   EXPECT_EQ(files_in(folder_), 1u);
   fs::create_directories(folder_ / "taken" / "full");
-  EXPECT_THROW(write_file_atomically(folder_ / "taken", "x"), SystemError);  // a folder that is not empty cannot be replaced
+  EXPECT_THROW(write_file_atomically(folder_ / "taken", "x"),
+               SystemError);  // a folder that is not empty cannot be replaced
   EXPECT_EQ(files_in(folder_), 2u);
 }
 
@@ -125,7 +129,7 @@ TEST(Json, BoundsItsDepth) {
   EXPECT_NO_THROW(parse_json(nested(512), "f.json"));
   EXPECT_THROW(parse_json(nested(513), "f.json"), DataError);
   EXPECT_THROW(parse_json(std::string(10'000'000, '['), "f.json"), DataError);
-  EXPECT_NO_THROW(parse_json("\"" + std::string(1000, '[') + "\"", "f.json"));    // within a string
+  EXPECT_NO_THROW(parse_json("\"" + std::string(1000, '[') + "\"", "f.json"));        // within a string
   EXPECT_NO_THROW(parse_json("[\"\\\"" + std::string(1000, '[') + "\"]", "f.json"));  // behind an escaped quote
 }
 

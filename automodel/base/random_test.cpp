@@ -16,7 +16,8 @@ TEST(Philox, EqualsTheKnownAnswersOfRandom123) {
   EXPECT_EQ(philox4x32({0, 0, 0, 0}, 0, 0), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   const uint32_t ones = 0xffffffff;
   EXPECT_EQ(philox4x32({ones, ones, ones, ones}, ones, ones), (Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
-  EXPECT_EQ(philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, 0xa4093822, 0x299f31d0), (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+  EXPECT_EQ(philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, 0xa4093822, 0x299f31d0),
+            (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
 TEST(Philox, TakesKeyAndCounterWhole) {
@@ -66,11 +67,11 @@ TEST(Permutation, VisitsEveryPlaceOnceForEverySize) {
 
 TEST(Permutation, KeepsLargeSizesInsideAndApart) {
   EXPECT_TRUE(rc::check([] {
-  const auto size = *rc::gen::inRange<uint64_t>(1, uint64_t{1} << 40);
-  const Permutation permutation(size, RandomKey{*rc::gen::arbitrary<uint64_t>()});
-  const auto a = *rc::gen::inRange<uint64_t>(0, size), b = *rc::gen::inRange<uint64_t>(0, size);
-  RC_ASSERT(permutation(a) < size);
-  RC_ASSERT((a == b) == (permutation(a) == permutation(b)));
+    const auto size = *rc::gen::inRange<uint64_t>(1, uint64_t{1} << 40);
+    const Permutation permutation(size, RandomKey{*rc::gen::arbitrary<uint64_t>()});
+    const auto a = *rc::gen::inRange<uint64_t>(0, size), b = *rc::gen::inRange<uint64_t>(0, size);
+    RC_ASSERT(permutation(a) < size);
+    RC_ASSERT((a == b) == (permutation(a) == permutation(b)));
   }));
 }
 

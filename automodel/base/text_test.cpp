@@ -23,9 +23,11 @@ TEST(Wildcard, StarStandsForAnyRunAndNothingElseIsSpecial) {
 
 TEST(Wildcard, EqualsARegularExpression) {
   EXPECT_TRUE(rc::check([] {
-  const auto word = [](const char* letters) { return rc::gen::container<std::string>(rc::gen::elementOf(std::string(letters))); };
-  const auto pattern = *word("ab*"), text = *word("ab");
-  RC_ASSERT(wildcard_match(pattern, text) == std::regex_match(text, std::regex(replace_all(pattern, "*", ".*"))));
+    const auto word = [](const char* letters) {
+      return rc::gen::container<std::string>(rc::gen::elementOf(std::string(letters)));
+    };
+    const auto pattern = *word("ab*"), text = *word("ab");
+    RC_ASSERT(wildcard_match(pattern, text) == std::regex_match(text, std::regex(replace_all(pattern, "*", ".*"))));
   }));
 }
 
@@ -70,13 +72,16 @@ TEST(Utf8, FindsTheFirstByteThatIsWrong) {
 TEST(Utf8, TakesEveryCodePoint) {
   for (uint32_t point = 0; point <= 0x10FFFF; ++point) {
     std::string text;
-    if (point < 0x80) text = {static_cast<char>(point)};
-    else if (point < 0x800) text = {static_cast<char>(0xC0 | point >> 6), static_cast<char>(0x80 | (point & 63))};
+    if (point < 0x80)
+      text = {static_cast<char>(point)};
+    else if (point < 0x800)
+      text = {static_cast<char>(0xC0 | point >> 6), static_cast<char>(0x80 | (point & 63))};
     else if (point < 0x10000)
-      text = {static_cast<char>(0xE0 | point >> 12), static_cast<char>(0x80 | (point >> 6 & 63)), static_cast<char>(0x80 | (point & 63))};
-    else
-      text = {static_cast<char>(0xF0 | point >> 18), static_cast<char>(0x80 | (point >> 12 & 63)), static_cast<char>(0x80 | (point >> 6 & 63)),
+      text = {static_cast<char>(0xE0 | point >> 12), static_cast<char>(0x80 | (point >> 6 & 63)),
               static_cast<char>(0x80 | (point & 63))};
+    else
+      text = {static_cast<char>(0xF0 | point >> 18), static_cast<char>(0x80 | (point >> 12 & 63)),
+              static_cast<char>(0x80 | (point >> 6 & 63)), static_cast<char>(0x80 | (point & 63))};
     const bool surrogate = point >= 0xD800 && point < 0xE000;
     ASSERT_EQ(find_invalid_utf8(text), surrogate ? 0 : std::string::npos) << point;
   }
@@ -93,7 +98,8 @@ TEST(Format, SaysSizesCountsAndTimesAsPeopleReadThem) {
   EXPECT_EQ(format_duration(3723), "1:02:03");
   EXPECT_EQ(format_duration(59.7), "1:00");
   EXPECT_EQ(format_duration(NAN), "?");
-  EXPECT_TRUE(std::regex_match(timestamp_utc(), std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"))) << timestamp_utc();
+  EXPECT_TRUE(std::regex_match(timestamp_utc(), std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)")))
+      << timestamp_utc();
 }
 
 }  // namespace

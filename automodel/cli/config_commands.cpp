@@ -60,7 +60,7 @@ ConfigArguments parse_config_arguments(const std::vector<std::string>& words, co
       if (word.starts_with("--") && word.find('=') == std::string::npos && i + 1 < words.size() && !words[i + 1].starts_with("--")) overrides.push_back(words[++i]);
     }
   }
-  if (out.file.empty()) throw ConfigError("automodel", "expected a CONFIG.yaml", "usage:\n" + usage);
+  if (out.file.empty()) throw ConfigError("automodel", "expected a CONFIG.yaml", "usage:\n    " + replace_all(usage, "\n", "\n    "));
   out.overrides = config::parse_overrides(overrides);
   return out;
 }

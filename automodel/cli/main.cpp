@@ -1,6 +1,7 @@
 // automodel: reads what was typed, calls the subcommand, prints errors.
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 
@@ -135,6 +136,14 @@ void add_rest(CLI::App& app, int& result) {
   help->callback([topic, &result] { result = run_help(join(*topic, " ")); });
 }
 
+void check_command_name(const CLI::App& app, const std::string& word) {
+  Words names = {"check", "plan", "data", "finetune", "pretrain", "kd", "benchmark"};
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(sub->get_name());
+  if (word.starts_with("-") || std::find(names.begin(), names.end(), word) != names.end()) return;
+  const auto near = nearest(word, names);
+  throw ConfigError(word, "is no command and no file that ends in .yaml or .yml" + (near.empty() ? "" : "; did you mean " + near + "?"), "`automodel --help` lists the commands");
+}
+
 int run_other(const Words& words, const char* program) {
   CLI::App app("Trains Hugging Face LLMs natively.\n\n" + std::string(kUsage), "automodel");
   int result = 0;
@@ -145,13 +154,17 @@ int run_other(const Words& words, const char* program) {
   add_generate(app, result);
   add_checkpoint(app, result);
   add_rest(app, result);
+  check_command_name(app, words[0]);
   std::vector<const char*> argv = {program};
   for (const auto& word : words) argv.push_back(word.c_str());
   try {
     app.parse(static_cast<int>(argv.size()), argv.data());
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help, std::cout, std::cerr);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error, std::cout, std::cerr);
-    return code == 0 ? 0 : 2;
+    std::string called = "automodel";
+    for (const CLI::App* sub = &app; !sub->get_subcommands().empty();) called += " " + (sub = sub->get_subcommands().front())->get_name();
+    throw ConfigError(called, error.what(), "`" + called + " --help` says how to use it");
   }
   return result;
 }
@@ -178,7 +191,10 @@ int dispatch(const Words& words, const char* program) {
 int main(int argc, char** argv) {
   using namespace automodel;
   try {
-    return cli::dispatch({argv + 1, argv + argc}, argv[0]);
+    const int code = cli::dispatch({argv + 1, argv + argc}, argv[0]);
+    std::cout.flush();
+    if (!std::cout) throw SystemError("standard output", "cannot be written", "is the disk full, or was the pipe closed?");
+    return code;
   } catch (const Error& error) {
     finish_status();
     std::fprintf(stderr, "error: %s\n", error.what());

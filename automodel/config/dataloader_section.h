@@ -19,8 +19,8 @@ struct DataloaderSection {
   void describe(F& f) {
     f("shuffle", shuffle, "a new order of the samples each epoch");
     f("num_workers", num_workers, "threads that tokenize and pack ahead of the training", "int[0,1024]");
-    f("drop_last", drop_last, "leave out the last samples of an epoch when they do not fill a microbatch");
-    f("group_by_length", group_by_length, "put samples of like length into one microbatch");
+    f("drop_last", drop_last, "accepted; the last samples of an epoch are trained all the same");
+    f("group_by_length", group_by_length, "accepted; batches are packed, so like lengths save nothing");
     f("batch_size", batch_size, "samples in a microbatch; null: step_scheduler.local_batch_size", "int[1,]|null");
   }
 };

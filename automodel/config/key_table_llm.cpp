@@ -124,6 +124,8 @@ const std::vector<KeyRow>& llm_key_rows() {
        "see dataset.seq_length"},
       {"dataloader.collate_fn", "drop_overlong", "bool", kMapped, "", "see dataset.overlong"},
       {"dataloader.collate_fn", "query_prefix passage_prefix", "string", kLacking, "", "retrieval models"},
+      {"dataloader", "drop_last", "", kMapped, "true", "the last samples of an epoch are always trained"},
+      {"dataloader", "group_by_length", "", kMapped, "true", "batches are packed, so like lengths save nothing"},
       {"dataloader", "pin_memory persistent_workers", "bool", kInert, "", "tunes Python's worker processes"},
       {"dataloader", "prefetch_factor", "int[1,]|null", kInert, "", "tunes Python's worker processes"},
       {"dataloader", "multiprocessing_context", "string|null", kInert, "", "tunes Python's worker processes"},

@@ -43,8 +43,9 @@ RecipeConfig load_config(const std::filesystem::path& file, const std::vector<Ov
   if (!report.lacking.empty()) {
     std::string rest;
     for (const Lacking& lacking : report.lacking) {
-      rest += fmt::format("\n  {}:{}: {}: {} needs {}", report.file, lacking.place.line, lacking.path, lacking.value,
-                          lacking.reason);
+      const std::string where =
+          lacking.place.line > 0 ? fmt::format("{}:{}", report.file, lacking.place.line) : "--" + lacking.path;
+      rest += fmt::format("\n  {}: {}: {} needs {}", where, lacking.path, lacking.value, lacking.reason);
     }
     throw UnsupportedError(report.file, "valid, but this build lacks what it needs:" + rest,
                            "`automodel check` shows every key");

@@ -5,6 +5,8 @@
 // 1) + ending + [-100]: nothing is cut, the last position has no target. Never padded.
 #pragma once
 
+#include <set>
+
 #include "automodel/data/prompt_answer.h"
 
 namespace automodel::data {
@@ -16,6 +18,7 @@ class HellaSwagBuilder : public SampleBuilder {
 
  private:
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  std::set<int32_t> special_;
   EdgeTokens edges_;
 };
 

@@ -204,6 +204,20 @@ TEST(Loader, IdsOutsideTheVocabularyAreAFault) {
   EXPECT_THROW(loader->next(), DataError);
 }
 
+TEST(Loader, ASampleThatIsTooLongIsAFaultWhereThatIsAsked) {
+  LoaderOptions options;
+  options.read.max_tokens = 8;
+  options.read.over_long = parse_over_long("error");
+  const auto eight = std::make_shared<MockBuilder>(8, 10, 1), nine = std::make_shared<MockBuilder>(9, 10, 1);
+  EXPECT_TRUE(Loader(mock_rows(5), eight, options).next());
+  try {
+    Loader(mock_rows(5), nine, options).next();
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("9 tokens, more than the 8 that fit"));
+  }
+}
+
 TEST(Loader, AnEpochThatYieldsNothingIsAnError) {
   EXPECT_THROW(make_loader(0, {})->next(), DataError);
   LoaderOptions options;

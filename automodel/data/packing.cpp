@@ -23,8 +23,9 @@ OverLong parse_over_long(const std::string& name) {
   if (name == "truncate") return OverLong::Truncate;
   if (name == "split") return OverLong::Split;
   if (name == "drop") return OverLong::Drop;
+  if (name == "error") return OverLong::Error;
   throw ConfigError("over_long", fmt::format("'{}' is nothing to do with over-long samples", name),
-                    "known: truncate, split, drop");
+                    "known: truncate, split, drop, error");
 }
 
 Packer::Packer(int64_t budget, Packing packing, int64_t window)

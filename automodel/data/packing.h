@@ -52,13 +52,14 @@ class Packer {
 };
 
 /// What happens to a sample of more tokens than the limit.
-enum class OverLong { Truncate, Split, Drop };
+enum class OverLong { Truncate, Split, Drop, Error };
 
-/// "truncate", "split", "drop"; throws ConfigError for other words.
+/// "truncate", "split", "drop", "error"; throws ConfigError for other words.
 OverLong parse_over_long(const std::string& name);
 
 /// Lays a sample out as documents of at most `limit` tokens (0: no limit), counting what is lost. After a cut, a
-/// document without trained tokens is dropped and counted; a whole sample is passed on as it is.
+/// document without trained tokens is dropped and counted; a whole sample is passed on as it is. REQUIRES that a sample
+/// over the limit is not to be an error: its row is known to the caller only.
 std::vector<Sample> fit(Sample sample, int64_t limit, OverLong over_long, Statistics& statistics);
 
 }  // namespace automodel::data

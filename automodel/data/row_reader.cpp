@@ -51,6 +51,12 @@ void RowReader::make_documents(int64_t index, int64_t position, ReadRow& result)
     ++result.counts.untrained_rows;
     return;
   }
+  if (options_.over_long == OverLong::Error && options_.max_tokens > 0 && sample.tokens() > options_.max_tokens)
+    throw DataError(
+        rows_->at(index).where,
+        fmt::format("the sample has {} tokens, more than the {} that fit", sample.tokens(), options_.max_tokens),
+        "raise dataset.seq_length or packed_sequence.packed_sequence_size, or set dataset.overlong to truncate or "
+        "drop");
   ++result.counts.samples;
   result.counts.tokens_in += sample.tokens();
   auto pieces = fit(std::move(sample), options_.max_tokens, options_.over_long, result.counts);

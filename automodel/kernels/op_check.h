@@ -20,8 +20,9 @@ struct OpCheck {
   at::Tensor dy;            // the gradient of the output; undefined: random numbers
 };
 
-/// Output, gradient of the input, gradients of the trained weights; the backward runs twice with the sinks kept, so gradients must
-/// have doubled, the second time from a gradient with holes between its elements. Frozen weights must get none.
+/// Output, gradient of the input, gradients of the trained weights; the backward runs twice with the sinks kept, so
+/// gradients must have doubled, the second time from a gradient with holes between its elements. Frozen weights must
+/// get none.
 inline void expect_equals_plain(const Ours& ours, const Plain& plain, const at::Tensor& x, const OpCheck& check) {
   const auto x64 = x.detach().to(at::kDouble).requires_grad_();
   std::vector<at::Tensor> w64;
@@ -48,9 +49,12 @@ inline void expect_equals_plain(const Ours& ours, const Plain& plain, const at::
       SCOPED_TRACE("weight " + std::to_string(i));
       const auto& grad = check.weights[i]->grad();
       const auto expected = w64[i].grad().defined() ? w64[i].grad() * round : w64[i].detach() * 0;
-      if (!check.weights[i]->trainable) EXPECT_FALSE(grad.defined()) << "a frozen weight got a gradient";
-      else if (grad.defined()) EXPECT_TRUE(is_close(grad, expected, check.tolerance));
-      else EXPECT_TRUE(expected.abs().sum().item<double>() == 0) << "got no gradient";
+      if (!check.weights[i]->trainable)
+        EXPECT_FALSE(grad.defined()) << "a frozen weight got a gradient";
+      else if (grad.defined())
+        EXPECT_TRUE(is_close(grad, expected, check.tolerance));
+      else
+        EXPECT_TRUE(expected.abs().sum().item<double>() == 0) << "got no gradient";
     }
   }
   const at::NoGradGuard guard;

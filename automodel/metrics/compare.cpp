@@ -143,13 +143,15 @@ std::string comparison_text(const Json& comparison, size_t max_rows) {
     const auto& losses = rows[r]["losses"];
     text += fmt::format("{:>8}", rows[r]["step"].get<int64_t>());
     std::optional<double> low, high;
+    int common = 0;
     for (const auto& loss : losses) {
       text += fmt::format("  {:>12}", shown(loss));
       if (!loss.is_number()) continue;
+      ++common;
       low = std::min(low.value_or(loss.get<double>()), loss.get<double>());
       high = std::max(high.value_or(loss.get<double>()), loss.get<double>());
     }
-    if (losses.size() > 1) text += fmt::format("  {:>12}", low ? fmt::format("{:.3g}", *high - *low) : "-");
+    if (losses.size() > 1) text += fmt::format("  {:>12}", common > 1 ? fmt::format("{:.3g}", *high - *low) : "-");
     text += '\n';
   }
   text += fmt::format("\n{:>4}  {:>7}  {:>12}  {:>12}  {:>12}  {:>10}  {:>12}\n", "run", "steps", "final loss",

@@ -13,7 +13,7 @@ namespace automodel::nn {
 
 struct ToyOptions {
   int64_t layers = 3, hidden = 16, vocab = 31, heads = 4, kv_heads = 2, head_dim = 6, inner = 24;
-  int64_t window = 0;            // of every second layer
+  int64_t window = 0;  // of every second layer
   bool tied = false, bias = false, qk_norm = true, plus_one = false;
   double dropout = 0;            // of attention and residuals
   std::optional<RopeSpec> rope;  // nothing: the default one
@@ -23,16 +23,29 @@ struct ToyOptions {
 inline LayerSpec toy_layer(const ToyOptions& o, int64_t index) {
   const std::string at = "model.layers." + std::to_string(index), self = at + ".self_attn.", mlp = at + ".mlp.";
   const NormSpec norm{NormSpec::Kind::Rms, 1e-6, o.plus_one};
-  LayerSpec layer{.module = at, .norm = norm, .attention_norm = "input_layernorm", .mlp_norm = "post_attention_layernorm",
+  LayerSpec layer{.module = at,
+                  .norm = norm,
+                  .attention_norm = "input_layernorm",
+                  .mlp_norm = "post_attention_layernorm",
                   .residual_dropout = o.dropout};
-  layer.attention = {.heads = o.heads, .kv_heads = o.kv_heads, .head_dim = o.head_dim, .scale = 0.5, .window = index % 2 ? o.window : 0,
-                     .dropout = o.dropout, .rope = o.rope.value_or(RopeSpec{.dim = o.head_dim})};
+  layer.attention = {.heads = o.heads,
+                     .kv_heads = o.kv_heads,
+                     .head_dim = o.head_dim,
+                     .scale = 0.5,
+                     .window = index % 2 ? o.window : 0,
+                     .dropout = o.dropout,
+                     .rope = o.rope.value_or(RopeSpec{.dim = o.head_dim})};
   if (o.qk_norm) layer.attention.qk_norm = norm;
   layer.attention.qkv = {.modules = {self + "q_proj", self + "k_proj", self + "v_proj"},
-                         .rows = {o.heads * o.head_dim, o.kv_heads * o.head_dim, o.kv_heads * o.head_dim}, .in = o.hidden, .bias = o.bias};
+                         .rows = {o.heads * o.head_dim, o.kv_heads * o.head_dim, o.kv_heads * o.head_dim},
+                         .in = o.hidden,
+                         .bias = o.bias};
   layer.attention.out = {.modules = {self + "o_proj"}, .rows = {o.hidden}, .in = o.heads * o.head_dim, .bias = o.bias};
   layer.attention.q_norm_module = self + "q_norm", layer.attention.k_norm_module = self + "k_norm";
-  layer.mlp = {.in = {.modules = {mlp + "gate_proj", mlp + "up_proj"}, .rows = {o.inner, o.inner}, .in = o.hidden, .bias = o.bias},
+  layer.mlp = {.in = {.modules = {mlp + "gate_proj", mlp + "up_proj"},
+                      .rows = {o.inner, o.inner},
+                      .in = o.hidden,
+                      .bias = o.bias},
                .out = {.modules = {mlp + "down_proj"}, .rows = {o.hidden}, .in = o.inner, .bias = o.bias}};
   return layer;
 }
@@ -42,16 +55,21 @@ inline void fill_toy(Model& model, float scale) {
   uint64_t key = 1000;
   for (const auto& parameter : model.parameters()) {
     ++key;
-    if (!parameter->has_value()) parameter->set_value((random_tensor(parameter->shape(), key) * scale).to(parameter->dtype()));
+    if (!parameter->has_value())
+      parameter->set_value((random_tensor(parameter->shape(), key) * scale).to(parameter->dtype()));
   }
 }
 
 inline std::unique_ptr<Model> make_toy_model(const ToyOptions& o = {}, at::ScalarType dtype = at::kFloat) {
   auto model = std::make_unique<Model>();
-  model->embedding = std::make_unique<Embedding>(EmbeddingSpec{.module = "model.embed_tokens", .vocab = o.vocab, .hidden = o.hidden}, dtype);
-  for (int64_t i = 0; i < o.layers; ++i) model->layers.push_back(std::make_unique<DecoderLayer>(toy_layer(o, i), i, o.hidden, dtype));
-  const HeadSpec head{.norm_module = "model.norm", .norm = {NormSpec::Kind::Rms, 1e-6, o.plus_one},
-                      .linear = {.modules = {"lm_head"}, .rows = {o.vocab}, .in = o.hidden}, .tied = o.tied};
+  model->embedding = std::make_unique<Embedding>(
+      EmbeddingSpec{.module = "model.embed_tokens", .vocab = o.vocab, .hidden = o.hidden}, dtype);
+  for (int64_t i = 0; i < o.layers; ++i)
+    model->layers.push_back(std::make_unique<DecoderLayer>(toy_layer(o, i), i, o.hidden, dtype));
+  const HeadSpec head{.norm_module = "model.norm",
+                      .norm = {NormSpec::Kind::Rms, 1e-6, o.plus_one},
+                      .linear = {.modules = {"lm_head"}, .rows = {o.vocab}, .in = o.hidden},
+                      .tied = o.tied};
   model->head = std::make_unique<Head>(head, o.hidden, o.tied ? model->embedding->weight() : nullptr, dtype);
   fill_toy(*model, o.scale);
   return model;

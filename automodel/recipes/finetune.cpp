@@ -47,7 +47,7 @@ static std::optional<double> validate_all(const config::RecipeConfig& config, en
                                           metrics::Logger& log, const optim::StepEvents& events, double lr) {
   std::optional<double> metric;
   for (auto& set : sets) {
-    const auto result = validate(engine, *set.loader);
+    const auto result = validate(engine, *set.loader, events.step);
     log.log_validation({.name = set.name, .step = events.step, .epoch = events.epoch, .val_loss = result.loss, .lr = lr, .num_label_tokens = result.trained_tokens});
     if (set.name == config.checkpoint.best_metric_key) metric = result.loss;
   }

@@ -1,5 +1,7 @@
 #include "automodel/recipes/run_checkpoint.h"
 
+#include <ATen/ops/isfinite.h>
+
 #include <set>
 
 #include "automodel/base/error.h"
@@ -104,8 +106,17 @@ std::vector<FileRecord> RunCheckpoint::write_model(const fs::path& folder) const
   return checkpoint::write_model_folder(folder, tensors, files, {.max_shard_size_bytes = static_cast<uint64_t>(config_.checkpoint.max_shard_size_bytes)});
 }
 
+// The loss tells of NaN weights only at the next step: too late for a checkpoint of this one.
+static void check_finite(const std::vector<ParameterPtr>& parameters, int64_t step) {
+  for (const auto& parameter : parameters)
+    if (!at::isfinite(parameter->value()).all().item<bool>())
+      throw NumericError(fmt::format("step {}: {}", step, parameter->name()), "the update left values that are not finite; nothing was saved over",
+                         "lower the learning rate or lengthen the warm-up");
+}
+
 fs::path RunCheckpoint::save(int64_t epoch, int64_t step, std::optional<double> metric, bool last) {
   if (!folder_) return {};
+  check_finite(parts_.model.trained_parameters(), step);
   const auto& when = config_.checkpoint.save_consolidated;
   const bool with_model = when == "every" || when == "true" || (when == "final" && last) || parts_.model.lora;
   return folder_->save(epoch, step, metric, [&](const fs::path& hidden) {

@@ -24,7 +24,7 @@ StepResult train_step(engine::Engine& engine, optim::Adam& optimizer, const std:
       Context again;
       again.loss_scale = context.loss_scale;
       const auto where = engine.find_non_finite(microbatches[m], again);
-      throw NumericError(fmt::format("step {}", input.step), fmt::format("the loss is {}; first non-finite: {}", loss, where.empty() ? "the loss itself" : where),
+      throw NumericError(fmt::format("step {}", input.step), fmt::format("the loss is {}; first non-finite: {}", std::isnan(loss) ? "NaN" : "infinite", where.empty() ? "the loss itself" : where),
                          "nothing was saved over; lower the learning rate, or look at the data of this step");
     }
     result.loss += loss;
@@ -34,12 +34,18 @@ StepResult train_step(engine::Engine& engine, optim::Adam& optimizer, const std:
   return result;
 }
 
-Validation validate(engine::Engine& engine, data::Loader& loader) {
+Validation validate(engine::Engine& engine, data::Loader& loader, int64_t step) {
   Validation result;
   loader.rewind();
   while (const auto batch = loader.next()) {
     Context context;  // loss_scale 1: a sum
-    result.loss += engine.forward_loss(*batch, context);
+    const double loss = engine.forward_loss(*batch, context);
+    if (!std::isfinite(loss)) {
+      const auto where = engine.find_non_finite(*batch, context);
+      throw NumericError(fmt::format("validation after step {}", step), fmt::format("the loss is {}; first non-finite: {}", std::isnan(loss) ? "NaN" : "infinite", where.empty() ? "the loss itself" : where),
+                         "this step was not saved; lower the learning rate");
+    }
+    result.loss += loss;
     result.trained_tokens += batch->trained_tokens;
   }
   if (result.trained_tokens > 0) result.loss /= static_cast<double>(result.trained_tokens);

@@ -32,7 +32,8 @@ struct Validation {
   int64_t trained_tokens = 0;
 };
 
-/// One pass over a validation set, from its beginning.
-Validation validate(engine::Engine& engine, data::Loader& loader);
+/// One pass over a validation set, from its beginning. Throws NumericError naming `step`, the last one made, and the first non-finite
+/// tensor when the loss is not finite.
+Validation validate(engine::Engine& engine, data::Loader& loader, int64_t step);
 
 }  // namespace automodel::recipes

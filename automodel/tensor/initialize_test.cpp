@@ -5,7 +5,8 @@
 namespace automodel {
 namespace {
 
-at::Tensor initialized(const std::string& name, std::vector<int64_t> shape, Init init, uint64_t seed = 1, at::ScalarType dtype = at::kFloat) {
+at::Tensor initialized(const std::string& name, std::vector<int64_t> shape, Init init, uint64_t seed = 1,
+                       at::ScalarType dtype = at::kFloat) {
   Parameter parameter(name, shape, dtype, init);
   initialize(parameter, seed);
   return parameter.value();
@@ -64,8 +65,10 @@ TEST(Initialize, ZeroesThePaddingRowAndKeepsTheRest) {
   init.zero_row = 2;
   const auto padded = initialized("a", {5, 4}, init);
   for (int64_t row = 0; row < 5; ++row)
-    if (row == 2) EXPECT_EQ(padded[row].abs().max().item<float>(), 0);
-    else EXPECT_TRUE(padded[row].equal(plain[row]));
+    if (row == 2)
+      EXPECT_EQ(padded[row].abs().max().item<float>(), 0);
+    else
+      EXPECT_TRUE(padded[row].equal(plain[row]));
 }
 
 TEST(Initialize, RoundsTheSameNumbersToOtherDtypes) {

@@ -13,7 +13,7 @@ TEST(Parameter, HasSlicesThatCoverIt) {
   EXPECT_EQ(fused.numel(), 18);
   EXPECT_EQ(fused.name(), "q+k");
   EXPECT_THROW(Parameter({{"q", 0, 4}, {"k", 5, 1}}, {6, 3}, at::kFloat, {}), CheckError);  // a gap
-  EXPECT_THROW(Parameter({{"q", 0, 4}}, {6, 3}, at::kFloat, {}), CheckError);                // too short
+  EXPECT_THROW(Parameter({{"q", 0, 4}}, {6, 3}, at::kFloat, {}), CheckError);               // too short
 }
 
 TEST(Parameter, GivesItsValueOnlyWhileItIsThere) {
@@ -72,7 +72,9 @@ TEST(Differentiable, HandsItsGradientToTheSink) {
 TEST(MakeBatch, PacksDocumentsAndShiftsLabels) {
   const auto batch = make_batch({{5, 6, 7}, {8}, {9, 1}});
   EXPECT_EQ(batch.cu_seqlens, (std::vector<int64_t>{0, 3, 4, 6}));
-  const auto list = [](const at::Tensor& t) { return std::vector<int64_t>(t.const_data_ptr<int64_t>(), t.const_data_ptr<int64_t>() + t.numel()); };
+  const auto list = [](const at::Tensor& t) {
+    return std::vector<int64_t>(t.const_data_ptr<int64_t>(), t.const_data_ptr<int64_t>() + t.numel());
+  };
   EXPECT_EQ(list(batch.ids), (std::vector<int64_t>{5, 6, 7, 8, 9, 1}));
   EXPECT_EQ(list(batch.positions), (std::vector<int64_t>{0, 1, 2, 0, 0, 1}));
   EXPECT_EQ(list(batch.labels), (std::vector<int64_t>{6, 7, -100, -100, 1, -100}));
@@ -103,10 +105,12 @@ TEST(MakeBatch, NamesTheDocumentAtFault) {
 
 TEST(Dtype, IsParsedAsYamlAndConfigsSpellIt) {
   for (const char* name : {"bf16", "bfloat16", "torch.bfloat16"}) EXPECT_EQ(parse_dtype(name), at::kBFloat16) << name;
-  for (const char* name : {"float32", "fp32", "float", "torch.float32"}) EXPECT_EQ(parse_dtype(name), at::kFloat) << name;
+  for (const char* name : {"float32", "fp32", "float", "torch.float32"})
+    EXPECT_EQ(parse_dtype(name), at::kFloat) << name;
   for (const char* name : {"half", "fp16", "float16"}) EXPECT_EQ(parse_dtype(name), at::kHalf) << name;
   for (const char* name : {"", "int8", "torch.", "bf 16", "BF16"}) EXPECT_EQ(parse_dtype(name), std::nullopt) << name;
-  for (const auto dtype : {at::kFloat, at::kHalf, at::kBFloat16, at::kDouble}) EXPECT_EQ(parse_dtype(dtype_name(dtype)), dtype);
+  for (const auto dtype : {at::kFloat, at::kHalf, at::kBFloat16, at::kDouble})
+    EXPECT_EQ(parse_dtype(dtype_name(dtype)), dtype);
 }
 
 }  // namespace

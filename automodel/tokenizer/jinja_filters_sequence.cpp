@@ -193,7 +193,7 @@ Value groupby(Runtime& runtime, const Value& subject, Args& args) {
 
 Value batch(Runtime& runtime, const Value& subject, Args& args) {
   auto [count, fill] = bind("batch", args, {"linecount", "fill_with"}, 1);
-  return lazily("generator", runtime, [subject, count, fill](Runtime& r) {
+  return lazily("generator", runtime, [subject, count = count, fill = fill](Runtime& r) {
     const int64_t n = index_argument(count, "");
     std::vector<Value> out, line;
     for (auto& item : to_vector(r, subject)) {
@@ -212,7 +212,7 @@ Value batch(Runtime& runtime, const Value& subject, Args& args) {
 
 Value slices(Runtime& runtime, const Value& subject, Args& args) {
   auto [count, fill] = bind("slice", args, {"slices", "fill_with"}, 1);
-  return lazily("generator", runtime, [subject, count, fill](Runtime& r) {
+  return lazily("generator", runtime, [subject, count = count, fill = fill](Runtime& r) {
     const auto items = to_vector(r, subject);
     const int64_t n = index_argument(count, ""), size = static_cast<int64_t>(items.size());
     if (n == 0) fail("integer division or modulo by zero");

@@ -115,9 +115,10 @@ TEST(TemplateLimits, TheCallerSetsThem) {
   EXPECT_THAT(fault("{% for i in range(1000) %}{{ i }}{% endfor %}", Json::object(), options),
               HasSubstr("more steps than the limit of 100"));
   options = {};
-  options.max_output_bytes = 10;
-  EXPECT_THAT(fault("{{ 'abcdefghijklm' }}", Json::object(), options),
-              HasSubstr("more bytes of output than the limit of 10"));
+  options.max_output_bytes = 1000;
+  EXPECT_THAT(fault(repeat("0123456789", 101), Json::object(), options),
+              HasSubstr("more bytes of output than the limit of 1000"));
+  EXPECT_EQ(fault(repeat("0", 100), Json::object(), options), "rendered: " + repeat("0", 100));
 }
 
 TEST(TemplateLimits, NothingOutsideIsReached) {

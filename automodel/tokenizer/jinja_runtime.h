@@ -45,11 +45,11 @@ struct Runtime {
   [[noreturn]] static void too_much(const char* what, uint64_t limit);
 
   Value str(std::string&& text) {
-    charge(text.size() + 32);
+    charge(text.size() + 96);
     return make_str(std::move(text));
   }
   Value list(std::vector<Value>&& items, Kind kind = Kind::kList) {
-    charge(items.size() * sizeof(Value) + 32);
+    charge(items.size() * sizeof(Value) + 128);
     return make_list(std::move(items), kind);
   }
 

@@ -112,6 +112,7 @@ Value get_attribute(Runtime& runtime, const Value& object, std::string_view name
   if (object.is(Kind::kDict)) {
     if (const Value* item = object.as<Dict>().find(name)) return *item;
   }
+  if (object.is_undefined()) fail_undefined(object);
   return undefined_attribute(object, name);
 }
 

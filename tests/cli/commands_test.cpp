@@ -1,1 +1,275 @@
+// Every command: results on standard output, everything else on standard error, JSON that parses, the exit code that was promised.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/file.h"
+#include "tests/program/tiny.h"
+
+namespace automodel::program {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class Command : public testing::Test {
+ protected:
+  // One run for all of them: 4 steps, 2 checkpoints.
+  static const fs::path& finished_run() {
+    static const TemporaryFolder folder;
+    static const fs::path out = [] {
+      const auto finished = run(with(write_run(folder.path()), {"--step_scheduler.ckpt_every_steps", "2"}));
+      expect_success(finished);
+      EXPECT_EQ(finished.out, "");
+      EXPECT_THAT(finished.err, HasSubstr("finished: 4 steps; the model lies in " + (folder / "out/epoch_0_step_3/model").string()));
+      return folder / "out";
+    }();
+    return out;
+  }
+  static std::string config() { return (finished_run().parent_path() / "run.yaml").string(); }
+  static std::string model() { return tiny_base().string(); }
+
+  fs::path write(const std::string& name, const std::string& text) {
+    write_file_atomically(folder_ / name, text);
+    return folder_ / name;
+  }
+
+  TemporaryFolder folder_;
+};
+
+// Its text on standard output, with every word; nothing on standard error.
+std::string text_of(const Arguments& arguments, const std::vector<std::string>& words, const std::string& input = "") {
+  const auto finished = run(arguments, {.input = input});
+  expect_success(finished);
+  EXPECT_EQ(finished.err, "");
+  for (const auto& word : words) EXPECT_THAT(finished.out, HasSubstr(word));
+  return finished.out;
+}
+
+TEST_F(Command, WithoutArgumentsSaysHowToUseIt) {
+  const auto finished = run({});
+  EXPECT_EQ(finished.exit_code, 2);
+  EXPECT_EQ(finished.out, "");
+  EXPECT_THAT(finished.err, HasSubstr("automodel CONFIG.yaml"));
+}
+
+TEST_F(Command, UnknownOnesNameTheNearest) {
+  expect_error(run({"tokenise"}), 2, {"tokenise", "did you mean tokenize", "hint:"});
+  expect_error(run({"nothing_like_it"}), 2, {"nothing_like_it", "hint:"});
+  expect_error(run({"checkpoint", "mirge"}), 2, {"mirge"});
+}
+
+TEST_F(Command, MissingAndUnknownArgumentsAreErrors) {
+  expect_error(run({"check"}), 2, {"expected a CONFIG.yaml", "hint:"});
+  expect_error(run({"--bogus"}), 2, {"expected a CONFIG.yaml"});
+  expect_error(run({"finetune", "-c", config()}), 2, {"expected llm or vlm"});
+  expect_error(run({"tokenize"}), 2, {"--model", "hint:"});
+  expect_error(run({"score", "--model", model()}), 2, {"--batch"});
+  expect_error(run({"generate", "--model", model(), "--prompt", "a", "--max-new-tokens", "many"}), 2, {"--max-new-tokens", "many"});
+  expect_error(run({"models", "--jsn"}), 2, {"--jsn"});
+  expect_error(run({"compare"}), 2, {"RUN"});
+  expect_error(run({"data", config(), "--n", "none"}), 2, {"--n", "none"});
+}
+
+TEST_F(Command, HelpIsOnStandardOutputForEachOfThem) {
+  text_of({"--help"}, {"automodel CONFIG.yaml", "tokenize", "render", "score", "generate", "checkpoint", "compare", "models", "doctor", "help", "version"});
+  text_of({"tokenize", "--help"}, {"--model", "--no-special", "--decode", "--offsets", "--jsonl"});
+  text_of({"render", "--help"}, {"--template", "--tools", "--add-generation-prompt", "--ids", "--mask", "--jsonl"});
+  text_of({"score", "--help"}, {"--batch", "--logits", "--grads", "--dtype", "--device", "--lora"});
+  text_of({"generate", "--help"}, {"--prompt", "--chat", "--temperature", "--top-k", "--top-p", "--seed"});
+  text_of({"checkpoint", "--help"}, {"info", "verify", "merge"});
+  text_of({"check", "--help"}, {"automodel check|plan|data CONFIG.yaml"});
+  text_of({"help"}, {"config"});
+  text_of({"help", "config"}, {"optimizer", "step_scheduler"});
+  text_of({"help", "config", "optimizer"}, {"lr", "peak learning rate"});
+  expect_error(run({"help", "nothing"}), 2, {"'nothing' is no topic"});
+}
+
+TEST_F(Command, VersionModelsDoctor) {
+  text_of({"version"}, {"automodel 0.", "libtorch 2.11.0"});
+  text_of({"--version"}, {"automodel 0."});
+  EXPECT_EQ(json_of({"version", "--json"}).at("libtorch"), "2.11.0");
+  text_of({"models"}, {"llama", "qwen3", "gpt2", "Gemma3ForCausalLM"});
+  std::vector<std::string> families;
+  for (const auto& family : json_of({"models", "--json"})) families.push_back(family.at("model_type"));
+  EXPECT_THAT(families, testing::IsSupersetOf({"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma3_text", "gpt2"}));
+  text_of({"doctor"}, {"libtorch", "threads"});
+  EXPECT_EQ(json_of({"doctor", "--json"}).at("threads"), 1);
+}
+
+TEST_F(Command, CheckPrintsTheConfigAsItTakesEffectAndExitsWithItsClass) {
+  text_of({"check", config()}, {"obeyed", "lr: 0.001", "# line", "# default"});
+  text_of({"check", config(), "--optimizer.lr", "0.5"}, {"lr: 0.5", "command line"});
+  const auto report = json_of({"check", config(), "--json"});
+  EXPECT_EQ(report.at("exit_code"), 0);
+
+  const auto lacking = run({"check", config(), "--json", "--distributed.tp_size", "2"});
+  EXPECT_EQ(lacking.exit_code, 3) << lacking.out;
+  EXPECT_EQ(parse_json(lacking.out, "report").at("exit_code"), 3);
+  const auto invalid = run({"check", config(), "--json", "--optimizer.lrr", "1"});
+  EXPECT_EQ(invalid.exit_code, 2);
+  EXPECT_THAT(parse_json(invalid.out, "report").at("errors").dump(), HasSubstr("did you mean lr"));
+  EXPECT_EQ(invalid.err, "");
+}
+
+TEST_F(Command, WhatThisBuildLacksIsRefusedAtStartWithCode3) {
+  expect_error(run({config(), "--distributed.tp_size", "2"}), 3, {"distributed", "hint:"});
+  expect_error(run({config(), "--nproc-per-node", "2"}), 3, {"--nproc-per-node", "hint:"});
+  expect_error(run({"score", "--model", model(), "--batch", "b", "--device", "cuda"}), 3, {"--device", "cuda"});
+}
+
+TEST_F(Command, PlanReadsNoWeights) {
+  text_of({"plan", config()}, {"parameters", "memory", "tokens a step", "steps"});
+  const auto plan = json_of({"plan", config(), "--json"});
+  EXPECT_EQ(plan.at("parameters"), 149696);  // 4096 x 32 + 2 (2 x 32 + 2 x 8 + 32 x (32 + 16 + 16 + 32) + 3 x 32 x 64) + 32
+  EXPECT_EQ(plan.at("memory_bytes").at("weights"), 149696 * 4);
+  EXPECT_EQ(plan.at("memory_bytes").at("optimizer"), 149696 * 8);
+  EXPECT_EQ(plan.at("total_steps"), 4);
+
+  fs::copy(tiny_base(), folder_ / "model");
+  fs::remove(folder_ / "model/model.safetensors");
+  text_of({"plan", config(), "--model.pretrained_model_name_or_path", (folder_ / "model").string()}, {"memory"});
+}
+
+TEST_F(Command, DataShowsSamplesWithTheirTrainedTokens) {
+  const auto shown = run({"data", config(), "--n", "2"});
+  EXPECT_EQ(shown.exit_code, 0);
+  EXPECT_THAT(shown.out, testing::AllOf(HasSubstr("train.jsonl:2"), HasSubstr("<|im_start|>user"), HasSubstr("[[Natalia sold 48/2")));
+  EXPECT_EQ(json_of({"data", config(), "--n", "2", "--json"}).at("samples").size(), 2u);
+}
+
+TEST_F(Command, TokenizeGoesThereAndBack) {
+  const std::string text = "Natalia sold clips.";
+  const auto ids = text_of({"tokenize", "--model", model()}, {"["}, text + "\n");
+  EXPECT_EQ(text_of({"tokenize", "--model", model(), "--decode"}, {}, ids), text + "\n");
+  EXPECT_EQ(text_of({"tokenize", "--model", model(), write("text", text + "\n").string()}, {}), ids);
+  const auto list = parse_json(ids, "ids");
+  const auto offsets = parse_json(text_of({"tokenize", "--model", model(), "--offsets"}, {}, text + "\n"), "offsets");
+  EXPECT_EQ(offsets.at("ids"), list);
+  EXPECT_EQ(offsets.at("offsets").back().at(1), text.size());
+  EXPECT_EQ(parse_json(text_of({"tokenize", "--model", model(), "--jsonl"}, {}, Json(text).dump() + "\n"), "ids"), list);
+  EXPECT_EQ(parse_json(text_of({"tokenize", "--model", model(), "--jsonl", "--decode"}, {}, ids), "text"), text);
+
+  const auto second_line = run({"tokenize", "--model", model(), "--decode"}, {.input = "[1]\n[1, -3]\n"});
+  EXPECT_EQ(second_line.exit_code, 1);
+  EXPECT_THAT(second_line.err, HasSubstr("error: <stdin>:2: expected ids, got -3"));
+  expect_error(run({"tokenize", "--model", (folder_ / "none").string()}), 1, {(folder_ / "none").string()});
+}
+
+TEST_F(Command, RenderAppliesTheTemplate) {
+  const std::string chat = R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])";
+  EXPECT_EQ(text_of({"render", "--model", model()}, {}, chat), "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n");
+  EXPECT_EQ(text_of({"render", "--model", model(), "--mask"}, {}, chat), "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n[[b<|im_end|>]]\n");
+  const auto ids = parse_json(text_of({"render", "--model", model(), "--ids", "--mask"}, {}, chat), "ids");
+  EXPECT_EQ(ids.at("ids").size(), ids.at("mask").size());
+  EXPECT_THAT(text_of({"render", "--model", model(), "--add-generation-prompt"}, {}, chat), testing::EndsWith("<|im_start|>assistant\n"));
+  const auto lines = text_of({"render", "--model", model(), "--jsonl"}, {}, "{\"messages\": " + chat + "}\n{\"messages\": [3]}\n");
+  const auto second = lines.substr(lines.find('\n') + 1);
+  EXPECT_TRUE(parse_json(lines.substr(0, lines.find('\n')), "line 1").contains("text"));
+  EXPECT_TRUE(parse_json(second, "line 2").contains("error")) << second;
+  expect_error(run({"render"}, {.input = chat}), 1, {"no chat template", "--template"});
+  expect_error(run({"render", "--model", model()}, {.input = "[{]"}), 1, {"<stdin>:1:", "not valid JSON"});
+}
+
+TEST_F(Command, ScoreGivesLossAndLogProbabilities) {
+  const auto batch = write("b.json", R"({"documents": [{"input_ids": [5, 6, 7, 8]}, {"input_ids": [9, 10]}]})");
+  const auto scored = json_of({"score", "--model", model(), "--batch", batch.string()});
+  EXPECT_EQ(scored.at("tokens"), 6);
+  EXPECT_EQ(scored.at("trained_tokens"), 4);
+  double sum = 0;
+  for (const auto& document : scored.at("documents"))
+    for (const auto& value : document.at("log_probs"))
+      if (value.is_number()) sum -= value.get<double>();
+  EXPECT_NEAR(scored.at("loss").get<double>(), sum / 4, 1e-6);
+  EXPECT_TRUE(scored.at("documents")[1].at("log_probs").back().is_null());
+
+  // The log-probabilities are those of the logits.
+  json_of({"score", "--model", model(), "--batch", batch.string(), "--logits", (folder_ / "l").string(), "--grads", (folder_ / "g").string()});
+  const auto row = read_logits(folder_ / "l").at(1);
+  double total = 0;
+  for (const float logit : row) total += std::exp(static_cast<double>(logit));
+  EXPECT_NEAR(scored.at("documents")[0].at("log_probs")[1].get<double>(), row.at(7) - std::log(total), 1e-5);
+  EXPECT_EQ(run({"checkpoint", "verify", (folder_ / "g").string()}).exit_code, 1) << "a file is known by its ending";
+
+  const auto refuse = [&](const std::string& text, const std::vector<std::string>& words) {
+    expect_error(run({"score", "--model", model(), "--batch", write("bad.json", text).string()}), 1, words);
+  };
+  refuse("{", {"bad.json:1:", "not valid JSON"});
+  refuse("[]", {"bad.json", "documents"});
+  refuse(R"({"documents": []})", {"no documents"});
+  refuse(R"({"documents": [{"input_ids": []}]})", {"bad.json"});
+  refuse(R"({"documents": [{"input_ids": [1, 4096]}]})", {"document 0", "4096", "vocabulary"});
+  refuse(R"({"documents": [{"input_ids": [1, 2], "labels": [2]}]})", {"document 0", "labels"});
+  refuse(R"({"documents": [{"input_ids": [1, 2], "labels": [4096, -100]}]})", {"document 0", "4096"});
+  refuse(R"({"documents": [{"input_ids": [1, 2], "labels": [-100, -100]}]})", {"no trained token"});
+}
+
+TEST_F(Command, GenerateStreamsTextOrGivesJson) {
+  const auto text = text_of({"generate", "--model", model(), "--prompt", "Natalia", "--max-new-tokens", "4"}, {});
+  const auto json = json_of({"generate", "--model", model(), "--prompt", "Natalia", "--max-new-tokens", "4", "--json"});
+  EXPECT_EQ(json.at("text").get<std::string>() + "\n", text);
+  const auto chat = write("chat.json", R"([{"role": "user", "content": "a"}])");
+  EXPECT_GT(json_of({"generate", "--model", model(), "--chat", chat.string(), "--max-new-tokens", "2", "--json"}).at("prompt_tokens").get<int>(), 5);
+  const auto drawn = [&](const std::string& seed) {
+    return json_of({"generate", "--model", model(), "--prompt", "a", "--max-new-tokens", "8", "--temperature", "1", "--seed", seed, "--json"}).at("ids");
+  };
+  EXPECT_EQ(drawn("1"), drawn("1"));
+  EXPECT_NE(drawn("1"), drawn("2"));
+  expect_error(run({"generate", "--model", model()}), 2, {"--prompt", "--chat"});
+  expect_error(run({"generate", "--model", model(), "--prompt", "a", "--top-p", "2"}), 2, {"--top-p"});
+}
+
+TEST_F(Command, CheckpointInfoAndVerifyLookAtWhatWasSaved) {
+  const auto info = json_of({"checkpoint", "info", finished_run().string(), "--json"});
+  EXPECT_EQ(info.at("kind"), "run");
+  EXPECT_EQ(info.at("checkpoints").size(), 2u);
+  EXPECT_EQ(info.at("latest"), "epoch_0_step_3");
+  EXPECT_EQ(json_of({"checkpoint", "info", model()}).at("parameters"), 149696);
+  text_of({"checkpoint", "verify", finished_run().string()}, {"whole"});
+  EXPECT_EQ(json_of({"checkpoint", "verify", (finished_run() / "LATEST").string(), "--json"}).at("ok"), true);
+
+  // One bit of one weight.
+  fs::copy(finished_run(), folder_ / "run", fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  const fs::path weights = folder_ / "run/epoch_0_step_3/model/model.safetensors";
+  auto bytes = read_file(weights);
+  bytes[bytes.size() - 5] = static_cast<char>(bytes[bytes.size() - 5] ^ 1);
+  write_file_atomically(weights, bytes);
+  const auto harmed = run({"checkpoint", "verify", (folder_ / "run").string()});
+  EXPECT_EQ(harmed.exit_code, 1);
+  EXPECT_THAT(harmed.out, testing::AllOf(HasSubstr("fault: "), HasSubstr("epoch_0_step_3/model/model.safetensors")));
+  const auto json = run({"checkpoint", "verify", (folder_ / "run").string(), "--json"});
+  EXPECT_EQ(parse_json(json.out, "report").at("ok"), false);
+  EXPECT_EQ(json.exit_code, 1);
+}
+
+TEST_F(Command, AFolderThatIsNoRunIsRefused) {
+  fs::create_directories(folder_ / "empty");
+  for (const char* action : {"info", "verify"}) {
+    expect_error(run({"checkpoint", action, (folder_ / "empty").string()}), 1, {(folder_ / "empty").string()});
+    expect_error(run({"checkpoint", action, (folder_ / "none").string()}), 1, {(folder_ / "none").string(), "does not exist"});
+  }
+  expect_error(run({"checkpoint", "merge", (folder_ / "none").string(), "--out", (folder_ / "out").string()}), 2, {(folder_ / "none").string()});
+  expect_error(run({"compare", (folder_ / "empty").string(), finished_run().string()}), 1, {"is no run", "hint:"});
+}
+
+TEST_F(Command, ComparePutsRunsSideBySide) {
+  text_of({"compare", finished_run().string(), finished_run().string()}, {"bit for bit", "over 4 steps", "1.00x"});
+  const auto report = json_of({"compare", finished_run().string(), (finished_run() / "training.jsonl").string(), "--json"});
+  EXPECT_EQ(report.at("compared")[0].at("equal"), true);
+  EXPECT_EQ(report.at("rows").size(), 4u);
+}
+
+TEST_F(Command, TheOlderSpellingRunsTheSame) {
+  expect_success(run({"finetune", "llm", "-c", config(), "--checkpoint.checkpoint_dir", (folder_ / "older").string(), "--step_scheduler.ckpt_every_steps", "2"}));
+  EXPECT_EQ(steps_of(folder_ / "older"), steps_of(finished_run()));
+}
+
+TEST_F(Command, AFullStandardOutputIsAnError) {
+  const auto finished = run({"-c", "'" + binary() + "' models > /dev/full"}, {}, "/bin/sh");
+  expect_error(finished, 1, {"standard output", "cannot be written"});
+}
+
+}  // namespace
+}  // namespace automodel::program

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "automodel/base/file.h"
@@ -50,8 +52,7 @@ const fs::path& tiny_base() {
   static const TemporaryFolder folder;
   static const fs::path base = [] {
     write_tiny_folder(folder / "config");
-    write_yaml(folder.path(), folder / "config", "from_config");
-    expect_success(run(with(folder / "run.yaml", {"--step_scheduler.max_steps", "1"})));
+    expect_success(run(with(write_run_from_config(folder.path(), folder / "config"), {"--step_scheduler.max_steps", "1"})));
     return folder / "out/epoch_0_step_0/model";
   }();
   return base;
@@ -59,6 +60,11 @@ const fs::path& tiny_base() {
 
 fs::path write_run(const fs::path& folder) {
   write_yaml(folder, tiny_base(), "from_pretrained");
+  return folder / "run.yaml";
+}
+
+fs::path write_run_from_config(const fs::path& folder, const fs::path& model) {
+  write_yaml(folder, model, "from_config");
   return folder / "run.yaml";
 }
 
@@ -90,6 +96,27 @@ std::vector<double> losses_of(const fs::path& run) {
   std::vector<double> losses;
   for (const auto& line : read_lines(run / "training.jsonl")) losses.push_back(line.at("loss").get<double>());
   return losses;
+}
+
+Json json_of(const Arguments& arguments, const Setting& setting) {
+  const auto finished = run(arguments, setting);
+  expect_success(finished);
+  return parse_json(finished.out, "standard output");
+}
+
+std::vector<std::vector<float>> read_logits(const fs::path& file) {
+  const auto bytes = read_file(file);
+  uint64_t header_size = 0;
+  std::memcpy(&header_size, bytes.data(), sizeof header_size);
+  const auto entry = parse_json(bytes.substr(8, header_size), file.string()).at("logits");
+  const auto shape = entry.at("shape").get<std::vector<size_t>>();
+  std::vector<std::vector<float>> rows(shape.at(0), std::vector<float>(shape.at(1)));
+  const char* data = bytes.data() + 8 + header_size + entry.at("data_offsets").at(0).get<size_t>();
+  for (auto& row : rows) {
+    std::memcpy(row.data(), data, row.size() * sizeof(float));
+    data += row.size() * sizeof(float);
+  }
+  return rows;
 }
 
 std::vector<std::string> names_in(const fs::path& folder) {

@@ -26,6 +26,9 @@ void write_chats(const std::filesystem::path& file, int rows, int first = 0);
 /// `folder`/out at the end only. What a test wants else it says by overrides.
 std::filesystem::path write_run(const std::filesystem::path& folder);
 
+/// The same from random weights: `model` holds config.json and the tokenizer.
+std::filesystem::path write_run_from_config(const std::filesystem::path& folder, const std::filesystem::path& model);
+
 /// {CONFIG, overrides...}, and CONFIG's folder plus "out" is where it saves.
 Arguments with(const std::filesystem::path& config, const Arguments& overrides);
 
@@ -37,6 +40,12 @@ std::vector<std::string> steps_of(const std::filesystem::path& run);
 
 /// Losses of training.jsonl.
 std::vector<double> losses_of(const std::filesystem::path& run);
+
+/// What the program printed on standard output, as JSON; the run must have ended well.
+Json json_of(const Arguments& arguments, const Setting& setting = {});
+
+/// "logits" [T, V] of a file that `score --logits` wrote, row by row.
+std::vector<std::vector<float>> read_logits(const std::filesystem::path& file);
 
 /// The names in a folder, sorted; hidden ones too.
 std::vector<std::string> names_in(const std::filesystem::path& folder);

@@ -1,10 +1,12 @@
 // Signals and kills: what was saved stays whole, and the run goes on as if nothing had happened.
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <algorithm>
 #include <chrono>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <thread>

@@ -6,15 +6,21 @@
 namespace automodel::kernels {
 namespace {
 
-const Activation kAll[] = {Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::ReluSquared};
+const Activation kAll[] = {Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu,
+                           Activation::ReluSquared};
 
 at::Tensor formula(const at::Tensor& x, Activation f) {
   switch (f) {
-    case Activation::Silu: return x * x.sigmoid();
-    case Activation::Gelu: return x * 0.5 * ((x * std::sqrt(0.5)).erf() + 1);
-    case Activation::GeluTanh: return x * 0.5 * (((x + x.pow(3) * 0.044715) * std::sqrt(2 / M_PI)).tanh() + 1);
-    case Activation::Relu: return x.clamp_min(0);
-    case Activation::ReluSquared: return x.clamp_min(0).pow(2);
+    case Activation::Silu:
+      return x * x.sigmoid();
+    case Activation::Gelu:
+      return x * 0.5 * ((x * std::sqrt(0.5)).erf() + 1);
+    case Activation::GeluTanh:
+      return x * 0.5 * (((x + x.pow(3) * 0.044715) * std::sqrt(2 / M_PI)).tanh() + 1);
+    case Activation::Relu:
+      return x.clamp_min(0);
+    case Activation::ReluSquared:
+      return x.clamp_min(0).pow(2);
   }
   return {};
 }
@@ -26,19 +32,20 @@ at::Tensor plain_gated(const at::Tensor& x, Activation f) {
 
 TEST(GatedActivation, EqualsThePlainFormulaForwardAndBackward) {
   using Implementation = at::Tensor (*)(const at::Tensor&, Activation);
-  for (const auto& [name, op] : {std::pair<const char*, Implementation>{"fused", gated_activation}, {"reference", gated_activation_reference}})
+  for (const auto& [name, op] :
+       {std::pair<const char*, Implementation>{"fused", gated_activation}, {"reference", gated_activation_reference}})
     for (const Activation f : kAll)
       for (const auto& shape : std::vector<std::vector<int64_t>>{{0, 6}, {1, 2}, {1, 14}, {37, 34}, {300, 256}})
         for (const auto& [dtype, tolerance] : kPrecisions)
           for (const bool holes : {false, true}) {
-            SCOPED_TRACE(testing::Message() << name << " " << static_cast<int>(f) << " " << testing::PrintToString(shape) << " " << dtype
-                                            << " holes " << holes);
+            SCOPED_TRACE(testing::Message() << name << " " << static_cast<int>(f) << " "
+                                            << testing::PrintToString(shape) << " " << dtype << " holes " << holes);
             const auto run = op;
             const auto x = (random_tensor(shape, 1) * 4).to(dtype);
             for (const bool x_grad : {false, true})
               expect_equals_plain([&](const at::Tensor& given) { return run(given, f); },
-                                  [&](const at::Tensor& given, const auto&) { return plain_gated(given, f); }, holes ? strided(x) : x,
-                                  {{}, x_grad, tolerance});
+                                  [&](const at::Tensor& given, const auto&) { return plain_gated(given, f); },
+                                  holes ? strided(x) : x, {{}, x_grad, tolerance});
           }
 }
 
@@ -62,7 +69,8 @@ TEST(GatedActivation, IsExactFarOut) {  // where e^x leaves fp32
 TEST(Activation, EqualsThePlainFormula) {
   for (const Activation f : kAll)
     for (const auto& [dtype, tolerance] : kPrecisions)
-      expect_equals_plain([&](const at::Tensor& x) { return activation(x, f); }, [&](const at::Tensor& x, const auto&) { return formula(x, f); },
+      expect_equals_plain([&](const at::Tensor& x) { return activation(x, f); },
+                          [&](const at::Tensor& x, const auto&) { return formula(x, f); },
                           random_tensor({5, 9}, 1, dtype) * 4, {{}, true, tolerance});
 }
 

@@ -20,14 +20,17 @@ std::vector<int64_t> borders(const std::vector<int64_t>& lengths) {
   return out;
 }
 
-AttentionPlan plan_of(const Case& c) { return {borders(c.queries), borders(c.keys), c.window, 0.7 / std::sqrt(static_cast<double>(c.D))}; }
+AttentionPlan plan_of(const Case& c) {
+  return {borders(c.queries), borders(c.keys), c.window, 0.7 / std::sqrt(static_cast<double>(c.D))};
+}
 
 // q, k and v lie one after the other in one flat tensor, so that one input carries all three.
 struct Heads {
   at::Tensor q, k, v;
 };
 Heads heads_of(const at::Tensor& flat, const Case& c) {
-  const int64_t Tq = borders(c.queries).back(), Tk = borders(c.keys).back(), nq = Tq * c.heads * c.D, nk = Tk * c.kv_heads * c.D;
+  const int64_t Tq = borders(c.queries).back(), Tk = borders(c.keys).back(), nq = Tq * c.heads * c.D,
+                nk = Tk * c.kv_heads * c.D;
   return {flat.narrow(0, 0, nq).reshape({Tq, c.heads, c.D}), flat.narrow(0, nq, nk).reshape({Tk, c.kv_heads, c.D}),
           flat.narrow(0, nq + nk, nk).reshape({Tk, c.kv_heads, c.D})};
 }
@@ -53,17 +56,20 @@ at::Tensor plain(const Heads& x, const AttentionPlan& plan) {
   std::vector<at::Tensor> out = {x.q.narrow(0, 0, 0)};
   for (size_t d = 0; d + 1 < plan.q_begin.size(); ++d) {
     const int64_t k0 = plan.k_begin[d], nk = plan.k_begin[d + 1] - k0;
-    out.push_back(plain_document(x.q.narrow(0, plan.q_begin[d], plan.q_begin[d + 1] - plan.q_begin[d]), x.k.narrow(0, k0, nk), x.v.narrow(0, k0, nk), plan));
+    out.push_back(plain_document(x.q.narrow(0, plan.q_begin[d], plan.q_begin[d + 1] - plan.q_begin[d]),
+                                 x.k.narrow(0, k0, nk), x.v.narrow(0, k0, nk), plan));
   }
   return at::cat(out, 0);
 }
 
 using Implementation = at::Tensor (*)(const at::Tensor&, const at::Tensor&, const at::Tensor&, const AttentionPlan&);
-const std::pair<const char*, Implementation> kImplementations[] = {{"fused", attention}, {"reference", attention_reference}};
+const std::pair<const char*, Implementation> kImplementations[] = {{"fused", attention},
+                                                                   {"reference", attention_reference}};
 
 void expect_attention(const Case& c, const Precision& precision) {
-  SCOPED_TRACE(testing::Message() << "queries " << testing::PrintToString(c.queries) << " keys " << testing::PrintToString(c.keys) << " heads "
-                                  << c.heads << "/" << c.kv_heads << " D " << c.D << " window " << c.window << " " << precision.dtype);
+  SCOPED_TRACE(testing::Message() << "queries " << testing::PrintToString(c.queries) << " keys "
+                                  << testing::PrintToString(c.keys) << " heads " << c.heads << "/" << c.kv_heads
+                                  << " D " << c.D << " window " << c.window << " " << precision.dtype);
   const auto plan = plan_of(c);
   for (const auto& [name, op] : kImplementations) {
     SCOPED_TRACE(name);
@@ -73,15 +79,16 @@ void expect_attention(const Case& c, const Precision& precision) {
           const auto x = heads_of(flat, c);
           return run(x.q, x.k, x.v, plan);
         },
-        [&](const at::Tensor& flat, const auto&) { return plain(heads_of(flat, c), plan); }, random_tensor({flat_size(c)}, 1, precision.dtype) * 2,
-        {{}, true, precision.tolerance});
+        [&](const at::Tensor& flat, const auto&) { return plain(heads_of(flat, c), plan); },
+        random_tensor({flat_size(c)}, 1, precision.dtype) * 2, {{}, true, precision.tolerance});
   }
 }
 
 const std::vector<int64_t> kUneven = {5, 1, 17, 1, 64, 65, 3};
 
 TEST(Attention, EqualsThePlainFormulaForDocumentsOfAnyLength) {
-  for (const auto& precision : {Precision{at::kFloat, 5e-6}, Precision{at::kBFloat16, 0x1p-5}, Precision{at::kHalf, 0x1p-8}}) {
+  for (const auto& precision :
+       {Precision{at::kFloat, 5e-6}, Precision{at::kBFloat16, 0x1p-5}, Precision{at::kHalf, 0x1p-8}}) {
     expect_attention({{}, {}, 2, 1, 4, 0}, precision);
     expect_attention({{1}, {1}, 1, 1, 1, 0}, precision);
     expect_attention({kUneven, kUneven, 4, 2, 8, 0}, precision);
@@ -93,7 +100,8 @@ TEST(Attention, EqualsThePlainFormulaForDocumentsOfAnyLength) {
 
 TEST(Attention, SeesNoFurtherThanItsWindow) {
   for (const int64_t window : {1, 2, 7, 63, 64, 65, 129, 1000})
-    for (const auto& lengths : {kUneven, std::vector<int64_t>{150, 4}}) expect_attention({lengths, lengths, 2, 1, 8, window}, {at::kFloat, 5e-6});
+    for (const auto& lengths : {kUneven, std::vector<int64_t>{150, 4}})
+      expect_attention({lengths, lengths, 2, 1, 8, window}, {at::kFloat, 5e-6});
 }
 
 TEST(Attention, TakesMoreKeysThanQueriesFromACache) {
@@ -110,9 +118,11 @@ TEST(Attention, TakesHeadsWithGaps) {
   expect_equals_plain(
       [&](const at::Tensor& flat) {
         const auto x = heads_of(flat, c);
-        return attention(x.q.transpose(0, 1).contiguous().transpose(0, 1), x.k, strided(x.v.detach()) + (x.v - x.v.detach()), plan_of(c));
+        return attention(x.q.transpose(0, 1).contiguous().transpose(0, 1), x.k,
+                         strided(x.v.detach()) + (x.v - x.v.detach()), plan_of(c));
       },
-      [&](const at::Tensor& flat, const auto&) { return plain(heads_of(flat, c), plan_of(c)); }, random_tensor({flat_size(c)}, 1), {{}, true, 5e-6});
+      [&](const at::Tensor& flat, const auto&) { return plain(heads_of(flat, c), plan_of(c)); },
+      random_tensor({flat_size(c)}, 1), {{}, true, 5e-6});
 }
 
 TEST(Attention, OfAGreatScoreNeitherOverflowsNorLosesTheRest) {
@@ -164,8 +174,8 @@ TEST(AttentionDropout, IsDrawnFromItsKey) {
 }
 
 TEST(AttentionDropout, KeepsTheMeanAndDropsProbabilitiesNotScores) {
-  // All values are 1, so a row's output is the sum of its kept probabilities / (1 - p): on average 1, and one token sees itself
-  // alone: its output is 0 or 2.
+  // All values are 1, so a row's output is the sum of its kept probabilities / (1 - p): on average 1, and one token
+  // sees itself alone: its output is 0 or 2.
   const int64_t T = 400;
   AttentionPlan plan{{0, T}, {0, T}, 0, 1, 0.5, RandomKey{3}};
   const auto q = random_tensor({T, 1, 4}, 1), v = q * 0 + 1;

@@ -1,12 +1,10 @@
 #include "automodel/kernels/cross_entropy/linear_cross_entropy.h"
 
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/sum.h>
@@ -15,13 +13,16 @@
 
 #include "automodel/base/error.h"
 #include "automodel/kernels/linear/linear.h"
+#include "automodel/kernels/product/product.h"
 #include "automodel/kernels/simd.h"
 #include "automodel/tensor/batch.h"
 
 namespace automodel::kernels {
 
 static at::Tensor raw_logits(const at::Tensor& hidden, Parameter& weight, Parameter* bias) {
-  return (bias ? at::addmm(bias->value(), hidden, weight.value().t()) : at::mm(hidden, weight.value().t())).to(at::kFloat);
+  auto logits = product(hidden, weight.value());
+  if (bias) logits.add_(bias->value());
+  return logits.to(at::kFloat);
 }
 
 at::Tensor head_logits(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const CrossEntropyOptions& options) {
@@ -130,8 +131,7 @@ struct HeadFunction : torch::autograd::Function<HeadFunction> {
       if (!gradient) continue;
       const auto d = logits.to(x.scalar_type());
       if (wants_dx) {
-        auto out = dx.narrow(0, begin, n);
-        at::mm_out(out, d, weight->value());
+        dx.narrow(0, begin, n).copy_(product(d, weight->value().t()));
       }
       weight->add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, d, part); });
       if (bias) bias->add_grad([&](at::Tensor& grad, double beta) {

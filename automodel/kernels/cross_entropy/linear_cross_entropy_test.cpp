@@ -14,7 +14,8 @@ constexpr int64_t kV = 37, kH = 12;
 at::Tensor labels_of(int64_t T, int ignored) {  // ignored: 0 none, 1 every third, 2 all
   auto labels = at::empty({T}, at::kLong);
   for (int64_t t = 0; t < T; ++t)
-    labels.mutable_data_ptr<int64_t>()[t] = ignored == 2 || (ignored == 1 && t % 3 == 0) ? kIgnoreLabel : (t * 11 + 5) % kV;
+    labels.mutable_data_ptr<int64_t>()[t] =
+        ignored == 2 || (ignored == 1 && t % 3 == 0) ? kIgnoreLabel : (t * 11 + 5) % kV;
   return labels;
 }
 
@@ -25,30 +26,38 @@ at::Tensor plain_logits(const at::Tensor& x, const std::vector<at::Tensor>& w, c
   return o.softcap > 0 ? (logits / o.softcap).tanh() * o.softcap : logits;
 }
 
-at::Tensor plain_loss(const at::Tensor& x, const std::vector<at::Tensor>& w, const at::Tensor& labels, double scale, const CrossEntropyOptions& o) {
+at::Tensor plain_loss(const at::Tensor& x, const std::vector<at::Tensor>& w, const at::Tensor& labels, double scale,
+                      const CrossEntropyOptions& o) {
   const auto logits = plain_logits(x, w, o);
   auto total = logits.sum() * 0;
   for (int64_t t = 0; t < labels.numel(); ++t) {
     const auto label = labels[t].item<int64_t>();
     if (label == kIgnoreLabel) continue;
     const auto lse = logits[t].logsumexp({0});
-    total = total + (lse - logits[t][label]) * (1 - o.label_smoothing) + (lse - logits[t].mean()) * o.label_smoothing + lse.pow(2) * o.z_loss;
+    total = total + (lse - logits[t][label]) * (1 - o.label_smoothing) + (lse - logits[t].mean()) * o.label_smoothing +
+            lse.pow(2) * o.z_loss;
   }
   return total * scale;
 }
 
-using Implementation = at::Tensor (*)(const at::Tensor&, Parameter&, Parameter*, const at::Tensor&, double, const CrossEntropyOptions&);
-const std::pair<const char*, Implementation> kImplementations[] = {{"chunked", linear_cross_entropy}, {"reference", linear_cross_entropy_reference}};
+using Implementation = at::Tensor (*)(const at::Tensor&, Parameter&, Parameter*, const at::Tensor&, double,
+                                      const CrossEntropyOptions&);
+const std::pair<const char*, Implementation> kImplementations[] = {{"chunked", linear_cross_entropy},
+                                                                   {"reference", linear_cross_entropy_reference}};
 
 struct Trained {
   bool weight = true, bias = true, x_grad = true;
 };
 
-void expect_loss(int64_t T, int ignored, bool with_bias, const CrossEntropyOptions& options, const Precision& precision, Trained trained = {}) {
-  SCOPED_TRACE(testing::Message() << "T " << T << " ignored " << ignored << " bias " << with_bias << " cap " << options.softcap << " scale "
-                                  << options.logit_scale << " smoothing " << options.label_smoothing << " z " << options.z_loss << " chunk "
-                                  << options.chunk_tokens << " " << precision.dtype << " trained " << trained.weight << trained.bias << trained.x_grad);
-  const auto weight = random_parameter({kV, kH}, 2, precision.dtype, trained.weight), bias = random_parameter({kV}, 3, precision.dtype, trained.bias);
+void expect_loss(int64_t T, int ignored, bool with_bias, const CrossEntropyOptions& options, const Precision& precision,
+                 Trained trained = {}) {
+  SCOPED_TRACE(testing::Message() << "T " << T << " ignored " << ignored << " bias " << with_bias << " cap "
+                                  << options.softcap << " scale " << options.logit_scale << " smoothing "
+                                  << options.label_smoothing << " z " << options.z_loss << " chunk "
+                                  << options.chunk_tokens << " " << precision.dtype << " trained " << trained.weight
+                                  << trained.bias << trained.x_grad);
+  const auto weight = random_parameter({kV, kH}, 2, precision.dtype, trained.weight),
+             bias = random_parameter({kV}, 3, precision.dtype, trained.bias);
   std::vector<Parameter*> weights = {weight.get()};
   if (with_bias) weights.push_back(bias.get());
   const auto labels = labels_of(T, ignored);
@@ -56,14 +65,20 @@ void expect_loss(int64_t T, int ignored, bool with_bias, const CrossEntropyOptio
   for (const auto& [name, op] : kImplementations) {
     SCOPED_TRACE(name);
     const auto run = op;
-    expect_equals_plain([&](const at::Tensor& x) { return run(x, *weight, with_bias ? bias.get() : nullptr, labels, scale, options); },
-                        [&](const at::Tensor& x, const auto& w) { return plain_loss(x, w, labels, scale, options); },
-                        random_tensor({T, kH}, 1, precision.dtype) * 2, {weights, trained.x_grad, precision.tolerance, at::scalar_tensor(1.0, at::kFloat)});
+    expect_equals_plain(
+        [&](const at::Tensor& x) { return run(x, *weight, with_bias ? bias.get() : nullptr, labels, scale, options); },
+        [&](const at::Tensor& x, const auto& w) { return plain_loss(x, w, labels, scale, options); },
+        random_tensor({T, kH}, 1, precision.dtype) * 2,
+        {weights, trained.x_grad, precision.tolerance, at::scalar_tensor(1.0, at::kFloat)});
   }
 }
 
 const CrossEntropyOptions kOptions[] = {
-    {}, {.softcap = 2}, {.logit_scale = 0.3}, {.label_smoothing = 0.1}, {.z_loss = 0.01},
+    {},
+    {.softcap = 2},
+    {.logit_scale = 0.3},
+    {.label_smoothing = 0.1},
+    {.z_loss = 0.01},
     {.softcap = 1.5, .logit_scale = 1.7, .label_smoothing = 0.2, .z_loss = 0.02},
 };
 
@@ -79,7 +94,8 @@ TEST(LinearCrossEntropy, EqualsThePlainLossForEveryOptionAndChunk) {
 
 TEST(LinearCrossEntropy, EqualsThePlainLossInHalfPrecision) {
   for (const auto& options : kOptions)
-    for (const auto& precision : {Precision{at::kBFloat16, 0x1p-4}, Precision{at::kHalf, 0x1p-7}}) expect_loss(30, 1, true, options, precision);
+    for (const auto& precision : {Precision{at::kBFloat16, 0x1p-4}, Precision{at::kHalf, 0x1p-7}})
+      expect_loss(30, 1, true, options, precision);
 }
 
 TEST(LinearCrossEntropy, TakesNoneOneAndManyTokens) {
@@ -88,7 +104,8 @@ TEST(LinearCrossEntropy, TakesNoneOneAndManyTokens) {
 }
 
 TEST(LinearCrossEntropy, TrainsWhateverIsTrained) {
-  for (int flags = 0; flags < 8; ++flags) expect_loss(10, 1, true, {}, {at::kFloat, 5e-6}, {!!(flags & 1), !!(flags & 2), !!(flags & 4)});
+  for (int flags = 0; flags < 8; ++flags)
+    expect_loss(10, 1, true, {}, {at::kFloat, 5e-6}, {!!(flags & 1), !!(flags & 2), !!(flags & 4)});
 }
 
 TEST(LinearCrossEntropy, ChunksChangeTheLossByRoundingOnly) {
@@ -97,7 +114,8 @@ TEST(LinearCrossEntropy, ChunksChangeTheLossByRoundingOnly) {
   const auto labels = labels_of(100, 1);
   const at::NoGradGuard guard;
   const auto whole = linear_cross_entropy(x, *weight, nullptr, labels, 1, {.chunk_tokens = 100});
-  for (const int64_t chunk : {1, 3, 99}) EXPECT_TRUE(is_close(linear_cross_entropy(x, *weight, nullptr, labels, 1, {.chunk_tokens = chunk}), whole, 1e-6));
+  for (const int64_t chunk : {1, 3, 99})
+    EXPECT_TRUE(is_close(linear_cross_entropy(x, *weight, nullptr, labels, 1, {.chunk_tokens = chunk}), whole, 1e-6));
 }
 
 TEST(LinearCrossEntropy, RaisesForALabelOutsideTheVocabulary) {
@@ -135,12 +153,17 @@ TEST(TokenLogProbs, AreThePlainOnesAndZeroWhereIgnored) {
       const auto weight = random_parameter({kV, kH}, 2), bias = random_parameter({kV}, 3);
       const auto x = random_tensor({20, kH}, 1) * 2;
       const auto labels = labels_of(20, 1);
-      const auto logits = plain_logits(x.to(at::kDouble), {weight->value().to(at::kDouble), bias->value().to(at::kDouble)}, options);
+      const auto logits =
+          plain_logits(x.to(at::kDouble), {weight->value().to(at::kDouble), bias->value().to(at::kDouble)}, options);
       EXPECT_TRUE(is_close(head_logits(x, *weight, bias.get(), options), logits, 3e-6));
       const auto found = token_log_probs(x, *weight, bias.get(), labels, options);
-      const auto expected = logits.log_softmax(-1).gather(1, labels.clamp_min(0).unsqueeze(1)).squeeze(1).masked_fill(labels.eq(kIgnoreLabel), 0);
+      const auto expected = logits.log_softmax(-1)
+                                .gather(1, labels.clamp_min(0).unsqueeze(1))
+                                .squeeze(1)
+                                .masked_fill(labels.eq(kIgnoreLabel), 0);
       EXPECT_TRUE(is_close(found, expected, 5e-6));
-      EXPECT_TRUE(is_close(token_log_probs(x, *weight, bias.get(), strided(labels), options), expected, 5e-6)) << "labels with gaps";
+      EXPECT_TRUE(is_close(token_log_probs(x, *weight, bias.get(), strided(labels), options), expected, 5e-6))
+          << "labels with gaps";
     }
 }
 

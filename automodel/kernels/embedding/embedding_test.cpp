@@ -17,7 +17,8 @@ TEST(Embedding, LooksUpAndSumsTheGradientsOfRepeatedIds) {
     for (const auto& [dtype, tolerance] : kPrecisions)
       for (const double scale : {1.0, 2.23606797749979})
         for (const int64_t padding : {-1, 0, 8}) {
-          SCOPED_TRACE(testing::Message() << testing::PrintToString(list) << " " << dtype << " scale " << scale << " padding " << padding);
+          SCOPED_TRACE(testing::Message()
+                       << testing::PrintToString(list) << " " << dtype << " scale " << scale << " padding " << padding);
           const auto ids = ids_of(list);
           const auto weight = random_parameter({V, H}, 1, dtype);
           const auto table = weight->value().to(at::kDouble).requires_grad_();

@@ -13,9 +13,10 @@ TEST(LayerNorm, EqualsThePlainFormulaForwardAndBackward) {
     for (const auto& [dtype, tolerance] : kPrecisions)
       for (int flags = 0; flags < 8; ++flags) {
         const bool with_bias = flags & 1, trained = flags & 2, x_grad = flags & 4;
-        SCOPED_TRACE(testing::Message() << testing::PrintToString(shape) << " " << dtype << " bias " << with_bias << " trained " << trained
-                                        << " x_grad " << x_grad);
-        const auto weight = random_parameter({shape.back()}, 2, dtype, trained), bias = random_parameter({shape.back()}, 3, dtype, trained);
+        SCOPED_TRACE(testing::Message() << testing::PrintToString(shape) << " " << dtype << " bias " << with_bias
+                                        << " trained " << trained << " x_grad " << x_grad);
+        const auto weight = random_parameter({shape.back()}, 2, dtype, trained),
+                   bias = random_parameter({shape.back()}, 3, dtype, trained);
         std::vector<Parameter*> weights = {weight.get()};
         if (with_bias) weights.push_back(bias.get());
         const auto plain = [](const at::Tensor& x, const std::vector<at::Tensor>& w) {
@@ -23,8 +24,9 @@ TEST(LayerNorm, EqualsThePlainFormulaForwardAndBackward) {
           const auto y = centred * (centred.pow(2).mean({-1}, true) + kEps).rsqrt() * w[0];
           return w.size() > 1 ? y + w[1] : y;
         };
-        expect_equals_plain([&](const at::Tensor& x) { return layer_norm(x, *weight, with_bias ? bias.get() : nullptr, kEps); }, plain,
-                            random_tensor(shape, 1, dtype), {weights, x_grad, 2 * tolerance});
+        expect_equals_plain(
+            [&](const at::Tensor& x) { return layer_norm(x, *weight, with_bias ? bias.get() : nullptr, kEps); }, plain,
+            random_tensor(shape, 1, dtype), {weights, x_grad, 2 * tolerance});
       }
 }
 

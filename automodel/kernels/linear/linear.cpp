@@ -1,15 +1,28 @@
 #include "automodel/kernels/linear/linear.h"
 
 #include <ATen/ops/addmm.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/sum.h>
+
+#include "automodel/kernels/product/product.h"
 
 namespace automodel::kernels {
 
 void accumulate_outer(at::Tensor& grad, double beta, const at::Tensor& a, const at::Tensor& b) {
   const auto dtype = grad.scalar_type();
   // The CPU has no product with a wider output, so narrower inputs are widened first.
-  at::addmm_out(grad, grad, a.to(dtype).t(), b.to(dtype), beta, 1);
+  const auto wide_a = a.to(dtype), wide_b = b.to(dtype);
+  if (!prefers_onednn() || dtype != at::kFloat) {
+    at::addmm_out(grad, grad, wide_a.t(), wide_b, beta, 1);
+  } else if (beta == 0) {
+    grad.copy_(product(wide_a.t(), wide_b.t()));
+  } else {
+    grad.add_(product(wide_a.t(), wide_b.t()));
+  }
+}
+
+static at::Tensor forward_linear(const at::Tensor& x, Parameter& weight, Parameter* bias) {
+  const auto y = product(x, weight.value());
+  return bias ? y.add_(bias->value()) : y;
 }
 
 namespace {
@@ -20,7 +33,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     ctx->saved_data["bias"] = reinterpret_cast<int64_t>(bias);
     ctx->saved_data["wants_dx"] = x.requires_grad();
     if (weight->trainable) ctx->save_for_backward({x});
-    return bias ? at::addmm(bias->value(), x, weight->value().t()) : at::mm(x, weight->value().t());
+    return forward_linear(x, *weight, bias);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
@@ -28,7 +41,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     auto* bias = reinterpret_cast<Parameter*>(ctx->saved_data["bias"].toInt());
     const auto& dy = grads[0];
     at::Tensor dx;
-    if (ctx->saved_data["wants_dx"].toBool()) dx = at::mm(dy, weight->value());
+    if (ctx->saved_data["wants_dx"].toBool()) dx = product(dy, weight->value().t());
     if (weight->trainable) {
       const auto x = ctx->get_saved_variables()[0];
       weight->add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, dy, x); });
@@ -48,7 +61,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 at::Tensor linear(const at::Tensor& x, Parameter& weight, Parameter* bias) {
   const bool trains = weight.trainable || (bias && bias->trainable);
   if (!at::GradMode::is_enabled() || (!trains && !x.requires_grad()))
-    return bias ? at::addmm(bias->value(), x, weight.value().t()) : at::mm(x, weight.value().t());
+    return forward_linear(x, weight, bias);
   return LinearFunction::apply(x, gradient_anchor(), &weight, bias);
 }
 

@@ -19,13 +19,15 @@ TEST(Linear, EqualsThePlainProductForwardAndBackward) {
       for (int flags = 0; flags < 16; ++flags) {
         const bool with_bias = flags & 1, weight_trained = flags & 2, bias_trained = flags & 4, x_grad = flags & 8;
         SCOPED_TRACE(testing::Message() << T << " x " << in << " -> " << out << " " << dtype << " flags " << flags);
-        const auto weight = random_parameter({out, in}, 2, dtype, weight_trained), bias = random_parameter({out}, 3, dtype, bias_trained);
+        const auto weight = random_parameter({out, in}, 2, dtype, weight_trained),
+                   bias = random_parameter({out}, 3, dtype, bias_trained);
         std::vector<Parameter*> weights = {weight.get()};
         if (with_bias) weights.push_back(bias.get());
         for (const bool holes : {false, true}) {
           const auto x = random_tensor({T, in}, 1, dtype);
-          expect_equals_plain([&](const at::Tensor& given) { return linear(given, *weight, with_bias ? bias.get() : nullptr); }, plain,
-                              holes ? strided(x) : x, {weights, x_grad, tolerance});
+          expect_equals_plain(
+              [&](const at::Tensor& given) { return linear(given, *weight, with_bias ? bias.get() : nullptr); }, plain,
+              holes ? strided(x) : x, {weights, x_grad, tolerance});
         }
       }
 }

@@ -27,11 +27,15 @@ at::Tensor plain_rotation(const at::Tensor& x, const RopeTable& rope) {
 
 at::Tensor joined(const Qkv& qkv) { return at::cat({qkv.q.flatten(1), qkv.k.flatten(1), qkv.v.flatten(1)}, 1); }
 
-at::Tensor plain_split(const at::Tensor& x, std::vector<at::Tensor> w, const Case& c, const QkNorm& norm, const RopeTable& rope) {
-  auto q = x.narrow(1, 0, c.Q * c.D).reshape({c.T, c.Q, c.D}), k = x.narrow(1, c.Q * c.D, c.K * c.D).reshape({c.T, c.K, c.D});
+at::Tensor plain_split(const at::Tensor& x, std::vector<at::Tensor> w, const Case& c, const QkNorm& norm,
+                       const RopeTable& rope) {
+  auto q = x.narrow(1, 0, c.Q * c.D).reshape({c.T, c.Q, c.D}),
+       k = x.narrow(1, c.Q * c.D, c.K * c.D).reshape({c.T, c.K, c.D});
   if (norm.k) k = plain_norm(k, w.back(), norm);
   if (norm.q) q = plain_norm(q, w.front(), norm);
-  return at::cat({plain_rotation(q, rope).flatten(1), plain_rotation(k, rope).flatten(1), x.narrow(1, (c.Q + c.K) * c.D, c.K * c.D)}, 1);
+  return at::cat({plain_rotation(q, rope).flatten(1), plain_rotation(k, rope).flatten(1),
+                  x.narrow(1, (c.Q + c.K) * c.D, c.K * c.D)},
+                 1);
 }
 
 RopeTable table(const Case& c, at::ScalarType dtype) {
@@ -43,7 +47,8 @@ RopeTable table(const Case& c, at::ScalarType dtype) {
 
 void expect_split(const Case& c, const Precision& precision, bool trained, bool x_grad) {
   const auto rope = table(c, precision.dtype);
-  const auto wq = random_parameter({c.D}, 2, precision.dtype, trained), wk = random_parameter({c.D}, 3, precision.dtype, trained);
+  const auto wq = random_parameter({c.D}, 2, precision.dtype, trained),
+             wk = random_parameter({c.D}, 3, precision.dtype, trained);
   const QkNorm norm{c.q_norm ? wq.get() : nullptr, c.k_norm ? wk.get() : nullptr, 1e-5, c.plus_one};
   std::vector<Parameter*> weights;
   if (norm.q) weights.push_back(wq.get());
@@ -51,20 +56,25 @@ void expect_split(const Case& c, const Precision& precision, bool trained, bool 
   const auto x = random_tensor({c.T, (c.Q + 2 * c.K) * c.D}, 1, precision.dtype);
   for (const auto op : {split_qkv, split_qkv_reference}) {
     SCOPED_TRACE(op == split_qkv ? "fused" : "reference");
-    expect_equals_plain([&](const at::Tensor& given) { return joined(op(given, {c.Q, c.K, c.D}, norm, rope)); },
-                        [&](const at::Tensor& given, const auto& w) { return plain_split(given, w, c, norm, rope); },
-                        x, {weights, x_grad, 2 * precision.tolerance});
+    expect_equals_plain(
+        [&](const at::Tensor& given) {
+          return joined(op(given, {c.Q, c.K, c.D}, norm, rope));
+        },
+        [&](const at::Tensor& given, const auto& w) { return plain_split(given, w, c, norm, rope); }, x,
+        {weights, x_grad, 2 * precision.tolerance});
   }
 }
 
 TEST(SplitQkv, EqualsThePlainFormulaForwardAndBackward) {
-  for (const Case& c : {Case{0, 2, 1, 4, 4, true, true, false}, Case{1, 1, 1, 2, 2, false, false, false}, Case{7, 4, 2, 6, 4, true, true, true},
-                        Case{33, 3, 1, 5, 0, false, true, false}, Case{33, 3, 3, 8, 2, true, false, false}, Case{150, 6, 2, 64, 64, true, true, false},
+  for (const Case& c : {Case{0, 2, 1, 4, 4, true, true, false}, Case{1, 1, 1, 2, 2, false, false, false},
+                        Case{7, 4, 2, 6, 4, true, true, true}, Case{33, 3, 1, 5, 0, false, true, false},
+                        Case{33, 3, 3, 8, 2, true, false, false}, Case{150, 6, 2, 64, 64, true, true, false},
                         Case{9, 2, 2, 16, 16, false, false, false}})
     for (const auto& precision : kPrecisions)
       for (int flags = 0; flags < 4; ++flags) {
-        SCOPED_TRACE(testing::Message() << "T " << c.T << " heads " << c.Q << "/" << c.K << " D " << c.D << " rotated " << c.rotated << " "
-                                        << precision.dtype << " trained " << (flags & 1) << " x_grad " << (flags & 2));
+        SCOPED_TRACE(testing::Message() << "T " << c.T << " heads " << c.Q << "/" << c.K << " D " << c.D << " rotated "
+                                        << c.rotated << " " << precision.dtype << " trained " << (flags & 1)
+                                        << " x_grad " << (flags & 2));
         expect_split(c, precision, flags & 1, flags & 2);
       }
 }

@@ -7,7 +7,8 @@ namespace {
 
 constexpr double kEps = 1e-5;
 using Implementation = at::Tensor (*)(const at::Tensor&, Parameter&, double, bool);
-const std::pair<const char*, Implementation> kImplementations[] = {{"fused", rms_norm}, {"reference", rms_norm_reference}};
+const std::pair<const char*, Implementation> kImplementations[] = {{"fused", rms_norm},
+                                                                   {"reference", rms_norm_reference}};
 
 Plain plain(bool plus_one) {
   return [=](const at::Tensor& x, const std::vector<at::Tensor>& w) {
@@ -23,8 +24,9 @@ TEST(RmsNorm, EqualsThePlainFormulaForwardAndBackward) {
       for (const auto& [dtype, tolerance] : kPrecisions)
         for (int flags = 0; flags < 8; ++flags) {
           const bool plus_one = flags & 1, trained = flags & 2, x_grad = flags & 4;
-          SCOPED_TRACE(testing::Message() << name << " " << testing::PrintToString(shape) << " " << dtype << " plus_one " << plus_one
-                                          << " trained " << trained << " x_grad " << x_grad);
+          SCOPED_TRACE(testing::Message()
+                       << name << " " << testing::PrintToString(shape) << " " << dtype << " plus_one " << plus_one
+                       << " trained " << trained << " x_grad " << x_grad);
           const auto weight = random_parameter({shape.back()}, 2, dtype, trained);
           const auto run = op;
           expect_equals_plain([&](const at::Tensor& x) { return run(x, *weight, kEps, plus_one); }, plain(plus_one),
