@@ -3,7 +3,7 @@
     python3 tests/docs/docs_test.py PROGRAM SOURCE_DIR
 
 Every ```sh block of README.md, CONTRIBUTING.md, docs/*.md and bench/*.md is run, in the order of its page, in a folder of the page's own
-that holds configs/, assets/ and build/bin/automodel. A comment on the line before a block changes that:
+that holds configs/, assets/, bench/ and build/bin/automodel. A comment on the line before a block changes that:
 
     <!-- needs: root, network | why -->   not run; needs are root, network, gpu, slow, build, model, bench
     <!-- exit: 2 -->                      must end with this code
@@ -21,11 +21,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import unittest
 
 NEEDS = ("root", "network", "gpu", "slow", "build", "model", "bench")
-FENCE = re.compile(r"^```(\w*)\s*$")
-MARK = re.compile(r"^<!--\s*(needs|exit|add|file):\s*(.*?)\s*-->$")
+FENCE = re.compile(r"^\s*```(\w*)\s*$")
+MARK = re.compile(r"^\s*<!--\s*(needs|exit|add|file):\s*(.*?)\s*-->$")
 LINK = re.compile(r"\[((?:`[^`]*`|[^\]`])*)\]\(([^)\s]+)\)")
 PATH = re.compile(r"`((?:automodel|assets|bench|cmake|configs|docs|tests|tools)/[\w./*-]+)`")
 LIMIT_S = 120
@@ -42,7 +43,7 @@ class Block:
 
     @property
     def text(self):
-        return "\n".join(self.lines) + "\n"
+        return textwrap.dedent("\n".join(self.lines)) + "\n"
 
     @property
     def where(self):
@@ -87,9 +88,19 @@ def workplace(folder):
     """What a reader has after ./quickstart, apart from the sources."""
     shutil.copytree(ROOT / "configs", folder / "configs")
     shutil.copytree(ROOT / "assets", folder / "assets")
+    shutil.copytree(ROOT / "bench", folder / "bench")
     (folder / "build" / "bin").mkdir(parents=True)
     (folder / "build" / "bin" / "automodel").symlink_to(PROGRAM)
     return folder
+
+
+def files_of(path):
+    """What is there under a path of the text, in which NAME stands for any name and ** for any folders."""
+    exact = ROOT / path
+    if exact.exists():
+        return [exact]
+    pattern = re.sub(r"\b[A-Z_]{3,}\b", "*", path.rstrip("/")).replace("**.", "**/*.")
+    return list(ROOT.glob(pattern))
 
 
 def run(command, folder):
@@ -163,8 +174,8 @@ class Files(unittest.TestCase):
                         result = run("build/bin/automodel check shown.yaml", folder)
                         self.assertEqual(result.returncode, int(block.marks.get("exit", "0")), result.stdout[-2000:])
 
-    def test_every_recipe_in_configs_can_be_checked_and_planned(self):
-        recipes = sorted((ROOT / "configs").rglob("*.yaml"))
+    def test_every_recipe_can_be_checked_and_planned(self):
+        recipes = sorted((ROOT / "configs").rglob("*.yaml")) + sorted((ROOT / "bench").rglob("*.yaml"))
         self.assertTrue(recipes)
         with tempfile.TemporaryDirectory() as scratch:
             folder = workplace(pathlib.Path(scratch))
@@ -221,7 +232,7 @@ class Links(unittest.TestCase):
             for number, line in enumerate(text_outside_blocks(page), 1):
                 for path in PATH.findall(line):
                     with self.subTest(f"{page.relative_to(ROOT)}:{number}"):
-                        self.assertTrue(list(ROOT.glob(path.rstrip("/"))), f"{page.relative_to(ROOT)}:{number}: {path} is not there")
+                        self.assertTrue(files_of(path), f"{page.relative_to(ROOT)}:{number}: {path} is not there")
 
     def test_pages_that_the_program_names_are_there(self):
         for source in sorted((ROOT / "automodel").rglob("*")):
