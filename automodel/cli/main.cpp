@@ -162,9 +162,11 @@ int run_other(const Words& words, const char* program) {
   } catch (const CLI::CallForHelp& help) {
     return app.exit(help, std::cout, std::cerr);
   } catch (const CLI::ParseError& error) {
-    std::string called = "automodel";
-    for (const CLI::App* sub = &app; !sub->get_subcommands().empty();) called += " " + (sub = sub->get_subcommands().front())->get_name();
-    throw ConfigError(called, error.what(), "`" + called + " --help` says how to use it");
+    std::string called = "automodel", unknown;
+    const CLI::App* sub = &app;
+    for (; !sub->get_subcommands().empty(); sub = sub->get_subcommands().front()) called += " " + sub->get_subcommands().front()->get_name();
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) && !sub->remaining().empty()) unknown = ", got '" + sub->remaining().front() + "'";
+    throw ConfigError(called, error.what() + unknown, "`" + called + " --help` says how to use it");
   }
   return result;
 }

@@ -88,7 +88,8 @@ std::vector<std::string> warnings_of(const Findings& found, int64_t rows, const 
   warn(found.untrained, options.read.untrained_rows == OnFault::Stop ? "have no trained tokens and will stop the run"
                                                                      : "have no trained tokens and will be skipped");
   warn(found.lost_training, "lose all their trained tokens by the cut at the length limit and are dropped");
-  warn(found.dropped, "are longer than the limit and are dropped");
+  warn(found.dropped, options.read.over_long == OverLong::Error ? "are longer than the limit and will stop the run"
+                                                                : "are longer than the limit and are dropped");
   warn(found.truncated, "are truncated at the length limit");
   warn(found.double_bos, "begin with two bos tokens (the template writes one and the tokenizer adds one)");
   warn(found.no_stop, "leave the token that ends the assistant's turn untrained, so the model does not learn to stop");

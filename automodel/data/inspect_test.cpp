@@ -81,6 +81,14 @@ TEST(Inspect, WarnsAboutWhatIsWrong) {
   EXPECT_EQ(counts.tokens_in, counts.tokens_out + counts.truncated_tokens + counts.dropped_tokens);
 }
 
+TEST(Inspect, SaysWhereTheLengthLimitWillStopTheRun) {
+  LoaderOptions options;
+  options.read.max_tokens = 20;
+  options.read.over_long = OverLong::Error;
+  const auto report = look({"a>b", "a>" + std::string(30, 'b')}, options);
+  EXPECT_THAT(report.warnings, Contains("1 of 2 rows are longer than the limit and will stop the run (first: list:1)"));
+}
+
 TEST(Inspect, SeesAnUntrainedEndOfTurn) {
   const auto report = look({"q>ab<|im_end|>x"});
   EXPECT_THAT(report.warnings, Contains(HasSubstr("does not learn to stop")));

@@ -94,7 +94,7 @@ std::vector<Sample> fit(Sample sample, int64_t limit, OverLong over_long, Statis
     documents.push_back(std::move(sample));
     return documents;
   }
-  if (over_long == OverLong::Drop) {
+  if (over_long == OverLong::Drop || over_long == OverLong::Error) {
     ++statistics.dropped_documents;
     statistics.dropped_tokens += tokens;
     return documents;

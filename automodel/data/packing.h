@@ -58,8 +58,8 @@ enum class OverLong { Truncate, Split, Drop, Error };
 OverLong parse_over_long(const std::string& name);
 
 /// Lays a sample out as documents of at most `limit` tokens (0: no limit), counting what is lost. After a cut, a
-/// document without trained tokens is dropped and counted; a whole sample is passed on as it is. REQUIRES that a sample
-/// over the limit is not to be an error: its row is known to the caller only.
+/// document without trained tokens is dropped and counted; a whole sample is passed on as it is. With Error a longer
+/// one is dropped and counted too: to stop is for the caller, who knows its row.
 std::vector<Sample> fit(Sample sample, int64_t limit, OverLong over_long, Statistics& statistics);
 
 }  // namespace automodel::data

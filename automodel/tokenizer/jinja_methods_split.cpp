@@ -6,7 +6,7 @@ namespace automodel::tokenizer::jinja {
 
 std::string replace_text(Runtime& runtime, std::string_view text, std::string_view old, std::string_view fresh,
                          int64_t most) {
-  runtime.step(text.size() / 64);
+  runtime.step(text.size() / 8);
   std::string out;
   const auto add = [&](std::string_view piece) {
     if (out.size() + piece.size() > runtime.options.max_output_bytes) runtime.charge(out.size() + piece.size());
@@ -94,7 +94,7 @@ Value split(Runtime& runtime, const Value& self, Args& args) {
   auto [separator, limit] = bind("split", args, {"sep", "maxsplit"});
   int64_t most = limit.is_missing() ? -1 : index_argument(limit, "");
   auto text = self.text();
-  runtime.step(text.size() / 64);
+  runtime.step(text.size() / 8);
   Pieces out{runtime, {}};
   if (separator.is_missing() || separator.is_none()) {
     split_space(out, text, most);
@@ -115,7 +115,7 @@ Value rsplit(Runtime& runtime, const Value& self, Args& args) {
   auto [separator, limit] = bind("rsplit", args, {"sep", "maxsplit"});
   int64_t most = limit.is_missing() ? -1 : index_argument(limit, "");
   auto text = self.text();
-  runtime.step(text.size() / 64);
+  runtime.step(text.size() / 8);
   Pieces out{runtime, {}};
   if (separator.is_missing() || separator.is_none()) {
     split_space_right(out, text, most);

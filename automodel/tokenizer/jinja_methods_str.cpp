@@ -99,7 +99,7 @@ static int64_t locate(Runtime& runtime, const Value& self, Args& args, const cha
   const auto wanted = text_argument(needle, method);
   const auto part = window(self, start, stop);
   if (!part) return -1;
-  runtime.step(self.text().size() / 64);
+  runtime.step(self.text().size() / 8);
   const auto inside = self.text().substr(part->first, part->second - part->first);
   const size_t at = last ? inside.rfind(wanted) : inside.find(wanted);
   return at == std::string_view::npos ? -1 : count_characters(self.text().substr(0, part->first + at));
@@ -117,7 +117,7 @@ static Value count(Runtime& runtime, const Value& self, Args& args) {
   const auto wanted = text_argument(needle, "count");
   const auto part = window(self, start, stop);
   if (!part) return 0;
-  runtime.step(self.text().size() / 64);
+  runtime.step(self.text().size() / 8);
   const auto inside = self.text().substr(part->first, part->second - part->first);
   if (wanted.empty()) return count_characters(inside) + 1;
   int64_t n = 0;

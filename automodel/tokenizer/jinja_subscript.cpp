@@ -196,7 +196,7 @@ bool contains(Runtime& runtime, const Value& haystack, const Value& needle) {
   switch (haystack.kind()) {
     case Kind::kStr:
       if (!needle.is_str()) fail("'in <string>' requires string as left operand, not {}", type_name(needle));
-      runtime.step(haystack.text().size() / 64);
+      runtime.step(haystack.text().size() / 8);
       return haystack.text().find(needle.text()) != std::string_view::npos;
     case Kind::kDict:
       return haystack.as<Dict>().find(needle) != nullptr;

@@ -14,7 +14,8 @@ TEST(Linear, EqualsThePlainProductForwardAndBackward) {
   struct Size {
     int64_t T, in, out;
   };
-  for (const auto& [T, in, out] : {Size{0, 4, 3}, Size{1, 1, 1}, Size{1, 5, 7}, Size{13, 17, 5}, Size{257, 64, 33}})
+  for (const auto& [T, in, out] :
+       {Size{0, 4, 3}, Size{1, 1, 1}, Size{1, 5, 7}, Size{13, 17, 5}, Size{257, 64, 33}, Size{300, 64, 80}})
     for (const auto& [dtype, tolerance] : kPrecisions)
       for (int flags = 0; flags < 16; ++flags) {
         const bool with_bias = flags & 1, weight_trained = flags & 2, bias_trained = flags & 4, x_grad = flags & 8;
