@@ -30,7 +30,7 @@ static bool is_data_file(const fs::path& path) {
                                                    ".csv",   ".tsv",    ".parquet", ".arrow"};
   std::string ending = data_file_ending(path.string());
   for (const auto* packed : {".gz", ".zst", ".bz2", ".xz"})
-    if (ending.ends_with(packed)) ending.resize(ending.size() - std::string_view(packed).size());
+    if (ending.ends_with(packed)) ending = ending.substr(0, ending.size() - std::string_view(packed).size());
   const std::string name = path.filename().string();
   static const std::vector<std::string> others = {"dataset_info.json", "dataset_infos.json", "state.json",
                                                   "dataset_dict.json"};

@@ -58,10 +58,11 @@ void expect_equal(const Run& found, const Run& expected, double tolerance) {
   EXPECT_EQ(found.grads.size(), expected.grads.size());
   for (const auto& [name, grad] : expected.grads) {
     ASSERT_TRUE(found.grads.count(name)) << name;
-    if (tolerance == 0)
+    if (tolerance == 0) {
       EXPECT_TRUE(found.grads.at(name).equal(grad)) << name;
-    else
+    } else {
       EXPECT_TRUE(is_close(found.grads.at(name), grad, tolerance)) << name;
+    }
   }
 }
 

@@ -44,17 +44,20 @@ inline void expect_equals_plain(const Ours& ours, const Plain& plain, const at::
     ASSERT_EQ(y.requires_grad(), check.x_grad || trains);
     if (!y.requires_grad()) return;
     y.backward(round == 1 ? dy : strided(dy));
-    if (check.x_grad) EXPECT_TRUE(is_close(leaf.grad(), x64.grad(), check.tolerance)) << "gradient of the input";
+    if (check.x_grad) {
+      EXPECT_TRUE(is_close(leaf.grad(), x64.grad(), check.tolerance)) << "gradient of the input";
+    }
     for (size_t i = 0; i < w64.size(); ++i) {
       SCOPED_TRACE("weight " + std::to_string(i));
       const auto& grad = check.weights[i]->grad();
       const auto expected = w64[i].grad().defined() ? w64[i].grad() * round : w64[i].detach() * 0;
-      if (!check.weights[i]->trainable)
+      if (!check.weights[i]->trainable) {
         EXPECT_FALSE(grad.defined()) << "a frozen weight got a gradient";
-      else if (grad.defined())
+      } else if (grad.defined()) {
         EXPECT_TRUE(is_close(grad, expected, check.tolerance));
-      else
+      } else {
         EXPECT_TRUE(expected.abs().sum().item<double>() == 0) << "got no gradient";
+      }
     }
   }
   const at::NoGradGuard guard;

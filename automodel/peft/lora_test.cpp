@@ -140,8 +140,12 @@ TEST(LoraProduct, AddsEachPieceInItsPlaceForwardAndBackward) {
           y.backward(round == 1 ? dy : strided(dy));
           EXPECT_TRUE(is_close(a->grad(), a64.grad() * round, tolerance));
           EXPECT_TRUE(is_close(b->grad(), b64.grad() * round, tolerance));
-          if (x_grad) EXPECT_TRUE(is_close(x.grad(), x64.grad(), tolerance));
-          if (x_grad) EXPECT_TRUE(is_close(y0.grad(), base64.grad(), tolerance));
+          if (x_grad) {
+            EXPECT_TRUE(is_close(x.grad(), x64.grad(), tolerance));
+          }
+          if (x_grad) {
+            EXPECT_TRUE(is_close(y0.grad(), base64.grad(), tolerance));
+          }
         }
         const at::NoGradGuard guard;
         EXPECT_TRUE(

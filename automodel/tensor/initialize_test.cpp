@@ -65,10 +65,11 @@ TEST(Initialize, ZeroesThePaddingRowAndKeepsTheRest) {
   init.zero_row = 2;
   const auto padded = initialized("a", {5, 4}, init);
   for (int64_t row = 0; row < 5; ++row)
-    if (row == 2)
+    if (row == 2) {
       EXPECT_EQ(padded[row].abs().max().item<float>(), 0);
-    else
+    } else {
       EXPECT_TRUE(padded[row].equal(plain[row]));
+    }
 }
 
 TEST(Initialize, RoundsTheSameNumbersToOtherDtypes) {

@@ -51,7 +51,7 @@ static void write_yaml(const fs::path& folder, const fs::path& model, const std:
 const fs::path& tiny_base() {
   static const TemporaryFolder folder;
   static const fs::path base = [] {
-    write_tiny_folder(folder / "config");
+    write_tiny_folder(folder / "config", tiny_config());
     expect_success(run(with(write_run_from_config(folder.path(), folder / "config"), {"--step_scheduler.max_steps", "1"})));
     return folder / "out/epoch_0_step_0/model";
   }();

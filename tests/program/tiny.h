@@ -14,7 +14,7 @@ namespace automodel::program {
 Json tiny_config();
 
 /// config.json and the bundled tokenizer's files; no weights.
-void write_tiny_folder(const std::filesystem::path& folder, const Json& config = tiny_config());
+void write_tiny_folder(const std::filesystem::path& folder, const Json& config);
 
 /// A folder as write_tiny_folder makes it, with random weights that a run of this program saved; made once a process.
 const std::filesystem::path& tiny_base();

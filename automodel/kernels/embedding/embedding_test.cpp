@@ -32,7 +32,9 @@ TEST(Embedding, LooksUpAndSumsTheGradientsOfRepeatedIds) {
             EXPECT_TRUE(is_close(y, y64, tolerance));
             y.backward(round == 1 ? dy : strided(dy));
             EXPECT_TRUE(is_close(weight->grad(), table.grad() * round, 2 * tolerance));
-            if (padding >= 0) EXPECT_EQ(weight->grad()[padding].abs().max().item<float>(), 0);
+            if (padding >= 0) {
+              EXPECT_EQ(weight->grad()[padding].abs().max().item<float>(), 0);
+            }
           }
         }
 }
