@@ -1,7 +1,8 @@
 // The faults a user can cause, one type each, and the check for faults a programmer causes.
 //
-// A user fault says what was expected, what came, where, and how to mend it; it is printed as one line plus a hint, without a
-// stack trace, and ends the program with its exit code. Throw these by `throw ConfigError{...}`; only cli/ catches them.
+// A user fault says what was expected, what came, where, and how to mend it; it is printed as one line plus a hint,
+// without a stack trace, and ends the program with its exit code. Throw these by `throw ConfigError{...}`; only cli/
+// catches them.
 #pragma once
 
 #include <fmt/core.h>
@@ -64,4 +65,6 @@ struct CheckError : std::logic_error {
 
 /// Holds what must be true if our own code is right; `...` is a fmt format string with its arguments.
 #define AM_CHECK(condition, ...) \
-  (static_cast<bool>(condition) ? (void)0 : ::automodel::check_failed(__FILE__, __LINE__, #condition, ::fmt::format(__VA_ARGS__)))
+  (static_cast<bool>(condition)  \
+       ? (void)0                 \
+       : ::automodel::check_failed(__FILE__, __LINE__, #condition, ::fmt::format(__VA_ARGS__)))

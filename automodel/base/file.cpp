@@ -19,9 +19,9 @@ namespace fs = std::filesystem;
   const int error = errno;
   const bool space = error == ENOSPC || error == EDQUOT;
   throw SystemError(path.string(), fmt::format("{}: {}", what, std::strerror(error)),
-                    space            ? "free some space, or write to another disk"
+                    space                               ? "free some space, or write to another disk"
                     : error == EACCES || error == EROFS ? "choose a folder that you may write to"
-                                     : "");
+                                                        : "");
 }
 
 namespace {
@@ -44,7 +44,8 @@ uint64_t open_for_reading(const fs::path& path, Descriptor& file) {
 std::string read_file(const fs::path& path, uint64_t limit_bytes) {
   Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   const uint64_t size = open_for_reading(path, file);
-  if (size > limit_bytes) throw SystemError(path.string(), fmt::format("has {} bytes, expected at most {}", size, limit_bytes));
+  if (size > limit_bytes)
+    throw SystemError(path.string(), fmt::format("has {} bytes, expected at most {}", size, limit_bytes));
   std::string text;
   text.reserve(size);
   char buffer[1 << 16];
@@ -54,7 +55,8 @@ std::string read_file(const fs::path& path, uint64_t limit_bytes) {
     if (got < 0) fail(path, "cannot be read");
     if (got == 0) return text;
     text.append(buffer, static_cast<size_t>(got));
-    if (text.size() > limit_bytes) throw SystemError(path.string(), fmt::format("is larger than {} bytes", limit_bytes));
+    if (text.size() > limit_bytes)
+      throw SystemError(path.string(), fmt::format("is larger than {} bytes", limit_bytes));
   }
 }
 
@@ -97,7 +99,8 @@ FileWriter::~FileWriter() {
 void FileWriter::write(const void* data, size_t size) { write_all(fd_, path_, static_cast<const char*>(data), size); }
 void FileWriter::close() {
   struct stat info {};
-  if (::fsync(fd_) != 0 && !(errno == EINVAL && ::fstat(fd_, &info) == 0 && !S_ISREG(info.st_mode))) fail(path_, "cannot be flushed to disk");
+  if (::fsync(fd_) != 0 && !(errno == EINVAL && ::fstat(fd_, &info) == 0 && !S_ISREG(info.st_mode)))
+    fail(path_, "cannot be flushed to disk");
   if (::close(std::exchange(fd_, -1)) != 0) fail(path_, "cannot be closed");
 }
 

@@ -28,8 +28,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-/// A new file that is written piece by piece and flushed to disk by close(); every failure (full disk) throws SystemError
-/// with the path. A file not closed is removed by the destructor.
+/// A new file that is written piece by piece and flushed to disk by close(); every failure (full disk) throws
+/// SystemError with the path. A file not closed is removed by the destructor.
 class FileWriter {
  public:
   explicit FileWriter(const std::filesystem::path& path);

@@ -25,12 +25,15 @@ Json parse_json(std::string_view text, const std::string& where, int64_t first_l
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (in_string) {
-      if (c == '\\') ++i;
-      else if (c == '"') in_string = false;
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        in_string = false;
     } else if (c == '"') {
       in_string = true;
     } else if (c == '[' || c == '{') {
-      if (++depth > kMaxDepth) throw DataError(where + ":" + place(text, i, first_line), fmt::format("JSON nested deeper than {}", kMaxDepth));
+      if (++depth > kMaxDepth)
+        throw DataError(where + ":" + place(text, i, first_line), fmt::format("JSON nested deeper than {}", kMaxDepth));
     } else if (c == ']' || c == '}') {
       --depth;
     }
@@ -40,7 +43,8 @@ Json parse_json(std::string_view text, const std::string& where, int64_t first_l
   } catch (const nlohmann::json::parse_error& error) {
     std::string reason = error.what();  // "[json.exception...] parse error at line 1, column 5: syntax error ..."
     if (const size_t at = reason.find(": "); at != std::string::npos) reason = reason.substr(at + 2);
-    throw DataError(where + ":" + place(text, error.byte > 0 ? error.byte - 1 : 0, first_line), "not valid JSON: " + reason);
+    throw DataError(where + ":" + place(text, error.byte > 0 ? error.byte - 1 : 0, first_line),
+                    "not valid JSON: " + reason);
   }
 }
 

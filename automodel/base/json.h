@@ -11,8 +11,8 @@ namespace automodel {
 
 using Json = nlohmann::ordered_json;
 
-/// Parses one JSON value. `where` (a file) starts the DataError "where:line:column", with lines counted from `first_line`, so
-/// that a piece of a larger file is named by its place there; depth is bounded at 512.
+/// Parses one JSON value. `where` (a file) starts the DataError "where:line:column", with lines counted from
+/// `first_line`, so that a piece of a larger file is named by its place there; depth is bounded at 512.
 Json parse_json(std::string_view text, const std::string& where, int64_t first_line = 1);
 
 /// Reads and parses a file. Throws SystemError or DataError{"file:line:column"}.

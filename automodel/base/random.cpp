@@ -21,16 +21,16 @@ RandomKey RandomKey::with(uint64_t word) const { return RandomKey(splitmix(value
 std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> c, uint32_t k0, uint32_t k1) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t{0xD2511F53} * c[0], b = uint64_t{0xCD9E8D57} * c[2];
-    c = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ k0, static_cast<uint32_t>(b), static_cast<uint32_t>(a >> 32) ^ c[3] ^ k1,
-         static_cast<uint32_t>(a)};
+    c = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ k0, static_cast<uint32_t>(b),
+         static_cast<uint32_t>(a >> 32) ^ c[3] ^ k1, static_cast<uint32_t>(a)};
     k0 += 0x9E3779B9, k1 += 0xBB67AE85;
   }
   return c;
 }
 
 std::array<uint32_t, 4> philox(RandomKey key, uint64_t counter) {
-  return philox4x32({static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0}, static_cast<uint32_t>(key.value()),
-                    static_cast<uint32_t>(key.value() >> 32));
+  return philox4x32({static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0},
+                    static_cast<uint32_t>(key.value()), static_cast<uint32_t>(key.value() >> 32));
 }
 
 double uniform(RandomKey key, uint64_t counter) {

@@ -1,5 +1,5 @@
-// Random numbers as a pure function of a key and a counter (Philox-4x32-10, Salmon et al. 2011), so that nothing has to be
-// saved to continue a run: the same (seed, step, microbatch, block, op) always gives the same numbers.
+// Random numbers as a pure function of a key and a counter (Philox-4x32-10, Salmon et al. 2011), so that nothing has to
+// be saved to continue a run: the same (seed, step, microbatch, block, op) always gives the same numbers.
 #pragma once
 
 #include <array>
@@ -29,8 +29,8 @@ std::array<uint32_t, 4> philox(RandomKey key, uint64_t counter);
 /// Uniform in [0, 1), from the counter-th draw: 53 bits.
 double uniform(RandomKey key, uint64_t counter);
 
-/// A permutation of 0..size-1 whose entries are computed one at a time in O(1): a Feistel network over the next power of four,
-/// walked until the value lies inside (Black and Rogaway 2002).
+/// A permutation of 0..size-1 whose entries are computed one at a time in O(1): a Feistel network over the next power
+/// of four, walked until the value lies inside (Black and Rogaway 2002).
 class Permutation {
  public:
   Permutation(uint64_t size, RandomKey key);

@@ -32,7 +32,7 @@ TEST(RandomKey, DependsOnEveryWordAndTheirOrder) {
     for (uint64_t b = 0; b < 40; ++b) seen.insert(RandomKey{a, b}.value());
   EXPECT_EQ(seen.size(), 1600u);
   EXPECT_EQ((RandomKey{1, 2}.value()), RandomKey{1}.with(2).value());
-  EXPECT_NE(RandomKey({0}).value(), RandomKey({0, 0}).value());
+  EXPECT_NE((RandomKey{0}.value()), (RandomKey{0, 0}.value()));
 }
 
 TEST(Uniform, LiesInTheUnitIntervalEvenly) {

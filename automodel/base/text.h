@@ -13,7 +13,8 @@ std::string join(const std::vector<std::string>& words, std::string_view separat
 std::string_view trim(std::string_view text);
 std::string replace_all(std::string text, std::string_view from, std::string_view to);
 
-/// True if `text` matches `pattern` whole, where '*' stands for any run of characters and every other character for itself.
+/// True if `text` matches `pattern` whole, where '*' stands for any run of characters and every other character for
+/// itself.
 bool wildcard_match(std::string_view pattern, std::string_view text);
 
 /// Damerau-Levenshtein distance in bytes.
@@ -22,9 +23,9 @@ size_t edit_distance(std::string_view a, std::string_view b);
 /// The candidate nearest to `word`, or "" when none is near enough to be meant (more than a third of its length away).
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
-std::string format_bytes(uint64_t bytes);       // "1.50 GiB", "312 KiB"
-std::string format_count(uint64_t count);       // "26.1M", "1.2k"
-std::string format_duration(double seconds);    // "1:02:03", "4:05", "12 s"
+std::string format_bytes(uint64_t bytes);     // "1.50 GiB", "312 KiB"
+std::string format_count(uint64_t count);     // "26.1M", "1.2k"
+std::string format_duration(double seconds);  // "1:02:03", "4:05", "12 s"
 
 /// The first invalid UTF-8 byte's offset, or std::string::npos.
 size_t find_invalid_utf8(std::string_view text);

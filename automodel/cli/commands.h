@@ -1,5 +1,5 @@
-// The subcommands as plain functions: what was typed as a struct in, the exit code out. Results go to standard output, everything else
-// to standard error. They throw the rooms' errors; main() prints them.
+// The subcommands as plain functions: what was typed as a struct in, the exit code out. Results go to standard output,
+// everything else to standard error. They throw the rooms' errors; main() prints them.
 #pragma once
 
 #include <cstdint>

@@ -30,7 +30,8 @@ config::Capabilities capabilities() {
 static int64_t whole_number(const std::string& flag, const std::string& text) {
   char* end = nullptr;
   const long long value = std::strtoll(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || value < 1) throw ConfigError(flag, fmt::format("expected a positive whole number, got '{}'", text));
+  if (text.empty() || *end != '\0' || value < 1)
+    throw ConfigError(flag, fmt::format("expected a positive whole number, got '{}'", text));
   return value;
 }
 
@@ -49,7 +50,8 @@ ConfigArguments parse_config_arguments(const std::vector<std::string>& words, co
       out.samples = whole_number(word, next());
     } else if (word == "--nproc-per-node") {
       if (const auto n = whole_number(word, next()); n > 1)
-        throw UnsupportedError(word, fmt::format("is {}, this build runs one process", n), "leave it out, or set it to 1");
+        throw UnsupportedError(word, fmt::format("is {}, this build runs one process", n),
+                               "leave it out, or set it to 1");
     } else if (word == "-h" || word == "--help") {
       std::cout << usage << "\n";
       std::exit(0);
@@ -57,10 +59,13 @@ ConfigArguments parse_config_arguments(const std::vector<std::string>& words, co
       out.file = word;
     } else {
       overrides.push_back(word);
-      if (word.starts_with("--") && word.find('=') == std::string::npos && i + 1 < words.size() && !words[i + 1].starts_with("--")) overrides.push_back(words[++i]);
+      if (word.starts_with("--") && word.find('=') == std::string::npos && i + 1 < words.size() &&
+          !words[i + 1].starts_with("--"))
+        overrides.push_back(words[++i]);
     }
   }
-  if (out.file.empty()) throw ConfigError("automodel", "expected a CONFIG.yaml", "usage:\n    " + replace_all(usage, "\n", "\n    "));
+  if (out.file.empty())
+    throw ConfigError("automodel", "expected a CONFIG.yaml", "usage:\n    " + replace_all(usage, "\n", "\n    "));
   out.overrides = config::parse_overrides(overrides);
   return out;
 }
@@ -71,12 +76,16 @@ int run_recipe(const ConfigArguments& arguments) {
   for (const auto& note : config::start_notes(report)) log_info("note: " + note);
   const auto result = recipes::finetune(config);
   if (result.stopped_by != 0) {
-    log_info(fmt::format("stopped by signal {} after {} steps; saved {}\n  go on with the same command", result.stopped_by, result.steps, result.checkpoint));
+    log_info(fmt::format("stopped by signal {} after {} steps; saved {}\n  go on with the same command",
+                         result.stopped_by, result.steps, result.checkpoint));
     return 128 + result.stopped_by;
   }
-  if (result.steps == 0) log_info("nothing was left to do: the run in " + config.checkpoint.checkpoint_dir + " had ended");
-  else if (result.checkpoint.empty()) log_info(fmt::format("finished: {} steps; nothing was saved (checkpoint.enabled is false)", result.steps));
-  else log_info(fmt::format("finished: {} steps; the model lies in {}/model", result.steps, result.checkpoint));
+  if (result.steps == 0)
+    log_info("nothing was left to do: the run in " + config.checkpoint.checkpoint_dir + " had ended");
+  else if (result.checkpoint.empty())
+    log_info(fmt::format("finished: {} steps; nothing was saved (checkpoint.enabled is false)", result.steps));
+  else
+    log_info(fmt::format("finished: {} steps; the model lies in {}/model", result.steps, result.checkpoint));
   return 0;
 }
 
@@ -101,9 +110,11 @@ static std::string painted(const data::Segment& segment, bool color) {
 int run_data(const ConfigArguments& arguments) {
   const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
   const auto folder = recipes::open_model_folder(config.model);
-  const auto place = config.tokenizer && !config.tokenizer->path.empty() ? std::filesystem::path(config.tokenizer->path) : folder.path;
+  const auto place =
+      config.tokenizer && !config.tokenizer->path.empty() ? std::filesystem::path(config.tokenizer->path) : folder.path;
   const auto tokenizer = tokenizer::load(place);
-  const auto opened = recipes::open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab);
+  const auto opened =
+      recipes::open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab);
   const auto found = data::inspect(opened.rows, opened.builder, *tokenizer, opened.options, arguments.samples);
   if (arguments.json) {
     std::cout << found.to_json().dump(2) << "\n";
@@ -111,11 +122,14 @@ int run_data(const ConfigArguments& arguments) {
   }
   const bool color = ::isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR");
   for (const auto& sample : found.samples) {
-    std::cout << fmt::format("--- {}: {} tokens, {} trained {}\n", sample.where, sample.tokens, sample.trained_tokens, color ? "(green)" : "([[ ]])");
+    std::cout << fmt::format("--- {}: {} tokens, {} trained {}\n", sample.where, sample.tokens, sample.trained_tokens,
+                             color ? "(green)" : "([[ ]])");
     for (const auto& segment : sample.segments) std::cout << painted(segment, color);
     std::cout << "\n";
   }
-  std::cout << fmt::format("--- lengths: shortest {}, median {}, longest {} tokens\n", found.shortest, found.median, found.longest) << found.counts.summary() << "\n";
+  std::cout << fmt::format("--- lengths: shortest {}, median {}, longest {} tokens\n", found.shortest, found.median,
+                           found.longest)
+            << found.counts.summary() << "\n";
   for (const auto& warning : found.warnings) log_warning(warning);
   return 0;
 }

@@ -1,6 +1,5 @@
 // automodel: reads what was typed, calls the subcommand, prints errors.
 #include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
@@ -46,7 +45,8 @@ void add_tokenize(CLI::App& app, int& result) {
   auto options = std::make_shared<TokenizeOptions>();
   command->add_option("--model", options->model, "folder with tokenizer.json")->required();
   command->add_option("FILE", options->file, "text, one line each; - is standard input");
-  command->add_flag("--no-special", options->no_special, "do not add bos and eos; with --decode: leave special tokens out");
+  command->add_flag("--no-special", options->no_special,
+                    "do not add bos and eos; with --decode: leave special tokens out");
   command->add_flag("--decode", options->decode, "JSON lists of ids in, text out");
   command->add_flag("--offsets", options->offsets, "{\"ids\", \"offsets\"}: the bytes each id came from");
   command->add_flag("--jsonl", options->jsonl, "each line in (or, with --decode, out) is a JSON string");
@@ -57,7 +57,8 @@ void add_render(CLI::App& app, int& result) {
   auto* command = app.add_subcommand("render", "the chat template applied");
   auto options = std::make_shared<RenderOptions>();
   command->add_option("--model", options->model, "folder with tokenizer_config.json");
-  command->add_option("CHAT.json", options->chat, "a list of messages, or an object of template variables; - is standard input");
+  command->add_option("CHAT.json", options->chat,
+                      "a list of messages, or an object of template variables; - is standard input");
   command->add_option("--template", options->template_file, "file with another template");
   command->add_option("--tools", options->tools_file, "JSON file with a list of tools");
   command->add_flag("--add-generation-prompt", options->add_generation_prompt, "end where the assistant begins");
@@ -71,7 +72,8 @@ void add_score(CLI::App& app, int& result) {
   auto* command = app.add_subcommand("score", "loss and per-token log-probabilities of a batch, as JSON");
   auto options = std::make_shared<ScoreOptions>();
   command->add_option("--model", options->model, "model folder, checkpoint or adapter folder")->required();
-  command->add_option("--batch", options->batch, "{\"documents\": [{\"input_ids\": [...], \"labels\": [...]}]}")->required();
+  command->add_option("--batch", options->batch, "{\"documents\": [{\"input_ids\": [...], \"labels\": [...]}]}")
+      ->required();
   command->add_option("--logits", options->logits, "write the logits [T, vocab] in fp32 to this safetensors file");
   command->add_option("--grads", options->grads, "write the gradients of the mean loss to this safetensors file");
   command->add_option("--dtype", options->dtype, "auto, float32, bfloat16 or float16");
@@ -101,9 +103,10 @@ void add_generate(CLI::App& app, int& result) {
 void add_checkpoint(CLI::App& app, int& result) {
   auto* command = app.add_subcommand("checkpoint", "look at, check or merge what was saved");
   command->require_subcommand(1);
-  const std::pair<const char*, const char*> actions[] = {{"info", "what lies there"},
-                                                         {"verify", "read everything and compare with what was recorded"},
-                                                         {"merge", "write a model folder with the adapter's effect in the weights"}};
+  const std::pair<const char*, const char*> actions[] = {
+      {"info", "what lies there"},
+      {"verify", "read everything and compare with what was recorded"},
+      {"merge", "write a model folder with the adapter's effect in the weights"}};
   for (const auto& [name, help] : actions) {
     auto* action = command->add_subcommand(name, help);
     auto options = std::make_shared<CheckpointOptions>();
@@ -122,8 +125,10 @@ void add_rest(CLI::App& app, int& result) {
   compare->add_flag("--json", compared->json, "as JSON");
   compare->callback([compared, &result] { result = run_compare(*compared); });
 
-  const std::pair<const char*, int (*)(bool)> plain[] = {{"models", run_models}, {"doctor", run_doctor}, {"version", run_version}};
-  const char* helps[] = {"the families this program knows", "what this machine has, what is missing and how to mend it", "the version"};
+  const std::pair<const char*, int (*)(bool)> plain[] = {
+      {"models", run_models}, {"doctor", run_doctor}, {"version", run_version}};
+  const char* helps[] = {"the families this program knows", "what this machine has, what is missing and how to mend it",
+                         "the version"};
   for (size_t i = 0; i < 3; ++i) {
     auto* command = app.add_subcommand(plain[i].first, helps[i]);
     auto json = std::make_shared<bool>(false);
@@ -138,10 +143,14 @@ void add_rest(CLI::App& app, int& result) {
 
 void check_command_name(const CLI::App& app, const std::string& word) {
   Words names = {"check", "plan", "data", "finetune", "pretrain", "kd", "benchmark"};
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(sub->get_name());
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(sub->get_name());
   if (word.starts_with("-") || std::find(names.begin(), names.end(), word) != names.end()) return;
   const auto near = nearest(word, names);
-  throw ConfigError(word, "is no command and no file that ends in .yaml or .yml" + (near.empty() ? "" : "; did you mean " + near + "?"), "`automodel --help` lists the commands");
+  throw ConfigError(
+      word,
+      "is no command and no file that ends in .yaml or .yml" + (near.empty() ? "" : "; did you mean " + near + "?"),
+      "`automodel --help` lists the commands");
 }
 
 int run_other(const Words& words, const char* program) {
@@ -164,8 +173,10 @@ int run_other(const Words& words, const char* program) {
   } catch (const CLI::ParseError& error) {
     std::string called = "automodel", unknown;
     const CLI::App* sub = &app;
-    for (; !sub->get_subcommands().empty(); sub = sub->get_subcommands().front()) called += " " + sub->get_subcommands().front()->get_name();
-    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) && !sub->remaining().empty()) unknown = ", got '" + sub->remaining().front() + "'";
+    for (; !sub->get_subcommands().empty(); sub = sub->get_subcommands().front())
+      called += " " + sub->get_subcommands().front()->get_name();
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) && !sub->remaining().empty())
+      unknown = ", got '" + sub->remaining().front() + "'";
     throw ConfigError(called, error.what() + unknown, "`" + called + " --help` says how to use it");
   }
   return result;
@@ -181,8 +192,10 @@ int dispatch(const Words& words, const char* program) {
   const std::string& first = words[0];
   const Words rest(words.begin() + 1, words.end());
   if (first == "check" || first == "plan" || first == "data") return run_config_command(first, rest);
-  if (first == "finetune" || first == "pretrain" || first == "kd" || first == "benchmark") return run_config_command("run", without_older_spelling(words));
-  if (is_yaml(first) || (first.starts_with("--") && first != "--help" && first != "--version")) return run_config_command("run", words);
+  if (first == "finetune" || first == "pretrain" || first == "kd" || first == "benchmark")
+    return run_config_command("run", without_older_spelling(words));
+  if (is_yaml(first) || (first.starts_with("--") && first != "--help" && first != "--version"))
+    return run_config_command("run", words);
   if (first == "--version") return run_version(false);
   return run_other(words, program);
 }
@@ -195,7 +208,8 @@ int main(int argc, char** argv) {
   try {
     const int code = cli::dispatch({argv + 1, argv + argc}, argv[0]);
     std::cout.flush();
-    if (!std::cout) throw SystemError("standard output", "cannot be written", "is the disk full, or was the pipe closed?");
+    if (!std::cout)
+      throw SystemError("standard output", "cannot be written", "is the disk full, or was the pipe closed?");
     return code;
   } catch (const Error& error) {
     finish_status();

@@ -16,7 +16,8 @@
 namespace automodel::cli {
 
 static void check_device(const std::string& device) {
-  if (device != "cpu") throw UnsupportedError("--device", fmt::format("'{}' is not in this build, it runs on cpu", device));
+  if (device != "cpu")
+    throw UnsupportedError("--device", fmt::format("'{}' is not in this build, it runs on cpu", device));
 }
 
 static std::vector<int32_t> id_list(const Json& json, const std::string& where) {
@@ -36,12 +37,15 @@ static Batch load_batch(const std::string& file, int64_t vocab) {
   std::vector<std::vector<int32_t>> ids, labels;
   for (const auto& document : json.at("documents")) {
     const auto where = fmt::format("{}: document {}", file, ids.size());
-    if (!document.is_object() || !document.contains("input_ids")) throw DataError(where, "expected an object with input_ids");
+    if (!document.is_object() || !document.contains("input_ids"))
+      throw DataError(where, "expected an object with input_ids");
     ids.push_back(id_list(document.at("input_ids"), where + ": input_ids"));
     for (const int32_t id : ids.back())
-      if (id < 0 || id >= vocab) throw DataError(where, fmt::format("id {} is outside the model's vocabulary of {}", id, vocab));
+      if (id < 0 || id >= vocab)
+        throw DataError(where, fmt::format("id {} is outside the model's vocabulary of {}", id, vocab));
     if (document.contains("labels")) labels.push_back(id_list(document.at("labels"), where + ": labels"));
-    if (!labels.empty() && labels.size() != ids.size()) throw DataError(where, "expected labels in all documents or in none");
+    if (!labels.empty() && labels.size() != ids.size())
+      throw DataError(where, "expected labels in all documents or in none");
   }
   if (ids.empty()) throw DataError(file, "has no documents");
   return make_batch(ids, labels);
@@ -55,7 +59,8 @@ static void write_gradients(recipes::TrainedModel& loaded, const Batch& batch, c
   std::vector<checkpoint::NamedTensor> tensors;
   for (const auto& parameter : loaded.trained_parameters()) {
     if (!parameter->grad().defined()) continue;
-    for (const auto& slice : parameter->slices()) tensors.push_back({slice.name, checkpoint::checkpoint_view(parameter->grad(), slice), {}});
+    for (const auto& slice : parameter->slices())
+      tensors.push_back({slice.name, checkpoint::checkpoint_view(parameter->grad(), slice), {}});
   }
   checkpoint::write_safetensors(file, tensors);
 }
@@ -80,20 +85,28 @@ int run_score(const ScoreOptions& options) {
     }
     documents.push_back({{"log_probs", list}});
   }
-  if (!options.logits.empty()) checkpoint::write_safetensors(options.logits, std::vector<checkpoint::NamedTensor>{{"logits", loaded.model->head->logits(hidden), {}}});
+  if (!options.logits.empty())
+    checkpoint::write_safetensors(
+        options.logits, std::vector<checkpoint::NamedTensor>{{"logits", loaded.model->head->logits(hidden), {}}});
   if (!options.grads.empty()) write_gradients(loaded, batch, options.grads);
-  const Json report{{"loss", total / static_cast<double>(batch.trained_tokens)}, {"tokens", batch.tokens()}, {"trained_tokens", batch.trained_tokens}, {"documents", documents}};
+  const Json report{{"loss", total / static_cast<double>(batch.trained_tokens)},
+                    {"tokens", batch.tokens()},
+                    {"trained_tokens", batch.trained_tokens},
+                    {"documents", documents}};
   std::cout << report.dump() << "\n";
   return 0;
 }
 
 static std::vector<int32_t> prompt_ids(const GenerateOptions& options, const tokenizer::Tokenizer& tokenizer) {
   if (options.chat.empty()) return tokenizer.encode(options.prompt, true);
-  if (tokenizer.chat_template.empty()) throw DataError(options.model, "its tokenizer has no chat template", "use --prompt TEXT");
+  if (tokenizer.chat_template.empty())
+    throw DataError(options.model, "its tokenizer has no chat template", "use --prompt TEXT");
   const auto chat = load_json(options.chat);
   const Json messages = chat.is_object() && chat.contains("messages") ? chat.at("messages") : chat;
   const Json tools = chat.is_object() ? chat.value("tools", Json()) : Json();
-  const auto text = tokenizer::ChatTemplate::parse(tokenizer.chat_template, options.model + ": chat template").render(data::template_variables(tokenizer, messages, tools, true)).text;
+  const auto text = tokenizer::ChatTemplate::parse(tokenizer.chat_template, options.model + ": chat template")
+                        .render(data::template_variables(tokenizer, messages, tools, true))
+                        .text;
   return tokenizer.encode(text, false);
 }
 
@@ -111,12 +124,15 @@ static std::vector<int32_t> stop_ids(const recipes::TrainedModel& loaded) {
 
 int run_generate(const GenerateOptions& options) {
   check_device(options.device);
-  if (options.prompt.empty() && options.chat.empty()) throw ConfigError("generate", "expected --prompt TEXT or --chat FILE");
+  if (options.prompt.empty() && options.chat.empty())
+    throw ConfigError("generate", "expected --prompt TEXT or --chat FILE");
   if (options.temperature < 0 || options.top_p <= 0 || options.top_p > 1 || options.max_new_tokens < 1)
     throw ConfigError("generate", "expected --temperature >= 0, 0 < --top-p <= 1, --max-new-tokens >= 1");
   auto loaded = recipes::load_inference_model(options.model, options.lora, options.dtype);
   if (!loaded.tokenizer) throw DataError(options.model, "has no tokenizer.json");
-  generate::SamplingOptions sampling{options.max_new_tokens, options.temperature, options.top_k, options.top_p, static_cast<uint64_t>(options.seed), stop_ids(loaded)};
+  generate::SamplingOptions sampling{
+      options.max_new_tokens, options.temperature, options.top_k, options.top_p, static_cast<uint64_t>(options.seed),
+      stop_ids(loaded)};
   const auto prompt = prompt_ids(options, *loaded.tokenizer);
   tokenizer::StreamDecoder stream(loaded.tokenizer, true);
   std::string text;
@@ -129,7 +145,9 @@ int run_generate(const GenerateOptions& options) {
     return true;
   });
   show(stream.finish());
-  if (options.json) std::cout << Json{{"text", text}, {"ids", ids}, {"prompt_tokens", prompt.size()}}.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (options.json)
+    std::cout << Json{{"text", text}, {"ids", ids}, {"prompt_tokens", prompt.size()}}.dump(
+        -1, ' ', false, Json::error_handler_t::replace);
   std::cout << "\n";
   return 0;
 }

@@ -25,11 +25,13 @@ static int merge_adapter(const CheckpointOptions& options) {
   auto loaded = recipes::load_inference_model(options.path, "", "auto");
   if (!loaded.lora) throw CheckpointError(options.path, "holds no adapter: there is nothing to merge");
   peft::merge_lora(*loaded.model);
-  checkpoint::ModelFiles files{.config = loaded.folder.config.dump(2) + "\n", .copies = tokenizer::tokenizer_files(loaded.tokenizer_folder)};
+  checkpoint::ModelFiles files{.config = loaded.folder.config.dump(2) + "\n",
+                               .copies = tokenizer::tokenizer_files(loaded.tokenizer_folder)};
   const auto generation = loaded.folder.path / "generation_config.json";
   if (fs::exists(generation)) files.generation_config = read_file(generation);
   const auto tensors = checkpoint::named_tensors(loaded.model->parameters());
-  checkpoint::write_folder_atomically(options.out, [&](const fs::path& hidden) { checkpoint::write_model_folder(hidden, tensors, files); });
+  checkpoint::write_folder_atomically(
+      options.out, [&](const fs::path& hidden) { checkpoint::write_model_folder(hidden, tensors, files); });
   std::cout << options.out << "\n";
   return 0;
 }
@@ -46,8 +48,9 @@ int run_checkpoint(const CheckpointOptions& options) {
   } else {
     for (const auto& fault : report.faults) std::cout << "fault: " << fault << "\n";
     for (const auto& note : report.notes) std::cout << "note: " << note << "\n";
-    std::cout << fmt::format("{}: {} files, {} tensors, {}, {} checksums compared: {}\n", report.kind, report.files, report.tensors, format_bytes(report.bytes),
-                             report.checksums, report.ok() ? "whole" : fmt::format("{} faults", report.faults.size()));
+    std::cout << fmt::format("{}: {} files, {} tensors, {}, {} checksums compared: {}\n", report.kind, report.files,
+                             report.tensors, format_bytes(report.bytes), report.checksums,
+                             report.ok() ? "whole" : fmt::format("{} faults", report.faults.size()));
   }
   return report.ok() ? 0 : 1;
 }
@@ -62,12 +65,15 @@ int run_compare(const CompareOptions& options) {
 
 int run_models(bool json) {
   Json list = Json::array();
-  for (const auto* family : models::families()) list.push_back({{"model_type", family->model_type}, {"architectures", family->architectures}});
+  for (const auto* family : models::families())
+    list.push_back({{"model_type", family->model_type}, {"architectures", family->architectures}});
   if (json) {
     std::cout << list.dump(2) << "\n";
     return 0;
   }
-  for (const auto& entry : list) std::cout << fmt::format("{:<14} {}\n", entry.at("model_type").get<std::string>(), join(entry.at("architectures").get<std::vector<std::string>>(), ", "));
+  for (const auto& entry : list)
+    std::cout << fmt::format("{:<14} {}\n", entry.at("model_type").get<std::string>(),
+                             join(entry.at("architectures").get<std::vector<std::string>>(), ", "));
   return 0;
 }
 
@@ -79,9 +85,14 @@ static std::string cpu_model() {
 }
 
 int run_doctor(bool json) {
-  Json report{{"version", AUTOMODEL_VERSION}, {"libtorch", TORCH_VERSION}, {"cpu", cpu_model()}, {"threads", at::get_num_threads()}};
+  Json report{{"version", AUTOMODEL_VERSION},
+              {"libtorch", TORCH_VERSION},
+              {"cpu", cpu_model()},
+              {"threads", at::get_num_threads()}};
 #if defined(__x86_64__)
-  report["instructions"] = __builtin_cpu_supports("avx512f") ? "AVX-512" : __builtin_cpu_supports("avx2") ? "AVX2" : "SSE";
+  report["instructions"] = __builtin_cpu_supports("avx512f") ? "AVX-512"
+                           : __builtin_cpu_supports("avx2")  ? "AVX2"
+                                                             : "SSE";
 #endif
   void* driver = ::dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
   report["gpu_driver"] = driver != nullptr;
@@ -96,7 +107,8 @@ int run_doctor(bool json) {
     return 0;
   }
   for (const auto& [key, value] : report.items())
-    if (key != "notes") std::cout << fmt::format("{:<14} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+    if (key != "notes")
+      std::cout << fmt::format("{:<14} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
   for (const auto& note : notes) std::cout << "note: " << note.get<std::string>() << "\n";
   if (notes.empty()) std::cout << "nothing is missing\n";
   return 0;
@@ -116,8 +128,10 @@ int run_help(const std::string& topic) {
 }
 
 int run_version(bool json) {
-  if (json) std::cout << Json{{"version", AUTOMODEL_VERSION}, {"libtorch", TORCH_VERSION}}.dump() << "\n";
-  else std::cout << "automodel " << AUTOMODEL_VERSION << " (libtorch " << TORCH_VERSION << ")\n";
+  if (json)
+    std::cout << Json{{"version", AUTOMODEL_VERSION}, {"libtorch", TORCH_VERSION}}.dump() << "\n";
+  else
+    std::cout << "automodel " << AUTOMODEL_VERSION << " (libtorch " << TORCH_VERSION << ")\n";
   return 0;
 }
 

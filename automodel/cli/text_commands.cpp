@@ -48,11 +48,13 @@ void print_ids(const tokenizer::Tokenizer& tokenizer, const std::string& text, c
   std::cout << as_json({{"ids", encoding.ids}, {"offsets", encoding.offsets}}) << "\n";
 }
 
-void print_text(const tokenizer::Tokenizer& tokenizer, const Json& ids, const std::string& where, const TokenizeOptions& options) {
+void print_text(const tokenizer::Tokenizer& tokenizer, const Json& ids, const std::string& where,
+                const TokenizeOptions& options) {
   if (!ids.is_array()) throw DataError(where, "expected a JSON list of ids");
   std::vector<int32_t> list;
   for (const auto& id : ids) {
-    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() > INT32_MAX) throw DataError(where, "expected ids, got " + id.dump());
+    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() > INT32_MAX)
+      throw DataError(where, "expected ids, got " + id.dump());
     list.push_back(id.get<int32_t>());
   }
   const auto text = tokenizer.decode(list, options.no_special);
@@ -80,9 +82,13 @@ class Renderer {
   explicit Renderer(const RenderOptions& options) : options_(options) {
     if (!options.model.empty()) tokenizer_ = tokenizer::load(options.model);
     std::string source, name = "chat template";
-    if (!options.template_file.empty()) source = data::resolve_chat_template(options.template_file), name = options.template_file;
-    else if (tokenizer_) source = tokenizer_->chat_template;
-    if (source.empty()) throw DataError(options.model.empty() ? "render" : options.model, "there is no chat template", "name one with --template FILE");
+    if (!options.template_file.empty())
+      source = data::resolve_chat_template(options.template_file), name = options.template_file;
+    else if (tokenizer_)
+      source = tokenizer_->chat_template;
+    if (source.empty())
+      throw DataError(options.model.empty() ? "render" : options.model, "there is no chat template",
+                      "name one with --template FILE");
     template_.emplace(tokenizer::ChatTemplate::parse(source, name));
     if (!options.tools_file.empty()) tools_ = load_json(options.tools_file);
     if ((options.ids || options.mask) && !tokenizer_) throw ConfigError("render", "--ids and --mask need --model");
@@ -90,14 +96,17 @@ class Renderer {
 
   tokenizer::Rendered render(const Json& chat) const {
     Json variables = chat.is_array() ? Json{{"messages", chat}} : chat;
-    if (!variables.is_object()) throw DataError("chat", "expected a list of messages or an object of template variables");
+    if (!variables.is_object())
+      throw DataError("chat", "expected a list of messages or an object of template variables");
     if (tokenizer_) {
-      const auto defaults = data::template_variables(*tokenizer_, variables.value("messages", Json::array()), tools_, options_.add_generation_prompt);
+      const auto defaults = data::template_variables(*tokenizer_, variables.value("messages", Json::array()), tools_,
+                                                     options_.add_generation_prompt);
       for (const auto& [key, value] : defaults.items())
         if (!variables.contains(key)) variables[key] = value;
     } else {
       if (!variables.contains("tools") && !tools_.is_null()) variables["tools"] = tools_;
-      if (!variables.contains("add_generation_prompt")) variables["add_generation_prompt"] = options_.add_generation_prompt;
+      if (!variables.contains("add_generation_prompt"))
+        variables["add_generation_prompt"] = options_.add_generation_prompt;
     }
     return template_->render(variables);
   }
@@ -105,8 +114,11 @@ class Renderer {
   void print(const tokenizer::Rendered& rendered) const {
     if (options_.ids) {
       const auto encoding = tokenizer_->encode_with_offsets(rendered.text, false);
-      if (!options_.mask) std::cout << as_json(encoding.ids) << "\n";
-      else std::cout << as_json({{"ids", encoding.ids}, {"mask", data::tokens_in_spans(encoding, rendered.generation)}}) << "\n";
+      if (!options_.mask)
+        std::cout << as_json(encoding.ids) << "\n";
+      else
+        std::cout << as_json({{"ids", encoding.ids}, {"mask", data::tokens_in_spans(encoding, rendered.generation)}})
+                  << "\n";
       return;
     }
     std::cout << (options_.mask ? marked(rendered) : rendered.text);
@@ -126,7 +138,8 @@ class Renderer {
     std::string out;
     size_t at = 0;
     for (const auto& [begin, end] : rendered.generation) {
-      out += rendered.text.substr(at, begin - at) + (color ? "\033[32m" : "[[") + rendered.text.substr(begin, end - begin) + (color ? "\033[0m" : "]]");
+      out += rendered.text.substr(at, begin - at) + (color ? "\033[32m" : "[[") +
+             rendered.text.substr(begin, end - begin) + (color ? "\033[0m" : "]]");
       at = end;
     }
     return out + rendered.text.substr(at);

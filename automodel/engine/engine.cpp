@@ -32,8 +32,10 @@ at::Tensor as_leaf(const at::Tensor& tensor, bool wants_grad) {
 
 void add_to(at::Tensor& sum, const at::Tensor& term) {
   if (!term.defined()) return;
-  if (sum.defined()) sum = sum + term;
-  else sum = term;
+  if (sum.defined())
+    sum = sum + term;
+  else
+    sum = term;
 }
 
 bool finite(const at::Tensor& tensor) { return !tensor.is_floating_point() || at::isfinite(tensor).all().item<bool>(); }
@@ -41,8 +43,8 @@ bool finite(const at::Tensor& tensor) { return !tensor.is_floating_point() || at
 
 struct Engine::Visit {
   nn::Block* block;
-  Flow input;    // leaves of the block's graph
-  Flow output;   // roots; empty if the block runs again in the backward
+  Flow input;   // leaves of the block's graph
+  Flow output;  // roots; empty if the block runs again in the backward
   bool has_graph = false;
   bool wants_input_grad = false;
 };
@@ -51,7 +53,8 @@ Engine::Engine(nn::Model& model, Recompute recompute, nn::BlockPolicy* policy)
     : model_(model), recompute_(recompute), policy_(policy ? policy : &none_) {}
 
 // Runs one block on leaves cut from `flow`, and puts what comes out into `flow`, cut again.
-Engine::Visit Engine::run(nn::Block& block, Flow& flow, const Batch& batch, Context& context, bool with_graph, bool wants_input_grad) {
+Engine::Visit Engine::run(nn::Block& block, Flow& flow, const Batch& batch, Context& context, bool with_graph,
+                          bool wants_input_grad) {
   Visit visit{&block, {}, {}, with_graph, wants_input_grad};
   visit.input.hidden = as_leaf(flow.hidden, wants_input_grad);
   for (const auto& [name, extra] : flow.extras) visit.input.extras[name] = as_leaf(extra, wants_input_grad);
@@ -64,7 +67,8 @@ Engine::Visit Engine::run(nn::Block& block, Flow& flow, const Batch& batch, Cont
   flow.hidden = out.hidden.detach();
   for (const auto& [name, extra] : out.extras) {
     const auto given = visit.input.extras.find(name);
-    AM_CHECK(given == visit.input.extras.end() || given->second.is_same(extra), "{} assigned the extra '{}' again", block.name(), name);
+    AM_CHECK(given == visit.input.extras.end() || given->second.is_same(extra), "{} assigned the extra '{}' again",
+             block.name(), name);
     flow.extras[name] = extra.detach();
   }
   for (const auto& term : out.losses) flow.losses.push_back({term.name, term.value.detach(), term.weight});

@@ -1,10 +1,11 @@
 // Engine: walks a model's row of blocks forward and backward, each block with an autograd graph of its own.
 //
 //   forward:   acquire(block i) -> run -> release(i)
-//   backward:  i from last to first: acquire(i) -> [recompute] -> backward -> hand the gradients on -> reduce(i) -> release(i)
+//   backward:  i from last to first: acquire(i) -> [recompute] -> backward -> hand the gradients on -> reduce(i) ->
+//   release(i)
 //
-// Everything that surrounds a block (sharding, recomputation, offload) is a policy of this walk; blocks know none of it.
-// Not thread-safe: one engine a process.
+// Everything that surrounds a block (sharding, recomputation, offload) is a policy of this walk; blocks know none of
+// it. Not thread-safe: one engine a process.
 #pragma once
 
 #include <vector>
@@ -13,8 +14,8 @@
 
 namespace automodel::engine {
 
-/// What is kept between forward and backward. None: everything the graphs keep. Full: the input of each layer, [T, H]; the layer
-/// runs again in the backward. The embedding and the head never run twice.
+/// What is kept between forward and backward. None: everything the graphs keep. Full: the input of each layer, [T, H];
+/// the layer runs again in the backward. The embedding and the head never run twice.
 enum class Recompute { None, Full };
 
 class Engine {
@@ -29,7 +30,8 @@ class Engine {
   /// The forward alone, no graph: validation.
   double forward_loss(const Batch& batch, Context& context);
 
-  /// Where a non-finite number first appears: "parameter x", "output of model.layers.3", "gradient of x", or "" if nowhere.
+  /// Where a non-finite number first appears: "parameter x", "output of model.layers.3", "gradient of x", or "" if
+  /// nowhere.
   std::string find_non_finite(const Batch& batch, Context& context);
 
   nn::Model& model() { return model_; }

@@ -10,7 +10,8 @@ namespace automodel::generate {
 
 int32_t sample(const float* logits, int64_t vocab, const SamplingOptions& options, double draw) {
   for (int64_t i = 0; i < vocab; ++i)
-    if (std::isnan(logits[i])) throw NumericError(fmt::format("logit {}", i), "is not a number: the model's weights are damaged");
+    if (std::isnan(logits[i]))
+      throw NumericError(fmt::format("logit {}", i), "is not a number: the model's weights are damaged");
   if (options.temperature <= 0) return static_cast<int32_t>(std::max_element(logits, logits + vocab) - logits);
   std::vector<int32_t> order(static_cast<size_t>(vocab));
   std::iota(order.begin(), order.end(), 0);
@@ -18,10 +19,12 @@ int32_t sample(const float* logits, int64_t vocab, const SamplingOptions& option
   const auto likelier = [&](int32_t a, int32_t b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; };
   size_t kept = order.size();
   if (options.top_k > 0) kept = std::min(kept, static_cast<size_t>(options.top_k));
-  std::partial_sort(order.begin(), order.begin() + static_cast<int64_t>(options.top_p < 1 ? order.size() : kept), order.end(), likelier);
+  std::partial_sort(order.begin(), order.begin() + static_cast<int64_t>(options.top_p < 1 ? order.size() : kept),
+                    order.end(), likelier);
 
   std::vector<double> weight(kept);
-  for (size_t i = 0; i < kept; ++i) weight[i] = std::exp((static_cast<double>(logits[order[i]]) - logits[order[0]]) / options.temperature);
+  for (size_t i = 0; i < kept; ++i)
+    weight[i] = std::exp((static_cast<double>(logits[order[i]]) - logits[order[0]]) / options.temperature);
   double total = std::accumulate(weight.begin(), weight.end(), 0.0);
   if (options.top_p < 1) {
     double sum = 0;
@@ -47,7 +50,8 @@ std::vector<int32_t> generate(nn::Model& model, const std::vector<int32_t>& prom
   if (prompt.empty()) throw DataError("prompt", "is empty, expected at least one token");
   for (const int32_t id : prompt)
     if (id < 0 || id >= vocab)
-      throw DataError("prompt", fmt::format("id {} is outside the model's vocabulary of {}", id, vocab), "the tokenizer does not fit the model");
+      throw DataError("prompt", fmt::format("id {} is outside the model's vocabulary of {}", id, vocab),
+                      "the tokenizer does not fit the model");
   at::NoGradGuard guard;
   Cache cache;
   cache.layers.resize(model.layers.size());

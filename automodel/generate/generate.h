@@ -11,16 +11,16 @@ namespace automodel::generate {
 
 struct SamplingOptions {
   int64_t max_new_tokens = 256;
-  double temperature = 0;   // 0: greedy
-  int64_t top_k = 0;        // keep the k likeliest; 0: all
-  double top_p = 1;         // keep the likeliest until their probabilities reach p
-  uint64_t seed = 42;       // the token at a position depends on (seed, position) and the logits alone
+  double temperature = 0;  // 0: greedy
+  int64_t top_k = 0;       // keep the k likeliest; 0: all
+  double top_p = 1;        // keep the likeliest until their probabilities reach p
+  uint64_t seed = 42;      // the token at a position depends on (seed, position) and the logits alone
   std::vector<int32_t> stop_ids;
 };
 
-/// Continues `prompt` (at least one id). Each new id is handed to `on_token` before the next is computed; returning false stops.
-/// Returns the new ids, the stop id included. The prompt runs once; a further token costs one row through the model.
-/// Throws DataError for ids outside the vocabulary.
+/// Continues `prompt` (at least one id). Each new id is handed to `on_token` before the next is computed; returning
+/// false stops. Returns the new ids, the stop id included. The prompt runs once; a further token costs one row through
+/// the model. Throws DataError for ids outside the vocabulary.
 std::vector<int32_t> generate(nn::Model& model, const std::vector<int32_t>& prompt, const SamplingOptions& options,
                               const std::function<bool(int32_t)>& on_token = {});
 

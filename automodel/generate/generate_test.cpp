@@ -59,7 +59,7 @@ TEST(Generate, StopsWhereItIsTold) {
   const auto model = nn::make_toy_model();
   const auto all = generate(*model, {3, 1, 4}, {.max_new_tokens = 12});
   SamplingOptions options{.max_new_tokens = 12};
-  options.stop_ids = {30, all[3]};
+  options.stop_ids = {-5, all[3]};
   const auto first = static_cast<size_t>(std::find(all.begin(), all.end(), all[3]) - all.begin());
   EXPECT_EQ(generate(*model, {3, 1, 4}, options),
             std::vector<int32_t>(all.begin(), all.begin() + static_cast<int64_t>(first) + 1));

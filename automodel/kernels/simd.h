@@ -16,7 +16,8 @@
 
 namespace automodel::kernels {
 
-/// e^x, relative error < 2e-7 for x in [-87, 88]; below -87.3 it is 0, NaN stays NaN (Cody and Waite reduction, degree 6).
+/// e^x, relative error < 2e-7 for x in [-87, 88]; below -87.3 it is 0, NaN stays NaN (Cody and Waite reduction, degree
+/// 6).
 AM_INLINE float exp_fast(float x) {
   const float clamped = x < -87.3f ? -87.3f : (x > 88.7f ? 88.7f : x);
   const float n = __builtin_rintf(clamped * 1.44269504f);
@@ -38,7 +39,8 @@ AM_INLINE float sigmoid_fast(float x) { return 1.0f / (1.0f + exp_fast(-x)); }
 /// tanh by e^(2x): absolute error < 3e-7.
 AM_INLINE float tanh_fast(float x) { return 1.0f - 2.0f / (exp_fast(2.0f * x) + 1.0f); }
 
-inline constexpr int kLanes = 16;  // partial sums kept side by side, so that a reduction vectorises without reordering flags
+inline constexpr int kLanes =
+    16;  // partial sums kept side by side, so that a reduction vectorises without reordering flags
 
 /// Sum of f(i) for i in [0, n), in kLanes partial sums: the same order for every instruction set.
 template <class F>

@@ -32,7 +32,8 @@ std::vector<std::string> loss_names() {
 Loss make_loss(const LossOptions& options) {
   for (const auto& entry : kLosses)
     if (entry.name == options.name) return entry.make(options);
-  throw ConfigError("loss_fn", fmt::format("'{}' is not a loss; expected one of {}", options.name, join(loss_names(), ", ")));
+  throw ConfigError("loss_fn",
+                    fmt::format("'{}' is not a loss; expected one of {}", options.name, join(loss_names(), ", ")));
 }
 
 }  // namespace automodel::loss

@@ -19,7 +19,8 @@ std::unique_ptr<nn::Model> build(const DecoderSpec& spec, at::ScalarType dtype) 
   model->embedding = std::make_unique<nn::Embedding>(spec.embedding, dtype);
   for (size_t i = 0; i < spec.layers.size(); ++i)
     model->layers.push_back(std::make_unique<nn::DecoderLayer>(spec.layers[i], static_cast<int64_t>(i), hidden, dtype));
-  model->head = std::make_unique<nn::Head>(spec.head, hidden, spec.head.tied ? model->embedding->weight() : nullptr, dtype);
+  model->head =
+      std::make_unique<nn::Head>(spec.head, hidden, spec.head.tied ? model->embedding->weight() : nullptr, dtype);
   return model;
 }
 

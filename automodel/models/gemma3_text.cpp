@@ -1,5 +1,5 @@
-// Gemma 3, text: norms of 1 + w before and after each half, q/k norms, five windowed layers for each full one, two rotary bases,
-// scaled embeddings. Source: transformers Gemma3ForCausalLM.
+// Gemma 3, text: norms of 1 + w before and after each half, q/k norms, five windowed layers for each full one, two
+// rotary bases, scaled embeddings. Source: transformers Gemma3ForCausalLM.
 #include <cmath>
 
 #include "automodel/models/registry.h"
@@ -8,9 +8,17 @@ namespace automodel::models {
 
 // What Gemma3TextConfig fills in where config.json is silent and Llama's defaults differ.
 static void fill_defaults(Json& json) {
-  const std::pair<const char*, Json> defaults[] = {{"hidden_size", 2304}, {"num_hidden_layers", 26}, {"num_attention_heads", 8}, {"num_key_value_heads", 4},
-                                                   {"head_dim", 256}, {"intermediate_size", 9216}, {"vocab_size", 262208}, {"max_position_embeddings", 131072},
-                                                   {"tie_word_embeddings", true}, {"rms_norm_eps", 1e-6}, {"pad_token_id", 0}};
+  const std::pair<const char*, Json> defaults[] = {{"hidden_size", 2304},
+                                                   {"num_hidden_layers", 26},
+                                                   {"num_attention_heads", 8},
+                                                   {"num_key_value_heads", 4},
+                                                   {"head_dim", 256},
+                                                   {"intermediate_size", 9216},
+                                                   {"vocab_size", 262208},
+                                                   {"max_position_embeddings", 131072},
+                                                   {"tie_word_embeddings", true},
+                                                   {"rms_norm_eps", 1e-6},
+                                                   {"pad_token_id", 0}};
   for (const auto& [key, value] : defaults)
     if (!json.contains(key)) json[key] = value;
 }
@@ -32,7 +40,8 @@ static DecoderSpec read(HfConfig& given) {
   spec.head.norm.plus_one = true;
   spec.embedding.scale = std::sqrt(static_cast<double>(spec.embedding.hidden));
 
-  const int64_t window = given.integer("sliding_window", 4096), period = given.integer("sliding_window_pattern", given.integer("_sliding_window_pattern", 6));
+  const int64_t window = given.integer("sliding_window", 4096),
+                period = given.integer("sliding_window_pattern", given.integer("_sliding_window_pattern", 6));
   apply_sliding_window(given, spec, window, [&](int64_t i) { return (i + 1) % period != 0; });
   const int64_t D = spec.layers.at(0).attention.head_dim;
   const double local_theta = given.number("rope_local_base_freq", 10000);

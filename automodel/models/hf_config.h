@@ -12,8 +12,8 @@
 
 namespace automodel::models {
 
-/// A family asks for the keys it obeys; finish() throws for any other key that is not on the shared list of keys without effect on
-/// training. Keys asked for are remembered, so a family's reader is also its list.
+/// A family asks for the keys it obeys; finish() throws for any other key that is not on the shared list of keys
+/// without effect on training. Keys asked for are remembered, so a family's reader is also its list.
 class HfConfig {
  public:
   /// `where` is the file, for errors.
@@ -23,14 +23,14 @@ class HfConfig {
   const std::string& where() const { return where_; }
   std::string model_type() const;
 
-  int64_t integer(const std::string& key);                        // required
-  int64_t integer(const std::string& key, int64_t fallback);      // absent or null: the fallback
+  int64_t integer(const std::string& key);                    // required
+  int64_t integer(const std::string& key, int64_t fallback);  // absent or null: the fallback
   std::optional<int64_t> optional_integer(const std::string& key);
   double number(const std::string& key, double fallback);
   std::optional<double> optional_number(const std::string& key);
   bool boolean(const std::string& key, bool fallback);
   std::string text(const std::string& key, const std::string& fallback);
-  std::vector<std::string> texts(const std::string& key);         // absent or null: empty
+  std::vector<std::string> texts(const std::string& key);  // absent or null: empty
   /// The value as it is (null if absent); counts as obeyed.
   const Json& value(const std::string& key);
   /// Declares a key that must be absent, null or equal to `expected`: anything else is an UnsupportedError.

@@ -5,7 +5,8 @@ namespace automodel::models {
 
 static void check_positive(HfConfig& config, std::initializer_list<std::pair<const char*, int64_t>> values) {
   for (const auto& [key, value] : values)
-    if (value <= 0) throw ConfigError(config.where() + ": " + key, fmt::format("expected a positive integer, got {}", value));
+    if (value <= 0)
+      throw ConfigError(config.where() + ": " + key, fmt::format("expected a positive integer, got {}", value));
 }
 
 static Init padded(Init init, HfConfig& config) {
@@ -14,14 +15,20 @@ static Init padded(Init init, HfConfig& config) {
 }
 
 DecoderSpec llama_like(HfConfig& config) {
-  const int64_t hidden = config.integer("hidden_size"), layers = config.integer("num_hidden_layers"), heads = config.integer("num_attention_heads"),
-                kv_heads = config.integer("num_key_value_heads", heads), inner = config.integer("intermediate_size"),
-                vocab = config.integer("vocab_size"), max_positions = config.integer("max_position_embeddings", 2048);
-  check_positive(config, {{"hidden_size", hidden}, {"num_hidden_layers", layers}, {"num_attention_heads", heads}, {"vocab_size", vocab},
-                          {"num_key_value_heads", kv_heads}, {"intermediate_size", inner}});
+  const int64_t hidden = config.integer("hidden_size"), layers = config.integer("num_hidden_layers"),
+                heads = config.integer("num_attention_heads"), kv_heads = config.integer("num_key_value_heads", heads),
+                inner = config.integer("intermediate_size"), vocab = config.integer("vocab_size"),
+                max_positions = config.integer("max_position_embeddings", 2048);
+  check_positive(config, {{"hidden_size", hidden},
+                          {"num_hidden_layers", layers},
+                          {"num_attention_heads", heads},
+                          {"vocab_size", vocab},
+                          {"num_key_value_heads", kv_heads},
+                          {"intermediate_size", inner}});
   const int64_t D = config.integer("head_dim", hidden / heads);
   if (heads % kv_heads != 0)
-    throw ConfigError(config.where() + ": num_key_value_heads", fmt::format("expected a divisor of num_attention_heads = {}, got {}", heads, kv_heads));
+    throw ConfigError(config.where() + ": num_key_value_heads",
+                      fmt::format("expected a divisor of num_attention_heads = {}, got {}", heads, kv_heads));
   const Init init{Init::Kind::Normal, config.number("initializer_range", 0.02)};
   const nn::NormSpec norm{nn::NormSpec::Kind::Rms, config.number("rms_norm_eps", 1e-6)};
   const auto act = kernels::parse_activation(config.text("hidden_act", "silu"), config.where() + ": hidden_act");
@@ -29,33 +36,51 @@ DecoderSpec llama_like(HfConfig& config) {
   DecoderSpec spec;
   spec.max_positions = max_positions;
   spec.embedding = {.module = "model.embed_tokens", .vocab = vocab, .hidden = hidden, .init = padded(init, config)};
-  spec.head = {.norm_module = "model.norm", .norm = norm, .linear = {.modules = {"lm_head"}, .rows = {vocab}, .in = hidden, .init = init},
+  spec.head = {.norm_module = "model.norm",
+               .norm = norm,
+               .linear = {.modules = {"lm_head"}, .rows = {vocab}, .in = hidden, .init = init},
                .tied = config.boolean("tie_word_embeddings", false)};
   const auto rope = read_rope(config, D);
   const double dropout = config.number("attention_dropout", 0);
   for (int64_t i = 0; i < layers; ++i) {
     const std::string at = fmt::format("model.layers.{}", i), self = at + ".self_attn.", mlp = at + ".mlp.";
-    nn::LayerSpec layer{.module = at, .norm = norm, .attention_norm = "input_layernorm", .mlp_norm = "post_attention_layernorm"};
-    layer.attention = {.heads = heads, .kv_heads = kv_heads, .head_dim = D, .scale = 1 / std::sqrt(static_cast<double>(D)), .dropout = dropout, .rope = rope};
-    layer.attention.qkv = {.modules = {self + "q_proj", self + "k_proj", self + "v_proj"}, .rows = {heads * D, kv_heads * D, kv_heads * D}, .in = hidden, .init = init};
+    nn::LayerSpec layer{
+        .module = at, .norm = norm, .attention_norm = "input_layernorm", .mlp_norm = "post_attention_layernorm"};
+    layer.attention = {.heads = heads,
+                       .kv_heads = kv_heads,
+                       .head_dim = D,
+                       .scale = 1 / std::sqrt(static_cast<double>(D)),
+                       .dropout = dropout,
+                       .rope = rope};
+    layer.attention.qkv = {.modules = {self + "q_proj", self + "k_proj", self + "v_proj"},
+                           .rows = {heads * D, kv_heads * D, kv_heads * D},
+                           .in = hidden,
+                           .init = init};
     layer.attention.out = {.modules = {self + "o_proj"}, .rows = {hidden}, .in = heads * D, .init = init};
     layer.attention.q_norm_module = self + "q_norm", layer.attention.k_norm_module = self + "k_norm";
-    layer.mlp = {.activation = act, .gated = true, .in = {.modules = {mlp + "gate_proj", mlp + "up_proj"}, .rows = {inner, inner}, .in = hidden, .init = init},
-                 .out = {.modules = {mlp + "down_proj"}, .rows = {hidden}, .in = inner, .init = init}};
+    layer.mlp = {
+        .activation = act,
+        .gated = true,
+        .in = {.modules = {mlp + "gate_proj", mlp + "up_proj"}, .rows = {inner, inner}, .in = hidden, .init = init},
+        .out = {.modules = {mlp + "down_proj"}, .rows = {hidden}, .in = inner, .init = init}};
     spec.layers.push_back(std::move(layer));
   }
   return spec;
 }
 
-void apply_sliding_window(HfConfig& config, DecoderSpec& spec, int64_t window, const std::function<bool(int64_t)>& is_sliding) {
+void apply_sliding_window(HfConfig& config, DecoderSpec& spec, int64_t window,
+                          const std::function<bool(int64_t)>& is_sliding) {
   const auto types = config.texts("layer_types");
   if (!types.empty() && types.size() != spec.layers.size())
-    throw ConfigError(config.where() + ": layer_types", fmt::format("expected {} entries, one a layer, got {}", spec.layers.size(), types.size()));
+    throw ConfigError(config.where() + ": layer_types",
+                      fmt::format("expected {} entries, one a layer, got {}", spec.layers.size(), types.size()));
   for (size_t i = 0; i < spec.layers.size(); ++i) {
     if (!types.empty() && types[i] != "sliding_attention" && types[i] != "full_attention")
-      throw UnsupportedError(config.where() + ": layer_types", fmt::format("'{}' is not known; expected full_attention or sliding_attention", types[i]));
+      throw UnsupportedError(config.where() + ": layer_types",
+                             fmt::format("'{}' is not known; expected full_attention or sliding_attention", types[i]));
     const bool sliding = types.empty() ? is_sliding(static_cast<int64_t>(i)) : types[i] == "sliding_attention";
-    if (sliding && window <= 0) throw ConfigError(config.where() + ": sliding_window", "expected a positive integer, since layers slide");
+    if (sliding && window <= 0)
+      throw ConfigError(config.where() + ": sliding_window", "expected a positive integer, since layers slide");
     spec.layers[i].attention.window = sliding ? window : 0;
   }
 }

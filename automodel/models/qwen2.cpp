@@ -1,4 +1,5 @@
-// Qwen 2 and 2.5: Llama with biases on q, k and v, and a window in the upper layers if asked. Source: transformers Qwen2ForCausalLM.
+// Qwen 2 and 2.5: Llama with biases on q, k and v, and a window in the upper layers if asked. Source: transformers
+// Qwen2ForCausalLM.
 #include "automodel/models/registry.h"
 
 namespace automodel::models {

@@ -16,7 +16,8 @@ const Family& find_family(const std::string& model_type, const std::string& wher
     if (family->model_type == model_type) return *family;
     known.push_back(family->model_type);
   }
-  throw UnsupportedError(where + ": model_type", fmt::format("'{}' is not a family of this build; it knows {}", model_type, join(known, ", ")),
+  throw UnsupportedError(where + ": model_type",
+                         fmt::format("'{}' is not a family of this build; it knows {}", model_type, join(known, ", ")),
                          "see docs/adding-a-family.md: a family is one small file");
 }
 

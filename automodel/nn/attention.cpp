@@ -10,7 +10,8 @@ namespace {
 constexpr uint64_t kProbabilityDropout = 5;  // a stream of the layer's own, beside those of decoder.cpp
 
 struct DefaultCore : AttentionCore {
-  at::Tensor forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const kernels::AttentionPlan& plan) override {
+  at::Tensor forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                     const kernels::AttentionPlan& plan) override {
     return kernels::attention(q, k, v, plan);
   }
 };
@@ -36,7 +37,8 @@ std::pair<at::Tensor, at::Tensor> extend(LayerCache& cache, const at::Tensor& k,
 
 Attention::Attention(const AttentionSpec& spec, int64_t layer, at::ScalarType dtype)
     : core(std::make_unique<DefaultCore>()), spec_(spec), layer_(layer), qkv_(spec.qkv, dtype), out_(spec.out, dtype) {
-  AM_CHECK(qkv_.out() == (spec.heads + 2 * spec.kv_heads) * spec.head_dim, "layer {}: qkv has {} rows", layer, qkv_.out());
+  AM_CHECK(qkv_.out() == (spec.heads + 2 * spec.kv_heads) * spec.head_dim, "layer {}: qkv has {} rows", layer,
+           qkv_.out());
   if (spec.qk_norm) {
     q_norm_ = std::make_unique<Norm>(*spec.qk_norm, spec.q_norm_module, spec.head_dim, dtype);
     k_norm_ = std::make_unique<Norm>(*spec.qk_norm, spec.k_norm_module, spec.head_dim, dtype);
@@ -47,10 +49,15 @@ at::Tensor Attention::forward(const at::Tensor& x, const Batch& batch, Context& 
   kernels::QkNorm norm;
   if (spec_.qk_norm) norm = {q_norm_->weight(), k_norm_->weight(), spec_.qk_norm->eps, spec_.qk_norm->plus_one};
   const auto rope = spec_.rope ? rope_table(*spec_.rope, batch, context) : kernels::RopeTable{};
-  auto [q, k, v] = kernels::split_qkv(qkv_.forward(x, context), {spec_.heads, spec_.kv_heads, spec_.head_dim}, norm, rope);
+  auto [q, k, v] =
+      kernels::split_qkv(qkv_.forward(x, context), {spec_.heads, spec_.kv_heads, spec_.head_dim}, norm, rope);
 
-  kernels::AttentionPlan plan{batch.cu_seqlens, batch.cu_seqlens, spec_.window, spec_.scale,
-                              context.training ? spec_.dropout : 0, context.key.with(static_cast<uint64_t>(layer_)).with(kProbabilityDropout)};
+  kernels::AttentionPlan plan{batch.cu_seqlens,
+                              batch.cu_seqlens,
+                              spec_.window,
+                              spec_.scale,
+                              context.training ? spec_.dropout : 0,
+                              context.key.with(static_cast<uint64_t>(layer_)).with(kProbabilityDropout)};
   if (context.cache) {
     AM_CHECK(batch.documents() == 1, "a cache holds one document, the batch has {}", batch.documents());
     std::tie(k, v) = extend(context.cache->layers.at(static_cast<size_t>(layer_)), k, v);

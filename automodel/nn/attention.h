@@ -15,10 +15,10 @@ namespace automodel::nn {
 
 struct AttentionSpec {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
-  double scale = 1;               // of the scores
-  int64_t window = 0;             // keys a query sees, itself included; 0: all
-  double dropout = 0;             // of the probabilities, in training
-  std::optional<RopeSpec> rope;   // nothing: positions are not rotated
+  double scale = 1;              // of the scores
+  int64_t window = 0;            // keys a query sees, itself included; 0: all
+  double dropout = 0;            // of the probabilities, in training
+  std::optional<RopeSpec> rope;  // nothing: positions are not rotated
   std::optional<NormSpec> qk_norm;
   LinearSpec qkv, out;
   std::string q_norm_module, k_norm_module;
@@ -28,7 +28,8 @@ struct AttentionSpec {
 struct AttentionCore {
   virtual ~AttentionCore() = default;
   /// q [Tq, Hq, D], k and v [Tk, Hkv, D] -> [Tq, Hq, D]
-  virtual at::Tensor forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const kernels::AttentionPlan& plan) = 0;
+  virtual at::Tensor forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                             const kernels::AttentionPlan& plan) = 0;
 };
 
 class Attention {

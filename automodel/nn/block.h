@@ -10,8 +10,8 @@
 
 namespace automodel::nn {
 
-/// A differentiable step from Flow to Flow. forward() may run twice for one backward (recomputation): everything random in it comes
-/// from context.key, and nothing else may change in the second run.
+/// A differentiable step from Flow to Flow. forward() may run twice for one backward (recomputation): everything random
+/// in it comes from context.key, and nothing else may change in the second run.
 class Block {
  public:
   explicit Block(std::string name) : name_(std::move(name)) {}
@@ -29,8 +29,9 @@ class Block {
   std::string name_;
 };
 
-/// Called by the engine around every run of a block: sharding gathers in acquire and frees in release; reduce follows the last use
-/// of a block's parameters in the backward. Acquires of one block nest; a block's parameters have values only in between.
+/// Called by the engine around every run of a block: sharding gathers in acquire and frees in release; reduce follows
+/// the last use of a block's parameters in the backward. Acquires of one block nest; a block's parameters have values
+/// only in between.
 struct BlockPolicy {
   virtual ~BlockPolicy() = default;
   virtual void acquire(Block& block) {}

@@ -10,9 +10,11 @@ namespace automodel::nn {
 enum Place : uint64_t { kEmbeddingDropout = 2, kAttentionDropout = 3, kMlpDropout = 4 };
 
 Embedding::Embedding(const EmbeddingSpec& spec, at::ScalarType dtype) : Block(spec.module), spec_(spec) {
-  weight_ = std::make_shared<Parameter>(spec.module + ".weight", std::vector<int64_t>{spec.vocab, spec.hidden}, dtype, spec.init);
+  weight_ = std::make_shared<Parameter>(spec.module + ".weight", std::vector<int64_t>{spec.vocab, spec.hidden}, dtype,
+                                        spec.init);
   if (!spec.position_module.empty())
-    positions_ = std::make_shared<Parameter>(spec.position_module + ".weight", std::vector<int64_t>{spec.positions, spec.hidden}, dtype, spec.init);
+    positions_ = std::make_shared<Parameter>(spec.position_module + ".weight",
+                                             std::vector<int64_t>{spec.positions, spec.hidden}, dtype, spec.init);
 }
 
 Flow Embedding::forward(Flow flow, const Batch& batch, Context& context) {
@@ -20,7 +22,8 @@ Flow Embedding::forward(Flow flow, const Batch& batch, Context& context) {
   if (positions_) {
     const int64_t longest = batch.positions.numel() > 0 ? batch.positions.max().item<int64_t>() + 1 : 0;
     if (longest > spec_.positions)
-      throw DataError("document", fmt::format("has {} tokens, the model has learned positions for {}", longest, spec_.positions),
+      throw DataError("document",
+                      fmt::format("has {} tokens, the model has learned positions for {}", longest, spec_.positions),
                       "shorten the documents (dataset.seq_length)");
     flow.hidden = flow.hidden + kernels::embedding(batch.positions, *positions_);
   }
@@ -33,7 +36,8 @@ void Embedding::collect(std::vector<ParameterPtr>& out) const {
   if (positions_) out.push_back(positions_);
 }
 
-static std::unique_ptr<Norm> optional_norm(const LayerSpec& spec, const std::string& name, int64_t hidden, at::ScalarType dtype) {
+static std::unique_ptr<Norm> optional_norm(const LayerSpec& spec, const std::string& name, int64_t hidden,
+                                           at::ScalarType dtype) {
   return name.empty() ? nullptr : std::make_unique<Norm>(spec.norm, spec.module + "." + name, hidden, dtype);
 }
 
@@ -77,7 +81,10 @@ void DecoderLayer::collect_linears(std::vector<Linear*>& out) {
 }
 
 Head::Head(const HeadSpec& spec, int64_t hidden, ParameterPtr tied, at::ScalarType dtype)
-    : Block(spec.linear.modules.at(0)), spec_(spec), norm_(spec.norm, spec.norm_module, hidden, dtype), linear_(spec.linear, dtype) {
+    : Block(spec.linear.modules.at(0)),
+      spec_(spec),
+      norm_(spec.norm, spec.norm_module, hidden, dtype),
+      linear_(spec.linear, dtype) {
   if (spec.tied) linear_.op = std::make_unique<Dense>(std::move(tied), nullptr);
 }
 

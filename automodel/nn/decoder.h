@@ -16,10 +16,10 @@
 namespace automodel::nn {
 
 struct EmbeddingSpec {
-  std::string module;            // "model.embed_tokens"
+  std::string module;  // "model.embed_tokens"
   int64_t vocab = 0, hidden = 0;
-  double scale = 1;              // Gemma multiplies by sqrt(hidden)
-  std::string position_module;   // learned positions ("transformer.wpe"), or empty
+  double scale = 1;             // Gemma multiplies by sqrt(hidden)
+  std::string position_module;  // learned positions ("transformer.wpe"), or empty
   int64_t positions = 0;
   double dropout = 0;
   Init init;
@@ -67,19 +67,21 @@ class DecoderLayer : public Block {
 };
 
 struct HeadSpec {
-  std::string norm_module;       // "model.norm"
+  std::string norm_module;  // "model.norm"
   NormSpec norm;
-  LinearSpec linear;             // its weight is borrowed from the embedding when tied
+  LinearSpec linear;  // its weight is borrowed from the embedding when tied
   bool tied = false;
-  double softcap = 0;            // of the logits
+  double softcap = 0;  // of the logits
   double logit_scale = 1;
 };
 
 /// Final norm, output projection and loss. forward() adds the loss to the flow and never forms the full logits.
 class Head : public Block {
  public:
-  /// The slot for the loss: (hidden [T, H], weight, bias or null, labels [T], scale, what the head does to logits) -> 0-dim.
-  using Loss = std::function<at::Tensor(const at::Tensor&, Parameter&, Parameter*, const at::Tensor&, double, const kernels::CrossEntropyOptions&)>;
+  /// The slot for the loss: (hidden [T, H], weight, bias or null, labels [T], scale, what the head does to logits) ->
+  /// 0-dim.
+  using Loss = std::function<at::Tensor(const at::Tensor&, Parameter&, Parameter*, const at::Tensor&, double,
+                                        const kernels::CrossEntropyOptions&)>;
 
   /// `tied` is the embedding's weight when spec.tied, else null.
   Head(const HeadSpec& spec, int64_t hidden, ParameterPtr tied, at::ScalarType dtype);

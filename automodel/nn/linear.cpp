@@ -33,10 +33,12 @@ static std::vector<ParameterSlice> slices(const LinearSpec& spec, const std::str
 
 Linear::Linear(const LinearSpec& spec, at::ScalarType dtype) : spec_(spec) {
   AM_CHECK(!spec.modules.empty() && spec.modules.size() == spec.rows.size(), "linear without modules");
-  auto weight = std::make_shared<Parameter>(slices(spec, ".weight", spec.transposed), std::vector<int64_t>{out(), spec.in}, dtype, spec.init);
+  auto weight = std::make_shared<Parameter>(slices(spec, ".weight", spec.transposed),
+                                            std::vector<int64_t>{out(), spec.in}, dtype, spec.init);
   ParameterPtr bias;
   if (spec.bias)
-    bias = std::make_shared<Parameter>(slices(spec, ".bias", false), std::vector<int64_t>{out()}, dtype, Init{Init::Kind::Zeros});
+    bias = std::make_shared<Parameter>(slices(spec, ".bias", false), std::vector<int64_t>{out()}, dtype,
+                                       Init{Init::Kind::Zeros});
   op = std::make_unique<Dense>(std::move(weight), std::move(bias));
 }
 

@@ -1,5 +1,6 @@
-// Linear: a slot for the operation that computes y = x W^T + b. Storage ops (dense here; nf4, fp8 later) hold the weight; others
-// (lora, column and row cuts) wrap one: Shard(Adapter(Storage)). Names of parameters never depend on what is in the slot.
+// Linear: a slot for the operation that computes y = x W^T + b. Storage ops (dense here; nf4, fp8 later) hold the
+// weight; others (lora, column and row cuts) wrap one: Shard(Adapter(Storage)). Names of parameters never depend on
+// what is in the slot.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -18,8 +19,8 @@ struct LinearView {
   Parameter* weight = nullptr;  // [out, in], all slices in one storage
   Parameter* bias = nullptr;    // [out] or null
   struct Adapter {
-    int64_t slice;              // which slice of the weight it adapts
-    Parameter *a, *b;           // [r, in], [rows of the slice, r]
+    int64_t slice;     // which slice of the weight it adapts
+    Parameter *a, *b;  // [r, in], [rows of the slice, r]
     double scale;
   };
   std::vector<Adapter> adapters;
@@ -53,7 +54,7 @@ struct LinearSpec {
   std::vector<int64_t> rows;         // outputs of each
   int64_t in = 0;
   bool bias = false;
-  bool transposed = false;           // the checkpoint holds [in, out] (Conv1D)
+  bool transposed = false;  // the checkpoint holds [in, out] (Conv1D)
   Init init;
 };
 

@@ -4,7 +4,8 @@ namespace automodel::nn {
 
 at::Tensor Mlp::forward(const at::Tensor& x, Context& context) {
   const auto inner = in_.forward(x, context);
-  const auto activated = spec_.gated ? kernels::gated_activation(inner, spec_.activation) : kernels::activation(inner, spec_.activation);
+  const auto activated =
+      spec_.gated ? kernels::gated_activation(inner, spec_.activation) : kernels::activation(inner, spec_.activation);
   return out_.forward(activated, context);
 }
 

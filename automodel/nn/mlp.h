@@ -8,7 +8,7 @@ namespace automodel::nn {
 
 struct MlpSpec {
   kernels::Activation activation = kernels::Activation::Silu;
-  bool gated = true;   // `in` yields gate and up, [2 I], gate first
+  bool gated = true;  // `in` yields gate and up, [2 I], gate first
   LinearSpec in, out;
 };
 

@@ -8,7 +8,8 @@ namespace automodel::nn {
 Norm::Norm(const NormSpec& spec, const std::string& module, int64_t D, at::ScalarType dtype) : spec_(spec) {
   const Init init{spec.plus_one ? Init::Kind::Zeros : Init::Kind::Ones};
   weight_ = std::make_shared<Parameter>(module + ".weight", std::vector<int64_t>{D}, dtype, init);
-  if (spec.bias) bias_ = std::make_shared<Parameter>(module + ".bias", std::vector<int64_t>{D}, dtype, Init{Init::Kind::Zeros});
+  if (spec.bias)
+    bias_ = std::make_shared<Parameter>(module + ".bias", std::vector<int64_t>{D}, dtype, Init{Init::Kind::Zeros});
 }
 
 at::Tensor Norm::forward(const at::Tensor& x) {

@@ -11,8 +11,9 @@
 namespace automodel::nn {
 
 std::string RopeSpec::key() const {
-  std::string key = fmt::format("rope:{}:{}:{}:{}:{}:{}:{}:{}:{}:{}:{}:{}", static_cast<int>(type), dim, theta, factor, max_positions,
-                                original_max_positions, low_freq_factor, high_freq_factor, beta_fast, beta_slow, truncate, attention_factor);
+  std::string key = fmt::format("rope:{}:{}:{}:{}:{}:{}:{}:{}:{}:{}:{}:{}", static_cast<int>(type), dim, theta, factor,
+                                max_positions, original_max_positions, low_freq_factor, high_freq_factor, beta_fast,
+                                beta_slow, truncate, attention_factor);
   for (const double f : short_factor) key += fmt::format(":{}", f);
   for (const double f : long_factor) key += fmt::format(":{}", f);
   return key;
@@ -43,7 +44,8 @@ float llama3_frequency(const RopeSpec& s, float frequency) {
 // YaRN (Peng et al. 2023): a ramp over the dims between the two numbers of rotations.
 std::vector<float> yarn_frequencies(const RopeSpec& s) {
   const auto dim_of = [&](double rotations) {
-    return static_cast<double>(s.dim) * std::log(static_cast<double>(s.original_max_positions) / (rotations * 2 * std::numbers::pi)) /
+    return static_cast<double>(s.dim) *
+           std::log(static_cast<double>(s.original_max_positions) / (rotations * 2 * std::numbers::pi)) /
            (2 * std::log(s.theta));
   };
   double low = dim_of(s.beta_fast), high = dim_of(s.beta_slow);

@@ -10,7 +10,8 @@ static std::string last_part(const std::string& module) { return module.substr(m
 static std::vector<std::string> shortest_targets(const nn::Model& model, const std::vector<std::string>& adapted) {
   std::vector<std::string> targets;
   for (const auto& module : adapted)
-    if (std::find(targets.begin(), targets.end(), last_part(module)) == targets.end()) targets.push_back(last_part(module));
+    if (std::find(targets.begin(), targets.end(), last_part(module)) == targets.end())
+      targets.push_back(last_part(module));
   for (nn::Linear* linear : model.linears())
     for (const auto& module : linear->spec().modules) {
       const bool meant = std::find(adapted.begin(), adapted.end(), module) != adapted.end();
@@ -20,7 +21,8 @@ static std::vector<std::string> shortest_targets(const nn::Model& model, const s
   return targets;
 }
 
-Json adapter_config(const LoraOptions& options, const nn::Model& model, const std::vector<std::string>& adapted, const std::string& base) {
+Json adapter_config(const LoraOptions& options, const nn::Model& model, const std::vector<std::string>& adapted,
+                    const std::string& base) {
   bool transposed = false;
   for (nn::Linear* linear : model.linears()) transposed |= linear->spec().transposed;
   Json json;
@@ -45,17 +47,28 @@ Json adapter_config(const LoraOptions& options, const nn::Model& model, const st
 
 // Keys that change what the adapter computes and that must be at their default here.
 static void refuse_variants(const Json& json, const std::string& where) {
-  const std::pair<const char*, Json> fixed[] = {{"bias", "none"}, {"lora_bias", false}, {"rank_pattern", Json::object()}, {"alpha_pattern", Json::object()},
-                                                {"modules_to_save", nullptr}, {"layers_to_transform", nullptr}, {"layer_replication", nullptr},
-                                                {"target_parameters", nullptr}, {"trainable_token_indices", nullptr}, {"use_qalora", false}};
+  const std::pair<const char*, Json> fixed[] = {{"bias", "none"},
+                                                {"lora_bias", false},
+                                                {"rank_pattern", Json::object()},
+                                                {"alpha_pattern", Json::object()},
+                                                {"modules_to_save", nullptr},
+                                                {"layers_to_transform", nullptr},
+                                                {"layer_replication", nullptr},
+                                                {"target_parameters", nullptr},
+                                                {"trainable_token_indices", nullptr},
+                                                {"use_qalora", false}};
   for (const auto& [key, value] : fixed)
     if (json.contains(key) && !json.at(key).is_null() && json.at(key) != value)
-      throw UnsupportedError(where + ": " + key, fmt::format("is {}, this build can only do {}", json.at(key).dump(), value.dump()));
+      throw UnsupportedError(where + ": " + key,
+                             fmt::format("is {}, this build can only do {}", json.at(key).dump(), value.dump()));
 }
 
 AdapterConfig read_adapter_config(const Json& json, const std::string& where) {
-  if (!json.is_object() || !json.contains("peft_type")) throw ConfigError(where, "is no adapter config: expected an object with peft_type");
-  if (json.at("peft_type") != "LORA") throw UnsupportedError(where + ": peft_type", fmt::format("is {}, this build can only do \"LORA\"", json.at("peft_type").dump()));
+  if (!json.is_object() || !json.contains("peft_type"))
+    throw ConfigError(where, "is no adapter config: expected an object with peft_type");
+  if (json.at("peft_type") != "LORA")
+    throw UnsupportedError(where + ": peft_type",
+                           fmt::format("is {}, this build can only do \"LORA\"", json.at("peft_type").dump()));
   refuse_variants(json, where);
   AdapterConfig out;
   try {
@@ -65,11 +78,16 @@ AdapterConfig read_adapter_config(const Json& json, const std::string& where) {
     out.options.dropout_before = true;
     out.options.dora = json.value("use_dora", false);
     out.options.rslora = json.value("use_rslora", false);
-    out.base = json.value("base_model_name_or_path", Json("")).is_string() ? json.value("base_model_name_or_path", "") : "";
+    out.base =
+        json.value("base_model_name_or_path", Json("")).is_string() ? json.value("base_model_name_or_path", "") : "";
     const auto& targets = json.at("target_modules");
-    if (targets.is_array()) out.options.target_modules = targets.get<std::vector<std::string>>();
-    else if (targets == "all-linear") out.options.match_all_linear = true;
-    else throw UnsupportedError(where + ": target_modules", "is a regular expression, this build can only do a list of names");
+    if (targets.is_array())
+      out.options.target_modules = targets.get<std::vector<std::string>>();
+    else if (targets == "all-linear")
+      out.options.match_all_linear = true;
+    else
+      throw UnsupportedError(where + ": target_modules",
+                             "is a regular expression, this build can only do a list of names");
   } catch (const nlohmann::json::exception& error) {
     throw ConfigError(where, std::string("is no LoRA config: ") + error.what());
   }

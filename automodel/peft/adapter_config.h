@@ -9,17 +9,18 @@
 
 namespace automodel::peft {
 
-/// What PEFT 0.21 reads to load the adapter onto `base`. `adapted` are the modules with an adapter; they are listed by their last name
-/// parts where these alone say which, else whole.
-Json adapter_config(const LoraOptions& options, const nn::Model& model, const std::vector<std::string>& adapted, const std::string& base);
+/// What PEFT 0.21 reads to load the adapter onto `base`. `adapted` are the modules with an adapter; they are listed by
+/// their last name parts where these alone say which, else whole.
+Json adapter_config(const LoraOptions& options, const nn::Model& model, const std::vector<std::string>& adapted,
+                    const std::string& base);
 
 struct AdapterConfig {
   LoraOptions options;
   std::string base;  // base_model_name_or_path
 };
 
-/// Reads an adapter_config.json. Throws UnsupportedError naming the key for what this build cannot apply (other PEFT methods, biases,
-/// per-module ranks, modules_to_save), ConfigError for what is no adapter config.
+/// Reads an adapter_config.json. Throws UnsupportedError naming the key for what this build cannot apply (other PEFT
+/// methods, biases, per-module ranks, modules_to_save), ConfigError for what is no adapter config.
 AdapterConfig read_adapter_config(const Json& json, const std::string& where);
 
 }  // namespace automodel::peft

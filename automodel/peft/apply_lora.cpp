@@ -11,7 +11,8 @@ namespace automodel::peft {
 
 namespace {
 
-// NeMo AutoModel's rule: '*' matches any run of characters of the whole name; a plain word is the name or its last parts.
+// NeMo AutoModel's rule: '*' matches any run of characters of the whole name; a plain word is the name or its last
+// parts.
 bool matches(const std::string& pattern, const std::string& module) {
   if (pattern.find('*') != std::string::npos) return wildcard_match(pattern, module);
   return module == pattern || module.ends_with("." + pattern);
@@ -22,8 +23,10 @@ class Selection {
   explicit Selection(const LoraOptions& options) : options_(options) {
     if (!options.target_modules.empty() && !options.exclude_modules.empty())
       throw ConfigError("peft", "target_modules and exclude_modules were both given, expected one of them");
-    if (patterns().empty() && !options.match_all_linear) targets_ = {"*_proj"};
-    else targets_ = options.target_modules;
+    if (patterns().empty() && !options.match_all_linear)
+      targets_ = {"*_proj"};
+    else
+      targets_ = options.target_modules;
     hits_.resize(std::max(targets_.size(), options.exclude_modules.size()));
   }
 
@@ -85,7 +88,9 @@ std::vector<std::string> apply_lora(nn::Model& model, const LoraOptions& options
     if (slices.empty()) continue;
     if (head) {
       if (!options.match_all_linear && options.exclude_modules.empty())
-        throw UnsupportedError("peft.target_modules", "an adapter of the output head (lm_head) is not possible in this build", "leave lm_head out");
+        throw UnsupportedError("peft.target_modules",
+                               "an adapter of the output head (lm_head) is not possible in this build",
+                               "leave lm_head out");
       log_warning("the output head (lm_head) gets no adapter: its logits are never formed whole");
       continue;
     }

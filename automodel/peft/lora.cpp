@@ -41,7 +41,8 @@ Lora::Lora(std::unique_ptr<nn::LinearOp> inner, std::vector<int64_t> slices, con
   const int64_t in = weight.shape()[1], n = static_cast<int64_t>(slices.size());
   a_ = std::make_shared<Parameter>(a, std::vector<int64_t>{n * options.rank, in}, dtype, init);
   b_ = std::make_shared<Parameter>(b, std::vector<int64_t>{rows, options.rank}, dtype, Init{Init::Kind::Zeros});
-  if (options.dora) magnitude_ = std::make_shared<Parameter>(m, std::vector<int64_t>{rows}, dtype, Init{Init::Kind::Ones});
+  if (options.dora)
+    magnitude_ = std::make_shared<Parameter>(m, std::vector<int64_t>{rows}, dtype, Init{Init::Kind::Ones});
 }
 
 at::Tensor Lora::forward(const at::Tensor& x, Context& context) {
@@ -90,10 +91,11 @@ at::Tensor Lora::dora_forward(const at::Tensor& x, const at::Tensor& dropped, Co
     const auto& piece = pieces_[j];
     if (piece.begin > next) parts.push_back(with_bias.narrow(1, next, piece.begin - next));
     const auto factor = m.narrow(0, piece.b_begin, piece.rows) / norms.narrow(0, piece.begin, piece.rows);
-    auto product = at::mm(inner.narrow(1, static_cast<int64_t>(j) * options_.rank, options_.rank), b.narrow(0, piece.b_begin, piece.rows).t());
+    auto product = at::mm(inner.narrow(1, static_cast<int64_t>(j) * options_.rank, options_.rank),
+                          b.narrow(0, piece.b_begin, piece.rows).t());
     if (after > 0) product = dropout(product, after, context.key.with(id_).with(j));
-    parts.push_back(with_bias.narrow(1, piece.begin, piece.rows) + (factor - 1) * plain.narrow(1, piece.begin, piece.rows) +
-                    factor * product * options_.scale());
+    parts.push_back(with_bias.narrow(1, piece.begin, piece.rows) +
+                    (factor - 1) * plain.narrow(1, piece.begin, piece.rows) + factor * product * options_.scale());
     next = piece.begin + piece.rows;
   }
   if (next < with_bias.size(1)) parts.push_back(with_bias.narrow(1, next, with_bias.size(1) - next));
@@ -118,7 +120,8 @@ void Lora::initialize_magnitude() {
   at::NoGradGuard guard;
   const auto norms = inner_->row_norms();
   if (!magnitude_->has_value()) magnitude_->allocate(norms.device());
-  for (const auto& piece : pieces_) magnitude_->value().narrow(0, piece.b_begin, piece.rows).copy_(norms.narrow(0, piece.begin, piece.rows));
+  for (const auto& piece : pieces_)
+    magnitude_->value().narrow(0, piece.b_begin, piece.rows).copy_(norms.narrow(0, piece.begin, piece.rows));
 }
 
 std::unique_ptr<nn::LinearOp> Lora::merge() {

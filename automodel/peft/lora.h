@@ -9,7 +9,8 @@
 namespace automodel::peft {
 
 struct LoraOptions {
-  std::vector<std::string> target_modules;   // patterns; a name without '*' means itself or the last parts of a module's name
+  std::vector<std::string>
+      target_modules;  // patterns; a name without '*' means itself or the last parts of a module's name
   std::vector<std::string> exclude_modules;  // every linear but these; not together with target_modules
   bool match_all_linear = false;
   int64_t rank = 8;
@@ -25,9 +26,9 @@ struct LoraOptions {
 };
 
 /// The adapters of one fused linear: y += scale * drop(x) A^T B^T on the rows of each adapted slice;
-/// DoRA: y = m / |W + scale B A| * (x W^T + scale x A^T B^T) + b, with the row norms taken as constants; dropout before falls on x in
-/// the adapter's part, dropout after on the product with A and B.
-/// Source: Hu et al. 2021, Kalajdzievski 2023 (rsLoRA), Liu et al. 2024 (DoRA); equals peft.tuners.lora.
+/// DoRA: y = m / |W + scale B A| * (x W^T + scale x A^T B^T) + b, with the row norms taken as constants; dropout before
+/// falls on x in the adapter's part, dropout after on the product with A and B. Source: Hu et al. 2021, Kalajdzievski
+/// 2023 (rsLoRA), Liu et al. 2024 (DoRA); equals peft.tuners.lora.
 class Lora : public nn::LinearOp {
  public:
   /// `slices` of inner's weight are adapted; `id` tells this linear's dropout apart from others'.
@@ -38,7 +39,8 @@ class Lora : public nn::LinearOp {
   void collect(std::vector<ParameterPtr>& out) const override;
   nn::LinearView view() const override;
 
-  /// A [n r, in], one slice an adapter; B [adapted rows, r]; magnitude [adapted rows] or null. Slices carry PEFT's names.
+  /// A [n r, in], one slice an adapter; B [adapted rows, r]; magnitude [adapted rows] or null. Slices carry PEFT's
+  /// names.
   const ParameterPtr& a() const { return a_; }
   const ParameterPtr& b() const { return b_; }
   const ParameterPtr& magnitude() const { return magnitude_; }
@@ -62,8 +64,9 @@ class Lora : public nn::LinearOp {
   ParameterPtr a_, b_, magnitude_;
 };
 
-/// Freezes the model and puts adapters into the linears that the options name. Values are not set (see initialize_adapters).
-/// Returns the adapted modules' Hugging Face names. Throws ConfigError for a pattern that matches nothing, naming the modules there are.
+/// Freezes the model and puts adapters into the linears that the options name. Values are not set (see
+/// initialize_adapters). Returns the adapted modules' Hugging Face names. Throws ConfigError for a pattern that matches
+/// nothing, naming the modules there are.
 std::vector<std::string> apply_lora(nn::Model& model, const LoraOptions& options);
 
 /// A by its rule from (seed, name), B zero, DoRA's magnitudes from the base, whose weights must be there.

@@ -7,22 +7,27 @@
 
 namespace automodel::peft {
 
-static at::Tensor add_pieces(at::Tensor y, const at::Tensor& xa, const at::Tensor& b, int64_t rank, double scale, const std::vector<LoraPiece>& pieces) {
+static at::Tensor add_pieces(at::Tensor y, const at::Tensor& xa, const at::Tensor& b, int64_t rank, double scale,
+                             const std::vector<LoraPiece>& pieces) {
   for (size_t j = 0; j < pieces.size(); ++j) {
     const auto& piece = pieces[j];
-    y.narrow(1, piece.begin, piece.rows).addmm_(xa.narrow(1, static_cast<int64_t>(j) * rank, rank), b.narrow(0, piece.b_begin, piece.rows).t(), 1, scale);
+    y.narrow(1, piece.begin, piece.rows)
+        .addmm_(xa.narrow(1, static_cast<int64_t>(j) * rank, rank), b.narrow(0, piece.b_begin, piece.rows).t(), 1,
+                scale);
   }
   return y;
 }
 
 namespace {
 struct ProductFunction : torch::autograd::Function<ProductFunction> {
-  static at::Tensor forward(torch::autograd::AutogradContext* ctx, at::Tensor y, const at::Tensor& x, const at::Tensor& anchor, Parameter* a,
-                            Parameter* b, int64_t rank, double scale, const std::vector<LoraPiece>& pieces) {
+  static at::Tensor forward(torch::autograd::AutogradContext* ctx, at::Tensor y, const at::Tensor& x,
+                            const at::Tensor& anchor, Parameter* a, Parameter* b, int64_t rank, double scale,
+                            const std::vector<LoraPiece>& pieces) {
     const auto xa = at::mm(x, a->value().t());
     ctx->save_for_backward({x, xa});
     auto& data = ctx->saved_data;
-    data["a"] = reinterpret_cast<int64_t>(a), data["b"] = reinterpret_cast<int64_t>(b), data["rank"] = rank, data["scale"] = scale;
+    data["a"] = reinterpret_cast<int64_t>(a), data["b"] = reinterpret_cast<int64_t>(b), data["rank"] = rank,
+    data["scale"] = scale;
     std::vector<int64_t> flat;
     for (const auto& piece : pieces) flat.insert(flat.end(), {piece.begin, piece.rows, piece.b_begin});
     data["pieces"] = flat;
@@ -31,7 +36,8 @@ struct ProductFunction : torch::autograd::Function<ProductFunction> {
     return add_pieces(y, xa, b->value(), rank, scale, pieces);
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
     auto& data = ctx->saved_data;
     auto *a = reinterpret_cast<Parameter*>(data["a"].toInt()), *b = reinterpret_cast<Parameter*>(data["b"].toInt());
     const int64_t rank = data["rank"].toInt();
@@ -42,12 +48,14 @@ struct ProductFunction : torch::autograd::Function<ProductFunction> {
     auto dxa = at::empty_like(xa);  // scale * dy_j B_j, side by side
     for (size_t j = 0; j < flat.size() / 3; ++j) {
       const int64_t begin = flat[3 * j], rows = flat[3 * j + 1], b_begin = flat[3 * j + 2];
-      dxa.narrow(1, static_cast<int64_t>(j) * rank, rank).copy_(at::mm(dy.narrow(1, begin, rows), b->value().narrow(0, b_begin, rows)).mul_(scale));
+      dxa.narrow(1, static_cast<int64_t>(j) * rank, rank)
+          .copy_(at::mm(dy.narrow(1, begin, rows), b->value().narrow(0, b_begin, rows)).mul_(scale));
     }
     b->add_grad([&](at::Tensor& grad, double beta) {
       for (size_t j = 0; j < flat.size() / 3; ++j) {
         auto part = grad.narrow(0, flat[3 * j + 2], flat[3 * j + 1]);
-        kernels::accumulate_outer(part, beta, dy.narrow(1, flat[3 * j], flat[3 * j + 1]), xa.narrow(1, static_cast<int64_t>(j) * rank, rank) * scale);
+        kernels::accumulate_outer(part, beta, dy.narrow(1, flat[3 * j], flat[3 * j + 1]),
+                                  xa.narrow(1, static_cast<int64_t>(j) * rank, rank) * scale);
       }
     });
     a->add_grad([&](at::Tensor& grad, double beta) { kernels::accumulate_outer(grad, beta, dxa, x); });
@@ -57,8 +65,8 @@ struct ProductFunction : torch::autograd::Function<ProductFunction> {
 };
 }  // namespace
 
-at::Tensor add_lora_product(const at::Tensor& y, const at::Tensor& x, Parameter& a, Parameter& b, int64_t rank, double scale,
-                            const std::vector<LoraPiece>& pieces) {
+at::Tensor add_lora_product(const at::Tensor& y, const at::Tensor& x, Parameter& a, Parameter& b, int64_t rank,
+                            double scale, const std::vector<LoraPiece>& pieces) {
   if (!at::GradMode::is_enabled()) return add_pieces(y, at::mm(x, a.value().t()), b.value(), rank, scale, pieces);
   return ProductFunction::apply(y, x, gradient_anchor(), &a, &b, rank, scale, pieces);
 }

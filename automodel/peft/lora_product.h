@@ -18,7 +18,7 @@ struct LoraPiece {
 ///
 /// y [T, out], x [T, in], A [n r, in] (adapter j: rows [j r, (j + 1) r)), B [sum of rows, r]; one dtype.
 /// One product with all of A, one a piece with B. Keeps x and x A^T. Gradients of A and B go to their sinks.
-at::Tensor add_lora_product(const at::Tensor& y, const at::Tensor& x, Parameter& a, Parameter& b, int64_t rank, double scale,
-                            const std::vector<LoraPiece>& pieces);
+at::Tensor add_lora_product(const at::Tensor& y, const at::Tensor& x, Parameter& a, Parameter& b, int64_t rank,
+                            double scale, const std::vector<LoraPiece>& pieces);
 
 }  // namespace automodel::peft

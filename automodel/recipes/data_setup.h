@@ -18,10 +18,13 @@ struct OpenedData {
   data::LoaderOptions options;
 };
 
-/// `max_positions` bounds a sample where the configuration names no length; `vocab` is the model's. Throws ConfigError, DataError.
-OpenedData open_training_data(const config::RecipeConfig& config, std::shared_ptr<const tokenizer::Tokenizer> tokenizer, int64_t max_positions, int64_t vocab);
-OpenedData open_validation_data(const config::RecipeConfig& config, const config::ValidationSet& set, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
-                                int64_t max_positions, int64_t vocab);
+/// `max_positions` bounds a sample where the configuration names no length; `vocab` is the model's. Throws ConfigError,
+/// DataError.
+OpenedData open_training_data(const config::RecipeConfig& config, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+                              int64_t max_positions, int64_t vocab);
+OpenedData open_validation_data(const config::RecipeConfig& config, const config::ValidationSet& set,
+                                std::shared_ptr<const tokenizer::Tokenizer> tokenizer, int64_t max_positions,
+                                int64_t vocab);
 
 std::unique_ptr<data::Loader> make_loader(const OpenedData& data);
 
@@ -29,7 +32,8 @@ struct ValidationLoader {
   std::string name;
   std::unique_ptr<data::Loader> loader;
 };
-std::vector<ValidationLoader> make_validation_loaders(const config::RecipeConfig& config, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+std::vector<ValidationLoader> make_validation_loaders(const config::RecipeConfig& config,
+                                                      std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
                                                       int64_t max_positions, int64_t vocab);
 
 }  // namespace automodel::recipes

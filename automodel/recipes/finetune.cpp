@@ -28,27 +28,36 @@ static std::optional<int64_t> epoch_microbatches(const config::RecipeConfig& con
 
 static std::string describe(const TrainedModel& loaded) {
   const auto all = models::count_parameters(*loaded.model), trained = models::count_parameters(*loaded.model, true);
-  return fmt::format("model: {} from {}, {} parameters, {} of them trained", loaded.folder.family->model_type, loaded.folder.path.string(),
-                     format_count(static_cast<uint64_t>(all)), format_count(static_cast<uint64_t>(trained)));
+  return fmt::format("model: {} from {}, {} parameters, {} of them trained", loaded.folder.family->model_type,
+                     loaded.folder.path.string(), format_count(static_cast<uint64_t>(all)),
+                     format_count(static_cast<uint64_t>(trained)));
 }
 
 static std::vector<int> preemption_signals(const config::StepSchedulerSection& section) {
   std::vector<int> signals;
   for (const auto& name : section.preemption_signal) {
     const auto signal = parse_signal(name);
-    if (!signal) throw ConfigError("step_scheduler.preemption_signal", fmt::format("'{}' is no signal; expected a name such as SIGUSR1, or a number", name));
+    if (!signal)
+      throw ConfigError("step_scheduler.preemption_signal",
+                        fmt::format("'{}' is no signal; expected a name such as SIGUSR1, or a number", name));
     signals.push_back(*signal);
   }
   return signals;
 }
 
 // Runs every validation set; the loss of the one that decides BEST.
-static std::optional<double> validate_all(const config::RecipeConfig& config, engine::Engine& engine, std::vector<ValidationLoader>& sets,
-                                          metrics::Logger& log, const optim::StepEvents& events, double lr) {
+static std::optional<double> validate_all(const config::RecipeConfig& config, engine::Engine& engine,
+                                          std::vector<ValidationLoader>& sets, metrics::Logger& log,
+                                          const optim::StepEvents& events, double lr) {
   std::optional<double> metric;
   for (auto& set : sets) {
     const auto result = validate(engine, *set.loader, events.step);
-    log.log_validation({.name = set.name, .step = events.step, .epoch = events.epoch, .val_loss = result.loss, .lr = lr, .num_label_tokens = result.trained_tokens});
+    log.log_validation({.name = set.name,
+                        .step = events.step,
+                        .epoch = events.epoch,
+                        .val_loss = result.loss,
+                        .lr = lr,
+                        .num_label_tokens = result.trained_tokens});
     if (set.name == config.checkpoint.best_metric_key) metric = result.loss;
   }
   return metric;
@@ -63,22 +72,29 @@ RunResult finetune(const config::RecipeConfig& config) {
   auto validation_sets = make_validation_loaders(config, loaded.tokenizer, positions, vocab);
 
   // How it is trained.
-  loaded.model->head->loss = loss::make_loss({.name = config.loss_fn.kind, .logit_softcapping = config.loss_fn.logit_softcapping.value_or(0)});
+  loaded.model->head->loss =
+      loss::make_loss({.name = config.loss_fn.kind, .logit_softcapping = config.loss_fn.logit_softcapping.value_or(0)});
   engine::Engine engine(*loaded.model, recompute_of(config.distributed));
   optim::Adam optimizer(loaded.trained_parameters(), optim::make_adam_settings(config.optimizer));
   optim::StepScheduler scheduler(config.step_scheduler, 1, epoch_microbatches(config, *loader));
   const auto schedule = config.lr_scheduler
-      ? optim::LrSchedule::make(*config.lr_scheduler, config.optimizer.lr, config.optimizer.weight_decay, scheduler.total_steps())
-      : optim::LrSchedule::fixed(config.optimizer.lr, config.optimizer.weight_decay);
+                            ? optim::LrSchedule::make(*config.lr_scheduler, config.optimizer.lr,
+                                                      config.optimizer.weight_decay, scheduler.total_steps())
+                            : optim::LrSchedule::fixed(config.optimizer.lr, config.optimizer.weight_decay);
   log_info("learning rate: " + schedule.describe());
 
   // Where it goes on, and where it is told.
   RunCheckpoint checkpoints(config, {loaded, optimizer, scheduler, *loader});
-  if (const auto from = checkpoints.resume()) log_info(fmt::format("resumed from {}: next is step {}", *from, scheduler.step()));
+  if (const auto from = checkpoints.resume())
+    log_info(fmt::format("resumed from {}: next is step {}", *from, scheduler.step()));
   make_folders(config.checkpoint.checkpoint_dir);
-  write_file_atomically(std::filesystem::path(config.checkpoint.checkpoint_dir) / "config.yaml", config::effective_yaml(config));
-  metrics::Logger log({.folder = config.checkpoint.checkpoint_dir, .next_step = scheduler.step(), .total_steps = scheduler.total_steps(),
-                       .loss_average_window_steps = config.step_scheduler.loss_average_window_steps, .tensorboard = config.tensorboard});
+  write_file_atomically(std::filesystem::path(config.checkpoint.checkpoint_dir) / "config.yaml",
+                        config::effective_yaml(config));
+  metrics::Logger log({.folder = config.checkpoint.checkpoint_dir,
+                       .next_step = scheduler.step(),
+                       .total_steps = scheduler.total_steps(),
+                       .loss_average_window_steps = config.step_scheduler.loss_average_window_steps,
+                       .tensorboard = config.tensorboard});
   install_stop_signals(preemption_signals(config.step_scheduler));
 
   RunResult result;
@@ -90,12 +106,21 @@ RunResult finetune(const config::RecipeConfig& config) {
     }
     const int64_t step = scheduler.step();
     const auto made = train_step(engine, optimizer, microbatches,
-                                 {.seed = static_cast<uint64_t>(config.seed), .step = step, .lr = schedule.lr(step), .weight_decay = schedule.weight_decay(step),
+                                 {.seed = static_cast<uint64_t>(config.seed),
+                                  .step = step,
+                                  .lr = schedule.lr(step),
+                                  .weight_decay = schedule.weight_decay(step),
                                   .max_norm = config.clip_grad_norm.max_norm.value_or(0)});
     const auto events = scheduler.finish_step(loader->at_epoch_end(), stop_signal() != 0);
     const double next_lr = schedule.lr(step + 1);
-    log.log_train({.step = step, .epoch = events.epoch, .loss = made.loss, .grad_norm = made.grad_norm, .lr = next_lr, .num_tokens_per_step = made.tokens,
-                   .num_label_tokens = made.trained_tokens, .log_remote = events.log_remote});
+    log.log_train({.step = step,
+                   .epoch = events.epoch,
+                   .loss = made.loss,
+                   .grad_norm = made.grad_norm,
+                   .lr = next_lr,
+                   .num_tokens_per_step = made.tokens,
+                   .num_label_tokens = made.trained_tokens,
+                   .log_remote = events.log_remote});
     std::optional<double> metric;
     if (events.validate) metric = validate_all(config, engine, validation_sets, log, events, next_lr);
     if (events.checkpoint) result.checkpoint = checkpoints.save(events.epoch, step, metric, events.last_step).string();

@@ -13,8 +13,10 @@ namespace fs = std::filesystem;
 // Fields of the YAML go over those of config.json; a nested object is merged, not replaced.
 static void merge(Json& target, const Json& over) {
   for (const auto& [key, value] : over.items()) {
-    if (value.is_object() && target.contains(key) && target.at(key).is_object()) merge(target[key], value);
-    else target[key] = value;
+    if (value.is_object() && target.contains(key) && target.at(key).is_object())
+      merge(target[key], value);
+    else
+      target[key] = value;
   }
 }
 
@@ -25,7 +27,8 @@ static at::ScalarType choose_dtype(const std::string& asked, const Json& config)
       if (config.contains(key) && config.at(key).is_string()) name = config.at(key).get<std::string>();
   if (name == "auto") return at::kFloat;
   const auto dtype = parse_dtype(name);
-  if (!dtype) throw ConfigError("model.torch_dtype", fmt::format("expected auto, float32, bfloat16 or float16, got '{}'", name));
+  if (!dtype)
+    throw ConfigError("model.torch_dtype", fmt::format("expected auto, float32, bfloat16 or float16, got '{}'", name));
   return *dtype;
 }
 
@@ -75,7 +78,8 @@ void load_base_weights(const ModelFolder& folder, nn::Model& model) {
 static void check_vocabulary(const TrainedModel& loaded) {
   const int64_t rows = loaded.folder.spec.embedding.vocab, ids = loaded.tokenizer->vocab_size();
   if (ids > rows)
-    throw DataError(loaded.tokenizer_folder.string(), fmt::format("the tokenizer has {} ids, the model's embedding only {} rows", ids, rows),
+    throw DataError(loaded.tokenizer_folder.string(),
+                    fmt::format("the tokenizer has {} ids, the model's embedding only {} rows", ids, rows),
                     "the tokenizer belongs to another model; set tokenizer.pretrained_model_name_or_path");
 }
 
@@ -93,11 +97,14 @@ TrainedModel load_trained_model(const config::RecipeConfig& config) {
     loaded.adapted = peft::apply_lora(*loaded.model, *loaded.lora);
   }
   const bool random = config.model.init == "from_config" || !config.model.load_base_model;
-  if (random) models::initialize(*loaded.model, static_cast<uint64_t>(config.seed));
-  else load_base_weights(loaded.folder, *loaded.model);
+  if (random)
+    models::initialize(*loaded.model, static_cast<uint64_t>(config.seed));
+  else
+    load_base_weights(loaded.folder, *loaded.model);
   if (config.peft) peft::initialize_adapters(*loaded.model, static_cast<uint64_t>(config.seed));
 
-  loaded.tokenizer_folder = config.tokenizer && !config.tokenizer->path.empty() ? fs::path(config.tokenizer->path) : loaded.folder.path;
+  loaded.tokenizer_folder =
+      config.tokenizer && !config.tokenizer->path.empty() ? fs::path(config.tokenizer->path) : loaded.folder.path;
   if (config.dataset.kind != "mock") {  // random ids need no tokenizer
     loaded.tokenizer = tokenizer::load(loaded.tokenizer_folder);
     check_vocabulary(loaded);
@@ -115,16 +122,20 @@ static void add_adapter(TrainedModel& loaded, const fs::path& folder, const peft
 static fs::path base_of(const fs::path& adapter_folder, const std::string& named) {
   for (const fs::path& candidate : {fs::path(named), adapter_folder / named})
     if (!named.empty() && fs::exists(candidate / "config.json")) return candidate;
-  throw CheckpointError((adapter_folder / "adapter_config.json").string(), fmt::format("names the base model '{}', which is no folder here", named),
+  throw CheckpointError((adapter_folder / "adapter_config.json").string(),
+                        fmt::format("names the base model '{}', which is no folder here", named),
                         "give the base with --model and the adapter with --lora");
 }
 
 TrainedModel load_inference_model(const fs::path& given, const fs::path& adapter, const std::string& dtype) {
   fs::path folder = given, lora = adapter;
-  if (fs::exists(folder / "model" / "config.json") || fs::exists(folder / "model" / "adapter_config.json")) folder /= "model";
+  if (fs::exists(folder / "model" / "config.json") || fs::exists(folder / "model" / "adapter_config.json"))
+    folder /= "model";
   if (lora.empty() && fs::exists(folder / "adapter_config.json")) {
     lora = folder;
-    folder = base_of(lora, peft::read_adapter_config(load_json(lora / "adapter_config.json"), (lora / "adapter_config.json").string()).base);
+    folder = base_of(lora, peft::read_adapter_config(load_json(lora / "adapter_config.json"),
+                                                     (lora / "adapter_config.json").string())
+                               .base);
   }
   TrainedModel loaded;
   config::ModelSection section;
@@ -133,7 +144,8 @@ TrainedModel load_inference_model(const fs::path& given, const fs::path& adapter
   loaded.folder = open_model_folder(section);
   loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
   if (lora.empty()) {
-    for (const auto& parameter : loaded.model->parameters()) parameter->trainable = false;  // so that they stay in the file's mapping
+    for (const auto& parameter : loaded.model->parameters())
+      parameter->trainable = false;  // so that they stay in the file's mapping
     load_base_weights(loaded.folder, *loaded.model);
     for (const auto& parameter : loaded.model->parameters()) parameter->trainable = true;
   } else {

@@ -17,22 +17,22 @@ namespace automodel::recipes {
 
 /// A Hugging Face folder as far as config.json tells; no weights yet.
 struct ModelFolder {
-  std::filesystem::path path;          // where config.json, weights and tokenizer files lie
-  Json config;                         // config.json with the overrides of the configuration
+  std::filesystem::path path;  // where config.json, weights and tokenizer files lie
+  Json config;                 // config.json with the overrides of the configuration
   const models::Family* family = nullptr;
   models::DecoderSpec spec;
-  at::ScalarType dtype = at::kFloat;   // of the parameters
+  at::ScalarType dtype = at::kFloat;  // of the parameters
 };
 
-/// Reads config.json of `section.path` (a folder, or a config.json itself). dtype "auto" is the checkpoint's own, fp32 if it does not
-/// say. Throws ConfigError, UnsupportedError (unknown family).
+/// Reads config.json of `section.path` (a folder, or a config.json itself). dtype "auto" is the checkpoint's own, fp32
+/// if it does not say. Throws ConfigError, UnsupportedError (unknown family).
 ModelFolder open_model_folder(const config::ModelSection& section);
 
 struct TrainedModel {
   ModelFolder folder;
   std::unique_ptr<nn::Model> model;
   std::optional<peft::LoraOptions> lora;
-  std::vector<std::string> adapted;    // modules with an adapter
+  std::vector<std::string> adapted;  // modules with an adapter
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   std::filesystem::path tokenizer_folder;
 
@@ -40,13 +40,15 @@ struct TrainedModel {
   std::vector<ParameterPtr> trained_parameters() const;
 };
 
-/// Builds the model, fills it (from the checkpoint, or by its family's rule with `seed`), puts adapters in as `peft` says, and loads
-/// the tokenizer. Throws CheckpointError, ConfigError, DataError (a tokenizer with more ids than the embedding has rows).
+/// Builds the model, fills it (from the checkpoint, or by its family's rule with `seed`), puts adapters in as `peft`
+/// says, and loads the tokenizer. Throws CheckpointError, ConfigError, DataError (a tokenizer with more ids than the
+/// embedding has rows).
 TrainedModel load_trained_model(const config::RecipeConfig& config);
 
-/// A model for scoring and generation: `folder` may be a model folder, a checkpoint or a PEFT adapter folder whose base is found through
-/// its adapter_config.json; `adapter` (may be empty) is put on top.
-TrainedModel load_inference_model(const std::filesystem::path& folder, const std::filesystem::path& adapter, const std::string& dtype);
+/// A model for scoring and generation: `folder` may be a model folder, a checkpoint or a PEFT adapter folder whose base
+/// is found through its adapter_config.json; `adapter` (may be empty) is put on top.
+TrainedModel load_inference_model(const std::filesystem::path& folder, const std::filesystem::path& adapter,
+                                  const std::string& dtype);
 
 /// Reads the weights of `folder` into the model's own (not the adapters') parameters.
 void load_base_weights(const ModelFolder& folder, nn::Model& model);

@@ -16,7 +16,8 @@ static uint64_t activation_bytes(const models::DecoderSpec& spec, int64_t T, siz
   const auto of_layer = [&](const nn::LayerSpec& layer) {
     const auto& a = layer.attention;
     const int64_t q = a.heads * a.head_dim, kv = a.kv_heads * a.head_dim;
-    const int64_t qkv = (q + 2 * kv) * (a.qk_norm ? 2 : 1), inner = layer.mlp.in.rows.size() > 1 || layer.mlp.gated ? 3 : 2;
+    const int64_t qkv = (q + 2 * kv) * (a.qk_norm ? 2 : 1),
+                  inner = layer.mlp.in.rows.size() > 1 || layer.mlp.gated ? 3 : 2;
     int64_t rows = 0;
     for (const int64_t r : layer.mlp.out.rows) rows += r;
     return 5 * H + qkv + 2 * q + inner * layer.mlp.out.in + rows;
@@ -32,7 +33,8 @@ static uint64_t activation_bytes(const models::DecoderSpec& spec, int64_t T, siz
   return static_cast<uint64_t>(T) * static_cast<uint64_t>(values) * element + logits_chunk;
 }
 
-static void plan_model(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder, std::vector<ParameterPtr>& trained) {
+static void plan_model(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder,
+                       std::vector<ParameterPtr>& trained) {
   auto model = models::build(folder.spec, folder.dtype);
   if (config.peft) peft::apply_lora(*model, make_lora_options(*config.peft));
   for (const auto& parameter : model->parameters()) {
@@ -53,15 +55,17 @@ static void plan_data(Plan& plan, const config::RecipeConfig& config, const Mode
     const bool own = config.tokenizer && !config.tokenizer->path.empty();
     tokenizer = tokenizer::load(own ? std::filesystem::path(config.tokenizer->path) : folder.path);
   }
-  const auto loader = make_loader(open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab));
+  const auto loader =
+      make_loader(open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab));
   const auto estimate = loader->estimate_epoch();
   const auto& scheduler = config.step_scheduler;
   plan.rows = estimate.rows;
   plan.trained_share = estimate.trained_share;
   plan.grad_acc_steps = std::max<int64_t>(1, scheduler.global_batch_size / scheduler.local_batch_size);
   const int64_t pack = config.packed_sequence.packed_sequence_size;
-  plan.microbatch_tokens = pack > 0 ? pack * scheduler.local_batch_size
-                                    : static_cast<int64_t>(estimate.tokens_per_row * static_cast<double>(scheduler.local_batch_size));
+  plan.microbatch_tokens =
+      pack > 0 ? pack * scheduler.local_batch_size
+               : static_cast<int64_t>(estimate.tokens_per_row * static_cast<double>(scheduler.local_batch_size));
   plan.tokens_per_step = plan.microbatch_tokens * plan.grad_acc_steps;
   plan.steps_per_epoch = (estimate.microbatches + plan.grad_acc_steps - 1) / plan.grad_acc_steps;
   plan.total_steps = *plan.steps_per_epoch * scheduler.num_epochs;
@@ -77,25 +81,43 @@ Plan plan(const config::RecipeConfig& config) {
   plan_model(plan, config, folder, trained);
   plan_data(plan, config, folder);
   const auto& checkpointing = config.distributed.activation_checkpointing;
-  plan.activation_bytes = activation_bytes(folder.spec, plan.microbatch_tokens, c10::elementSize(folder.dtype), checkpointing == "true" || checkpointing == "full");
+  plan.activation_bytes = activation_bytes(folder.spec, plan.microbatch_tokens, c10::elementSize(folder.dtype),
+                                           checkpointing == "true" || checkpointing == "full");
   return plan;
 }
 
 Json Plan::json() const {
-  return {{"model_type", model_type}, {"dtype", dtype}, {"parameters", parameters}, {"trained_parameters", trained_parameters},
-          {"memory_bytes", {{"weights", weight_bytes}, {"gradients", gradient_bytes}, {"optimizer", optimizer_bytes}, {"activations", activation_bytes}, {"total", total_bytes()}}},
-          {"rows", rows}, {"trained_share", trained_share}, {"microbatch_tokens", microbatch_tokens}, {"grad_acc_steps", grad_acc_steps},
-          {"tokens_per_step", tokens_per_step}, {"steps_per_epoch", steps_per_epoch ? Json(*steps_per_epoch) : Json()}, {"total_steps", total_steps ? Json(*total_steps) : Json()}};
+  return {{"model_type", model_type},
+          {"dtype", dtype},
+          {"parameters", parameters},
+          {"trained_parameters", trained_parameters},
+          {"memory_bytes",
+           {{"weights", weight_bytes},
+            {"gradients", gradient_bytes},
+            {"optimizer", optimizer_bytes},
+            {"activations", activation_bytes},
+            {"total", total_bytes()}}},
+          {"rows", rows},
+          {"trained_share", trained_share},
+          {"microbatch_tokens", microbatch_tokens},
+          {"grad_acc_steps", grad_acc_steps},
+          {"tokens_per_step", tokens_per_step},
+          {"steps_per_epoch", steps_per_epoch ? Json(*steps_per_epoch) : Json()},
+          {"total_steps", total_steps ? Json(*total_steps) : Json()}};
 }
 
 std::string Plan::text() const {
   const auto count = [](int64_t n) { return format_count(static_cast<uint64_t>(n)); };
-  std::string out = fmt::format("model        {}, {}, {} parameters, {} trained ({:.2f} %)\n", model_type, dtype, count(parameters), count(trained_parameters),
-                                100.0 * static_cast<double>(trained_parameters) / static_cast<double>(std::max<int64_t>(1, parameters)));
-  out += fmt::format("memory       weights {}, gradients {}, optimizer {}, activations {}: {} in all\n", format_bytes(weight_bytes), format_bytes(gradient_bytes),
-                     format_bytes(optimizer_bytes), format_bytes(activation_bytes), format_bytes(total_bytes()));
+  std::string out = fmt::format(
+      "model        {}, {}, {} parameters, {} trained ({:.2f} %)\n", model_type, dtype, count(parameters),
+      count(trained_parameters),
+      100.0 * static_cast<double>(trained_parameters) / static_cast<double>(std::max<int64_t>(1, parameters)));
+  out += fmt::format("memory       weights {}, gradients {}, optimizer {}, activations {}: {} in all\n",
+                     format_bytes(weight_bytes), format_bytes(gradient_bytes), format_bytes(optimizer_bytes),
+                     format_bytes(activation_bytes), format_bytes(total_bytes()));
   out += fmt::format("data         {} rows, about {:.0f} % of the tokens are trained\n", rows, 100 * trained_share);
-  out += fmt::format("batch        {} microbatches of about {} tokens: {} tokens a step\n", grad_acc_steps, microbatch_tokens, tokens_per_step);
+  out += fmt::format("batch        {} microbatches of about {} tokens: {} tokens a step\n", grad_acc_steps,
+                     microbatch_tokens, tokens_per_step);
   out += fmt::format("steps        about {} an epoch, {} in all", steps_per_epoch.value_or(0), total_steps.value_or(0));
   return out;
 }

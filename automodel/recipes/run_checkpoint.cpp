@@ -26,8 +26,10 @@ RunCheckpoint::RunCheckpoint(const config::RecipeConfig& config, RunParts parts)
 
 // Sections that may change between a run and its continuation without changing what is trained.
 static std::set<std::string> comparable_lines(const std::string& yaml) {
-  static const std::set<std::string> free_sections = {"checkpoint", "tensorboard", "wandb", "mlflow", "comet", "dist_env", "validation_dataloader"};
-  static const std::set<std::string> free_keys = {"max_steps", "num_epochs", "num_workers", "ckpt_every_steps", "val_every_steps", "log_remote_every_steps"};
+  static const std::set<std::string> free_sections = {"checkpoint", "tensorboard",          "wandb", "mlflow", "comet",
+                                                      "dist_env",   "validation_dataloader"};
+  static const std::set<std::string> free_keys = {"max_steps",        "num_epochs",      "num_workers",
+                                                  "ckpt_every_steps", "val_every_steps", "log_remote_every_steps"};
   std::set<std::string> lines;
   std::string section;
   for (const auto& line : split(yaml, '\n')) {
@@ -40,7 +42,8 @@ static std::set<std::string> comparable_lines(const std::string& yaml) {
 }
 
 void RunCheckpoint::check_same_config(const fs::path& from) const {
-  const auto saved = comparable_lines(read_file(from / "config.yaml")), now = comparable_lines(config::effective_yaml(config_));
+  const auto saved = comparable_lines(read_file(from / "config.yaml")),
+             now = comparable_lines(config::effective_yaml(config_));
   std::vector<std::string> differences;
   for (const auto& line : saved)
     if (!now.count(line)) differences.push_back("saved: " + line);
@@ -49,14 +52,17 @@ void RunCheckpoint::check_same_config(const fs::path& from) const {
   if (differences.empty()) return;
   if (differences.size() > 12) differences.resize(12);
   throw CheckpointError(from.string(), "is a checkpoint of another configuration\n    " + join(differences, "\n    "),
-                        "choose another checkpoint.checkpoint_dir, or name the checkpoint with --checkpoint.restore_from to go on all the same");
+                        "choose another checkpoint.checkpoint_dir, or name the checkpoint with "
+                        "--checkpoint.restore_from to go on all the same");
 }
 
 std::optional<std::string> RunCheckpoint::resume() {
   const auto& wanted = config_.checkpoint.restore_from;
   std::optional<checkpoint::CheckpointEntry> entry;
-  if (!wanted.empty()) entry = checkpoint::find_checkpoint(config_.checkpoint.checkpoint_dir, wanted);
-  else if (folder_) entry = checkpoint::find_latest(config_.checkpoint.checkpoint_dir);
+  if (!wanted.empty())
+    entry = checkpoint::find_checkpoint(config_.checkpoint.checkpoint_dir, wanted);
+  else if (folder_)
+    entry = checkpoint::find_latest(config_.checkpoint.checkpoint_dir);
   if (!entry) return std::nullopt;
   if (wanted.empty()) check_same_config(entry->path);
 
@@ -96,21 +102,24 @@ std::vector<FileRecord> RunCheckpoint::write_model(const fs::path& folder) const
   if (model.tokenizer) copies = tokenizer::tokenizer_files(model.tokenizer_folder);
   if (model.lora) {
     const auto base = fs::absolute(model.folder.path).lexically_normal().string();
-    return checkpoint::write_adapter_folder(folder, tensors, peft::adapter_config(*model.lora, *model.model, model.adapted, base), copies);
+    return checkpoint::write_adapter_folder(
+        folder, tensors, peft::adapter_config(*model.lora, *model.model, model.adapted, base), copies);
   }
   Json config = model.folder.config;
   config[config.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(model.folder.dtype);
   checkpoint::ModelFiles files{.config = config.dump(2) + "\n", .copies = copies};
   const auto generation = model.folder.path / "generation_config.json";
   if (fs::exists(generation)) files.generation_config = read_file(generation);
-  return checkpoint::write_model_folder(folder, tensors, files, {.max_shard_size_bytes = static_cast<uint64_t>(config_.checkpoint.max_shard_size_bytes)});
+  return checkpoint::write_model_folder(
+      folder, tensors, files, {.max_shard_size_bytes = static_cast<uint64_t>(config_.checkpoint.max_shard_size_bytes)});
 }
 
 // The loss tells of NaN weights only at the next step: too late for a checkpoint of this one.
 static void check_finite(const std::vector<ParameterPtr>& parameters, int64_t step) {
   for (const auto& parameter : parameters)
     if (!at::isfinite(parameter->value()).all().item<bool>())
-      throw NumericError(fmt::format("step {}: {}", step, parameter->name()), "the update left values that are not finite; nothing was saved over",
+      throw NumericError(fmt::format("step {}: {}", step, parameter->name()),
+                         "the update left values that are not finite; nothing was saved over",
                          "lower the learning rate or lengthen the warm-up");
 }
 

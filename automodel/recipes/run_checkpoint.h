@@ -28,12 +28,12 @@ class RunCheckpoint {
   /// Makes or opens the run's folder (unless checkpoint.enabled is false). Throws SystemError, CheckpointError.
   RunCheckpoint(const config::RecipeConfig& config, RunParts parts);
 
-  /// Goes on from where checkpoint.restore_from says, or by itself from LATEST; returns its name, nothing for a fresh run. Throws
-  /// CheckpointError that says what differs when the folder holds a run of another configuration.
+  /// Goes on from where checkpoint.restore_from says, or by itself from LATEST; returns its name, nothing for a fresh
+  /// run. Throws CheckpointError that says what differs when the folder holds a run of another configuration.
   std::optional<std::string> resume();
 
-  /// Publishes epoch_E_step_S with model/ (as save_consolidated says), state/ and config.yaml; LATEST and BEST move afterwards.
-  /// `metric` is the validation loss that decides BEST, `last` whether the run ends here.
+  /// Publishes epoch_E_step_S with model/ (as save_consolidated says), state/ and config.yaml; LATEST and BEST move
+  /// afterwards. `metric` is the validation loss that decides BEST, `last` whether the run ends here.
   std::filesystem::path save(int64_t epoch, int64_t step, std::optional<double> metric, bool last);
 
  private:

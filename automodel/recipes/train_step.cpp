@@ -7,11 +7,13 @@
 
 namespace automodel::recipes {
 
-StepResult train_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches, const StepInput& input) {
+StepResult train_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
+                      const StepInput& input) {
   StepResult result;
   for (const auto& batch : microbatches) result.tokens += batch.tokens(), result.trained_tokens += batch.trained_tokens;
   if (result.trained_tokens == 0)
-    throw DataError(fmt::format("step {}", input.step), fmt::format("none of its {} tokens is trained", result.tokens), "look at the data with `automodel data`");
+    throw DataError(fmt::format("step {}", input.step), fmt::format("none of its {} tokens is trained", result.tokens),
+                    "look at the data with `automodel data`");
 
   optimizer.clear_grads();
   for (size_t m = 0; m < microbatches.size(); ++m) {
@@ -24,7 +26,9 @@ StepResult train_step(engine::Engine& engine, optim::Adam& optimizer, const std:
       Context again;
       again.loss_scale = context.loss_scale;
       const auto where = engine.find_non_finite(microbatches[m], again);
-      throw NumericError(fmt::format("step {}", input.step), fmt::format("the loss is {}; first non-finite: {}", std::isnan(loss) ? "NaN" : "infinite", where.empty() ? "the loss itself" : where),
+      throw NumericError(fmt::format("step {}", input.step),
+                         fmt::format("the loss is {}; first non-finite: {}", std::isnan(loss) ? "NaN" : "infinite",
+                                     where.empty() ? "the loss itself" : where),
                          "nothing was saved over; lower the learning rate, or look at the data of this step");
     }
     result.loss += loss;
@@ -42,7 +46,9 @@ Validation validate(engine::Engine& engine, data::Loader& loader, int64_t step) 
     const double loss = engine.forward_loss(*batch, context);
     if (!std::isfinite(loss)) {
       const auto where = engine.find_non_finite(*batch, context);
-      throw NumericError(fmt::format("validation after step {}", step), fmt::format("the loss is {}; first non-finite: {}", std::isnan(loss) ? "NaN" : "infinite", where.empty() ? "the loss itself" : where),
+      throw NumericError(fmt::format("validation after step {}", step),
+                         fmt::format("the loss is {}; first non-finite: {}", std::isnan(loss) ? "NaN" : "infinite",
+                                     where.empty() ? "the loss itself" : where),
                          "this step was not saved; lower the learning rate");
     }
     result.loss += loss;

@@ -21,7 +21,8 @@ Batch make_batch(const std::vector<std::vector<int32_t>>& ids, const std::vector
   for (size_t d = 0; d < ids.size(); ++d) {
     if (ids[d].empty()) throw DataError(fmt::format("document {}", d), "has no tokens, expected at least one");
     if (!labels.empty() && labels[d].size() != ids[d].size())
-      throw DataError(fmt::format("document {}", d), fmt::format("has {} ids but {} labels, expected equally many", ids[d].size(), labels[d].size()));
+      throw DataError(fmt::format("document {}", d),
+                      fmt::format("has {} ids but {} labels, expected equally many", ids[d].size(), labels[d].size()));
     batch.cu_seqlens.push_back(batch.cu_seqlens.back() + static_cast<int64_t>(ids[d].size()));
   }
   const int64_t tokens = batch.cu_seqlens.back();

@@ -1,4 +1,5 @@
-// Batch: a packed microbatch, what blocks only look at. Flow: what is differentiated between blocks. Context: where we are.
+// Batch: a packed microbatch, what blocks only look at. Flow: what is differentiated between blocks. Context: where we
+// are.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -40,8 +41,8 @@ struct LossTerm {
 };
 
 struct Flow {
-  at::Tensor hidden;                        // [T, H]
-  std::map<std::string, at::Tensor> extras; // assigned once by a block, read by later ones
+  at::Tensor hidden;                         // [T, H]
+  std::map<std::string, at::Tensor> extras;  // assigned once by a block, read by later ones
   std::vector<LossTerm> losses;
 };
 
@@ -57,10 +58,10 @@ struct Cache {
 
 /// Where we are in the run, and what is kept for the length of one microbatch.
 struct Context {
-  bool training = false;             // dropout on
-  bool recomputing = false;          // counters and histories must not change
-  RandomKey key{0};                  // of (seed, step, microbatch); blocks and ops derive theirs from it
-  double loss_scale = 1;             // 1 / global count of trained tokens of the step
+  bool training = false;     // dropout on
+  bool recomputing = false;  // counters and histories must not change
+  RandomKey key{0};          // of (seed, step, microbatch); blocks and ops derive theirs from it
+  double loss_scale = 1;     // 1 / global count of trained tokens of the step
   Cache* cache = nullptr;
   /// Things computed once a microbatch and shared by layers (rope tables), by a name that says all they depend on.
   std::map<std::string, std::any> memo;

@@ -30,7 +30,8 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
     ctx->saved_data["key"] = key;
     return x * scaled_mask(x.sizes(), x.options(), p, static_cast<uint64_t>(key));
   }
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
     const auto mask = scaled_mask(grads[0].sizes(), grads[0].options(), ctx->saved_data["p"].toDouble(),
                                   static_cast<uint64_t>(ctx->saved_data["key"].toInt()));
     return {grads[0] * mask, at::Tensor(), at::Tensor()};

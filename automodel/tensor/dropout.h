@@ -1,4 +1,5 @@
-// Dropout whose mask is a pure function of a key, so that a recomputation draws the same one and nothing has to be saved.
+// Dropout whose mask is a pure function of a key, so that a recomputation draws the same one and nothing has to be
+// saved.
 #pragma once
 
 #include <ATen/core/Tensor.h>

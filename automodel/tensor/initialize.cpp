@@ -34,7 +34,8 @@ void fill_normal(float* out, int64_t size, double deviation, RandomKey key) {
 
 void fill_uniform(float* out, int64_t size, double half_width, RandomKey key) {
   at::parallel_for(0, size, 4096, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) out[i] = static_cast<float>((2 * uniform(key, static_cast<uint64_t>(i)) - 1) * half_width);
+    for (int64_t i = begin; i < end; ++i)
+      out[i] = static_cast<float>((2 * uniform(key, static_cast<uint64_t>(i)) - 1) * half_width);
   });
 }
 
@@ -42,12 +43,20 @@ void fill(at::Tensor& values, const Init& init, RandomKey key) {
   float* out = values.mutable_data_ptr<float>();
   const int64_t size = values.numel(), fan_out = values.size(0), fan_in = values.dim() > 1 ? values.size(1) : 1;
   switch (init.kind) {
-    case Init::Kind::Normal: return fill_normal(out, size, init.scale, key);
-    case Init::Kind::Zeros: values.zero_(); return;
-    case Init::Kind::Ones: values.fill_(1); return;
-    case Init::Kind::Uniform: return fill_uniform(out, size, init.scale, key);
-    case Init::Kind::XavierNormal: return fill_normal(out, size, std::sqrt(2.0 / static_cast<double>(fan_in + fan_out)), key);
-    case Init::Kind::KaimingUniform: return fill_uniform(out, size, 1 / std::sqrt(static_cast<double>(fan_in)), key);  // a = sqrt(5)
+    case Init::Kind::Normal:
+      return fill_normal(out, size, init.scale, key);
+    case Init::Kind::Zeros:
+      values.zero_();
+      return;
+    case Init::Kind::Ones:
+      values.fill_(1);
+      return;
+    case Init::Kind::Uniform:
+      return fill_uniform(out, size, init.scale, key);
+    case Init::Kind::XavierNormal:
+      return fill_normal(out, size, std::sqrt(2.0 / static_cast<double>(fan_in + fan_out)), key);
+    case Init::Kind::KaimingUniform:
+      return fill_uniform(out, size, 1 / std::sqrt(static_cast<double>(fan_in)), key);  // a = sqrt(5)
   }
 }
 

@@ -47,7 +47,7 @@ TEST(Initialize, DependsOnSeedAndNameAlone) {
   EXPECT_FALSE(a.equal(initialized("a", {9, 5}, normal, 2)));
   EXPECT_TRUE(b.equal(initialized("b", {9, 5}, normal)));  // in another order
   // A fused weight's slices are what they would be on their own.
-  Parameter fused({{"a", 0, 9}, {"b", 9, 9}}, {18, 5}, at::kFloat, normal);
+  Parameter fused(std::vector<ParameterSlice>{{"a", 0, 9}, {"b", 9, 9}}, {18, 5}, at::kFloat, normal);
   initialize(fused, 1);
   EXPECT_TRUE(fused.view(fused.slices()[0]).equal(a));
   EXPECT_TRUE(fused.view(fused.slices()[1]).equal(b));

@@ -17,7 +17,8 @@ Parameter::Parameter(std::vector<ParameterSlice> slices, std::vector<int64_t> sh
     AM_CHECK(slice.begin == next, "slices of {} must follow each other", name());
     next += slice.rows;
   }
-  AM_CHECK(!shape_.empty() && next == shape_[0], "slices of {} cover {} of {} rows", name(), next, shape_.empty() ? 0 : shape_[0]);
+  AM_CHECK(!shape_.empty() && next == shape_[0], "slices of {} cover {} of {} rows", name(), next,
+           shape_.empty() ? 0 : shape_[0]);
 }
 
 Parameter::Parameter(std::string name, std::vector<int64_t> shape, at::ScalarType dtype, Init init)
@@ -41,7 +42,8 @@ const at::Tensor& Parameter::value() const {
 }
 
 void Parameter::set_value(at::Tensor value) {
-  if (value.defined()) AM_CHECK(value.sizes() == at::IntArrayRef(shape_) && value.scalar_type() == dtype_, "{}", name());
+  if (value.defined())
+    AM_CHECK(value.sizes() == at::IntArrayRef(shape_) && value.scalar_type() == dtype_, "{}", name());
   value_ = std::move(value);
 }
 
@@ -73,11 +75,14 @@ struct Differentiable : torch::autograd::Function<Differentiable> {
     ctx->saved_data["parameter"] = reinterpret_cast<int64_t>(parameter);
     return parameter->value().detach();
   }
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
     auto* parameter = reinterpret_cast<Parameter*>(ctx->saved_data["parameter"].toInt());
     parameter->add_grad([&](at::Tensor& grad, double beta) {
-      if (beta == 0) grad.copy_(grads[0]);
-      else grad.add_(grads[0]);
+      if (beta == 0)
+        grad.copy_(grads[0]);
+      else
+        grad.add_(grads[0]);
     });
     return {at::Tensor(), at::Tensor()};
   }

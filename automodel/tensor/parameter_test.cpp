@@ -9,11 +9,12 @@ namespace automodel {
 namespace {
 
 TEST(Parameter, HasSlicesThatCoverIt) {
-  const Parameter fused({{"q", 0, 4}, {"k", 4, 2}}, {6, 3}, at::kFloat, {});
+  using Slices = std::vector<ParameterSlice>;
+  const Parameter fused(Slices{{"q", 0, 4}, {"k", 4, 2}}, {6, 3}, at::kFloat, {});
   EXPECT_EQ(fused.numel(), 18);
   EXPECT_EQ(fused.name(), "q+k");
-  EXPECT_THROW(Parameter({{"q", 0, 4}, {"k", 5, 1}}, {6, 3}, at::kFloat, {}), CheckError);  // a gap
-  EXPECT_THROW(Parameter({{"q", 0, 4}}, {6, 3}, at::kFloat, {}), CheckError);               // too short
+  EXPECT_THROW(Parameter(Slices{{"q", 0, 4}, {"k", 5, 1}}, {6, 3}, at::kFloat, {}), CheckError);  // a gap
+  EXPECT_THROW(Parameter(Slices{{"q", 0, 4}}, {6, 3}, at::kFloat, {}), CheckError);               // too short
 }
 
 TEST(Parameter, GivesItsValueOnlyWhileItIsThere) {

@@ -112,9 +112,7 @@ TEST(ChatTemplate, EqualsJinja2OnEveryTemplateOfTheAssets) {
     ASSERT_EQ(std::system(command.c_str()), 0) << command;
   }
   const Json data = load_json(path);
-  const auto report = [](const auto& name, const auto&, const auto& what) {
-    ADD_FAILURE() << name << "\n" << what;
-  };
+  const auto report = [](const auto& name, const auto&, const auto& what) { ADD_FAILURE() << name << "\n" << what; };
   const Counts templates = compare(data, "template ", report);
   fmt::print("templates of the assets in nine contexts: {}\n", templates.text());
   std::string refused;

@@ -19,7 +19,8 @@ namespace automodel::tokenizer {
 
 struct Encoding {
   std::vector<int32_t> ids;
-  std::vector<std::pair<size_t, size_t>> offsets;  // bytes of the input text, [begin, end), one an id; special ids: (0, 0)
+  std::vector<std::pair<size_t, size_t>>
+      offsets;  // bytes of the input text, [begin, end), one an id; special ids: (0, 0)
 };
 
 class Tokenizer {

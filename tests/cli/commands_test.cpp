@@ -1,4 +1,5 @@
-// Every command: results on standard output, everything else on standard error, JSON that parses, the exit code that was promised.
+// Every command: results on standard output, everything else on standard error, JSON that parses, the exit code that
+// was promised.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +24,8 @@ class Command : public testing::Test {
       const auto finished = run(with(write_run(folder.path()), {"--step_scheduler.ckpt_every_steps", "2"}));
       expect_success(finished);
       EXPECT_EQ(finished.out, "");
-      EXPECT_THAT(finished.err, HasSubstr("finished: 4 steps; the model lies in " + (folder / "out/epoch_0_step_3/model").string()));
+      EXPECT_THAT(finished.err,
+                  HasSubstr("finished: 4 steps; the model lies in " + (folder / "out/epoch_0_step_3/model").string()));
       return folder / "out";
     }();
     return out;
@@ -67,14 +69,16 @@ TEST_F(Command, MissingAndUnknownArgumentsAreErrors) {
   expect_error(run({"finetune", "-c", config()}), 2, {"expected llm or vlm"});
   expect_error(run({"tokenize"}), 2, {"--model", "hint:"});
   expect_error(run({"score", "--model", model()}), 2, {"--batch"});
-  expect_error(run({"generate", "--model", model(), "--prompt", "a", "--max-new-tokens", "many"}), 2, {"--max-new-tokens", "many"});
+  expect_error(run({"generate", "--model", model(), "--prompt", "a", "--max-new-tokens", "many"}), 2,
+               {"--max-new-tokens", "many"});
   expect_error(run({"models", "--jsn"}), 2, {"--jsn"});
   expect_error(run({"compare"}), 2, {"RUN"});
   expect_error(run({"data", config(), "--n", "none"}), 2, {"--n", "none"});
 }
 
 TEST_F(Command, HelpIsOnStandardOutputForEachOfThem) {
-  text_of({"--help"}, {"automodel CONFIG.yaml", "tokenize", "render", "score", "generate", "checkpoint", "compare", "models", "doctor", "help", "version"});
+  text_of({"--help"}, {"automodel CONFIG.yaml", "tokenize", "render", "score", "generate", "checkpoint", "compare",
+                       "models", "doctor", "help", "version"});
   text_of({"tokenize", "--help"}, {"--model", "--no-special", "--decode", "--offsets", "--jsonl"});
   text_of({"render", "--help"}, {"--template", "--tools", "--add-generation-prompt", "--ids", "--mask", "--jsonl"});
   text_of({"score", "--help"}, {"--batch", "--logits", "--grads", "--dtype", "--device", "--lora"});
@@ -123,7 +127,8 @@ TEST_F(Command, WhatThisBuildLacksIsRefusedAtStartWithCode3) {
 TEST_F(Command, PlanReadsNoWeights) {
   text_of({"plan", config()}, {"parameters", "memory", "tokens a step", "steps"});
   const auto plan = json_of({"plan", config(), "--json"});
-  EXPECT_EQ(plan.at("parameters"), 149696);  // 4096 x 32 + 2 (2 x 32 + 2 x 8 + 32 x (32 + 16 + 16 + 32) + 3 x 32 x 64) + 32
+  EXPECT_EQ(plan.at("parameters"),
+            149696);  // 4096 x 32 + 2 (2 x 32 + 2 x 8 + 32 x (32 + 16 + 16 + 32) + 3 x 32 x 64) + 32
   EXPECT_EQ(plan.at("memory_bytes").at("weights"), 149696 * 4);
   EXPECT_EQ(plan.at("memory_bytes").at("optimizer"), 149696 * 8);
   EXPECT_EQ(plan.at("total_steps"), 4);
@@ -136,7 +141,8 @@ TEST_F(Command, PlanReadsNoWeights) {
 TEST_F(Command, DataShowsSamplesWithTheirTrainedTokens) {
   const auto shown = run({"data", config(), "--n", "2"});
   EXPECT_EQ(shown.exit_code, 0);
-  EXPECT_THAT(shown.out, testing::AllOf(HasSubstr("train.jsonl:2"), HasSubstr("<|im_start|>user"), HasSubstr("[[Natalia sold 48/2")));
+  EXPECT_THAT(shown.out, testing::AllOf(HasSubstr("train.jsonl:2"), HasSubstr("<|im_start|>user"),
+                                        HasSubstr("[[Natalia sold 48/2")));
   EXPECT_EQ(json_of({"data", config(), "--n", "2", "--json"}).at("samples").size(), 2u);
 }
 
@@ -149,7 +155,8 @@ TEST_F(Command, TokenizeGoesThereAndBack) {
   const auto offsets = parse_json(text_of({"tokenize", "--model", model(), "--offsets"}, {}, text + "\n"), "offsets");
   EXPECT_EQ(offsets.at("ids"), list);
   EXPECT_EQ(offsets.at("offsets").back().at(1), text.size());
-  EXPECT_EQ(parse_json(text_of({"tokenize", "--model", model(), "--jsonl"}, {}, Json(text).dump() + "\n"), "ids"), list);
+  EXPECT_EQ(parse_json(text_of({"tokenize", "--model", model(), "--jsonl"}, {}, Json(text).dump() + "\n"), "ids"),
+            list);
   EXPECT_EQ(parse_json(text_of({"tokenize", "--model", model(), "--jsonl", "--decode"}, {}, ids), "text"), text);
 
   const auto second_line = run({"tokenize", "--model", model(), "--decode"}, {.input = "[1]\n[1, -3]\n"});
@@ -160,12 +167,16 @@ TEST_F(Command, TokenizeGoesThereAndBack) {
 
 TEST_F(Command, RenderAppliesTheTemplate) {
   const std::string chat = R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])";
-  EXPECT_EQ(text_of({"render", "--model", model()}, {}, chat), "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n");
-  EXPECT_EQ(text_of({"render", "--model", model(), "--mask"}, {}, chat), "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n[[b<|im_end|>]]\n");
+  EXPECT_EQ(text_of({"render", "--model", model()}, {}, chat),
+            "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n");
+  EXPECT_EQ(text_of({"render", "--model", model(), "--mask"}, {}, chat),
+            "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n[[b<|im_end|>]]\n");
   const auto ids = parse_json(text_of({"render", "--model", model(), "--ids", "--mask"}, {}, chat), "ids");
   EXPECT_EQ(ids.at("ids").size(), ids.at("mask").size());
-  EXPECT_THAT(text_of({"render", "--model", model(), "--add-generation-prompt"}, {}, chat), testing::EndsWith("<|im_start|>assistant\n"));
-  const auto lines = text_of({"render", "--model", model(), "--jsonl"}, {}, "{\"messages\": " + chat + "}\n{\"messages\": [3]}\n");
+  EXPECT_THAT(text_of({"render", "--model", model(), "--add-generation-prompt"}, {}, chat),
+              testing::EndsWith("<|im_start|>assistant\n"));
+  const auto lines =
+      text_of({"render", "--model", model(), "--jsonl"}, {}, "{\"messages\": " + chat + "}\n{\"messages\": [3]}\n");
   const auto second = lines.substr(lines.find('\n') + 1);
   EXPECT_TRUE(parse_json(lines.substr(0, lines.find('\n')), "line 1").contains("text"));
   EXPECT_TRUE(parse_json(second, "line 2").contains("error")) << second;
@@ -186,7 +197,8 @@ TEST_F(Command, ScoreGivesLossAndLogProbabilities) {
   EXPECT_TRUE(scored.at("documents")[1].at("log_probs").back().is_null());
 
   // The log-probabilities are those of the logits.
-  json_of({"score", "--model", model(), "--batch", batch.string(), "--logits", (folder_ / "l").string(), "--grads", (folder_ / "g").string()});
+  json_of({"score", "--model", model(), "--batch", batch.string(), "--logits", (folder_ / "l").string(), "--grads",
+           (folder_ / "g").string()});
   const auto row = read_logits(folder_ / "l").at(1);
   double total = 0;
   for (const float logit : row) total += std::exp(static_cast<double>(logit));
@@ -211,9 +223,14 @@ TEST_F(Command, GenerateStreamsTextOrGivesJson) {
   const auto json = json_of({"generate", "--model", model(), "--prompt", "Natalia", "--max-new-tokens", "4", "--json"});
   EXPECT_EQ(json.at("text").get<std::string>() + "\n", text);
   const auto chat = write("chat.json", R"([{"role": "user", "content": "a"}])");
-  EXPECT_GT(json_of({"generate", "--model", model(), "--chat", chat.string(), "--max-new-tokens", "2", "--json"}).at("prompt_tokens").get<int>(), 5);
+  EXPECT_GT(json_of({"generate", "--model", model(), "--chat", chat.string(), "--max-new-tokens", "2", "--json"})
+                .at("prompt_tokens")
+                .get<int>(),
+            5);
   const auto drawn = [&](const std::string& seed) {
-    return json_of({"generate", "--model", model(), "--prompt", "a", "--max-new-tokens", "8", "--temperature", "1", "--seed", seed, "--json"}).at("ids");
+    return json_of({"generate", "--model", model(), "--prompt", "a", "--max-new-tokens", "8", "--temperature", "1",
+                    "--seed", seed, "--json"})
+        .at("ids");
   };
   EXPECT_EQ(drawn("1"), drawn("1"));
   EXPECT_NE(drawn("1"), drawn("2"));
@@ -248,21 +265,25 @@ TEST_F(Command, AFolderThatIsNoRunIsRefused) {
   fs::create_directories(folder_ / "empty");
   for (const char* action : {"info", "verify"}) {
     expect_error(run({"checkpoint", action, (folder_ / "empty").string()}), 1, {(folder_ / "empty").string()});
-    expect_error(run({"checkpoint", action, (folder_ / "none").string()}), 1, {(folder_ / "none").string(), "does not exist"});
+    expect_error(run({"checkpoint", action, (folder_ / "none").string()}), 1,
+                 {(folder_ / "none").string(), "does not exist"});
   }
-  expect_error(run({"checkpoint", "merge", (folder_ / "none").string(), "--out", (folder_ / "out").string()}), 2, {(folder_ / "none").string()});
+  expect_error(run({"checkpoint", "merge", (folder_ / "none").string(), "--out", (folder_ / "out").string()}), 2,
+               {(folder_ / "none").string()});
   expect_error(run({"compare", (folder_ / "empty").string(), finished_run().string()}), 1, {"is no run", "hint:"});
 }
 
 TEST_F(Command, ComparePutsRunsSideBySide) {
   text_of({"compare", finished_run().string(), finished_run().string()}, {"bit for bit", "over 4 steps", "1.00x"});
-  const auto report = json_of({"compare", finished_run().string(), (finished_run() / "training.jsonl").string(), "--json"});
+  const auto report =
+      json_of({"compare", finished_run().string(), (finished_run() / "training.jsonl").string(), "--json"});
   EXPECT_EQ(report.at("compared")[0].at("equal"), true);
   EXPECT_EQ(report.at("rows").size(), 4u);
 }
 
 TEST_F(Command, TheOlderSpellingRunsTheSame) {
-  expect_success(run({"finetune", "llm", "-c", config(), "--checkpoint.checkpoint_dir", (folder_ / "older").string(), "--step_scheduler.ckpt_every_steps", "2"}));
+  expect_success(run({"finetune", "llm", "-c", config(), "--checkpoint.checkpoint_dir", (folder_ / "older").string(),
+                      "--step_scheduler.ckpt_every_steps", "2"}));
   EXPECT_EQ(steps_of(folder_ / "older"), steps_of(finished_run()));
 }
 

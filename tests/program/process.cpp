@@ -45,7 +45,8 @@ static std::vector<char*> pointers(const std::vector<std::string>& list) {
 
 Running::Running(const Arguments& arguments, const Setting& setting, const std::string& program) {
   static int count = 0;
-  streams_ = fs::temp_directory_path() / ("automodel_streams_" + std::to_string(::getpid()) + "_" + std::to_string(count++));
+  streams_ =
+      fs::temp_directory_path() / ("automodel_streams_" + std::to_string(::getpid()) + "_" + std::to_string(count++));
   fs::create_directories(streams_);
   write_file_atomically(streams_ / "in", setting.input);
   Arguments words = {program};

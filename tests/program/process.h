@@ -13,8 +13,8 @@ namespace automodel::program {
 
 using Arguments = std::vector<std::string>;
 
-/// What a process left behind. `exit_code` is 128 + n for a process that a signal n ended, and -1 for one that had to be killed because
-/// it ran longer than a minute.
+/// What a process left behind. `exit_code` is 128 + n for a process that a signal n ended, and -1 for one that had to
+/// be killed because it ran longer than a minute.
 struct Finished {
   int exit_code = -1;
   std::string out, err;
@@ -29,8 +29,8 @@ struct Setting {
 /// The program under test: env AUTOMODEL_BINARY, else the one of this build.
 std::string binary();
 
-/// A process that runs; the destructor kills it if it still does. One thread of its own, unless `setting` says otherwise: the models
-/// here are tiny, and several tests may run side by side.
+/// A process that runs; the destructor kills it if it still does. One thread of its own, unless `setting` says
+/// otherwise: the models here are tiny, and several tests may run side by side.
 class Running {
  public:
   explicit Running(const Arguments& arguments, const Setting& setting = {}, const std::string& program = binary());

@@ -16,10 +16,25 @@ namespace fs = std::filesystem;
 static const fs::path kQuickstart = fs::path(AUTOMODEL_SOURCE_DIR) / "assets/quickstart";
 
 Json tiny_config() {
-  return {{"architectures", {"Qwen3ForCausalLM"}}, {"model_type", "qwen3"}, {"vocab_size", 4096}, {"hidden_size", 32}, {"intermediate_size", 64},
-          {"num_hidden_layers", 2}, {"num_attention_heads", 4}, {"num_key_value_heads", 2}, {"head_dim", 8}, {"hidden_act", "silu"},
-          {"max_position_embeddings", 512}, {"initializer_range", 0.05}, {"rms_norm_eps", 1e-6}, {"rope_theta", 10000.0}, {"attention_bias", false},
-          {"tie_word_embeddings", true}, {"eos_token_id", 4095}, {"pad_token_id", 4093}, {"torch_dtype", "float32"}};
+  return {{"architectures", {"Qwen3ForCausalLM"}},
+          {"model_type", "qwen3"},
+          {"vocab_size", 4096},
+          {"hidden_size", 32},
+          {"intermediate_size", 64},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"head_dim", 8},
+          {"hidden_act", "silu"},
+          {"max_position_embeddings", 512},
+          {"initializer_range", 0.05},
+          {"rms_norm_eps", 1e-6},
+          {"rope_theta", 10000.0},
+          {"attention_bias", false},
+          {"tie_word_embeddings", true},
+          {"eos_token_id", 4095},
+          {"pad_token_id", 4093},
+          {"torch_dtype", "float32"}};
 }
 
 void write_tiny_folder(const fs::path& folder, const Json& config) {
@@ -40,19 +55,26 @@ static void write_yaml(const fs::path& folder, const fs::path& model, const std:
   fs::create_directories(folder);
   write_chats(folder / "train.jsonl", 60);
   const std::string chat = "  _target_: nemo_automodel.components.datasets.llm.chat_dataset.ChatDataset\n";
-  write_file_atomically(folder / "run.yaml",
-                        "recipe: TrainFinetuneRecipeForNextTokenPrediction\nmodel:\n  _target_: nemo_automodel.NeMoAutoModelForCausalLM." + target +
-                            "\n  " + (target == "from_config" ? "config: {pretrained_model_name_or_path: " : "pretrained_model_name_or_path: ") + model.string() +
-                            (target == "from_config" ? "}" : "") + "\ndataset:\n" + chat + "  path_or_dataset_id: " + (folder / "train.jsonl").string() +
-                            "\n  seq_length: 96\ndataloader: {shuffle: false}\nstep_scheduler: {global_batch_size: 4, local_batch_size: 2, max_steps: 4}\n"
-                            "optimizer: {_target_: torch.optim.AdamW, lr: 1.0e-3}\ncheckpoint:\n  checkpoint_dir: " + (folder / "out").string() + "\n");
+  write_file_atomically(
+      folder / "run.yaml",
+      "recipe: TrainFinetuneRecipeForNextTokenPrediction\nmodel:\n  _target_: "
+      "nemo_automodel.NeMoAutoModelForCausalLM." +
+          target + "\n  " +
+          (target == "from_config" ? "config: {pretrained_model_name_or_path: " : "pretrained_model_name_or_path: ") +
+          model.string() + (target == "from_config" ? "}" : "") + "\ndataset:\n" + chat +
+          "  path_or_dataset_id: " + (folder / "train.jsonl").string() +
+          "\n  seq_length: 96\ndataloader: {shuffle: false}\nstep_scheduler: {global_batch_size: 4, local_batch_size: "
+          "2, max_steps: 4}\n"
+          "optimizer: {_target_: torch.optim.AdamW, lr: 1.0e-3}\ncheckpoint:\n  checkpoint_dir: " +
+          (folder / "out").string() + "\n");
 }
 
 const fs::path& tiny_base() {
   static const TemporaryFolder folder;
   static const fs::path base = [] {
     write_tiny_folder(folder / "config", tiny_config());
-    expect_success(run(with(write_run_from_config(folder.path(), folder / "config"), {"--step_scheduler.max_steps", "1"})));
+    expect_success(
+        run(with(write_run_from_config(folder.path(), folder / "config"), {"--step_scheduler.max_steps", "1"})));
     return folder / "out/epoch_0_step_0/model";
   }();
   return base;
@@ -86,7 +108,8 @@ std::vector<std::string> steps_of(const fs::path& run) {
   std::vector<std::string> steps;
   for (const auto& line : read_lines(run / "training.jsonl")) {
     std::string text;
-    for (const char* name : {"step", "epoch", "loss", "grad_norm", "lr", "num_tokens_per_step", "num_label_tokens"}) text += " " + line.at(name).dump();
+    for (const char* name : {"step", "epoch", "loss", "grad_norm", "lr", "num_tokens_per_step", "num_label_tokens"})
+      text += " " + line.at(name).dump();
     steps.push_back(text);
   }
   return steps;
@@ -144,7 +167,8 @@ void expect_error(const Finished& finished, int exit_code, const std::vector<std
     }
   }
   EXPECT_EQ(errors, 1) << finished.err;
-  for (const char* trace : {"internal error", "terminate called", "what():", "Exception raised from", "c10::", "frame #", "json.exception", "nlohmann", "YAML::"})
+  for (const char* trace : {"internal error", "terminate called", "what():", "Exception raised from",
+                            "c10::", "frame #", "json.exception", "nlohmann", "YAML::"})
     EXPECT_THAT(finished.err, testing::Not(testing::HasSubstr(trace)));
   for (const auto& word : words) EXPECT_THAT(message, testing::HasSubstr(word));
 }

@@ -22,8 +22,8 @@ const std::filesystem::path& tiny_base();
 /// The first `rows` lines of the bundled chats, from line `first` (from 0) on.
 void write_chats(const std::filesystem::path& file, int rows, int first = 0);
 
-/// Writes `folder`/run.yaml: fine-tunes tiny_base() on 60 bundled chats; 2 microbatches of 2 chats a step, no shuffling, checkpoints into
-/// `folder`/out at the end only. What a test wants else it says by overrides.
+/// Writes `folder`/run.yaml: fine-tunes tiny_base() on 60 bundled chats; 2 microbatches of 2 chats a step, no
+/// shuffling, checkpoints into `folder`/out at the end only. What a test wants else it says by overrides.
 std::filesystem::path write_run(const std::filesystem::path& folder);
 
 /// The same from random weights: `model` holds config.json and the tokenizer.
@@ -53,8 +53,9 @@ std::vector<std::string> names_in(const std::filesystem::path& folder);
 /// The run must have ended well; its standard error is shown otherwise.
 void expect_success(const Finished& finished);
 
-/// One clear error as a user must see it: the exit code, nothing on standard output, on standard error exactly one "error: " at the
-/// beginning of a line and after it nothing but indented lines; no trace of the machinery; every one of `words` in the message.
+/// One clear error as a user must see it: the exit code, nothing on standard output, on standard error exactly one
+/// "error: " at the beginning of a line and after it nothing but indented lines; no trace of the machinery; every one
+/// of `words` in the message.
 void expect_error(const Finished& finished, int exit_code, const std::vector<std::string>& words);
 
 }  // namespace automodel::program

@@ -61,7 +61,9 @@ TEST_F(BadModel, WithoutWeights) {
 TEST_F(BadModel, WithAMissingShard) {
   const std::string first = "model-00001-of-00002.safetensors", second = "model-00002-of-00002.safetensors";
   fs::rename(weights(), model() / first);
-  write_file_atomically(model() / "model.safetensors.index.json", Json{{"weight_map", {{"model.embed_tokens.weight", first}, {"model.norm.weight", second}}}}.dump());
+  write_file_atomically(
+      model() / "model.safetensors.index.json",
+      Json{{"weight_map", {{"model.embed_tokens.weight", first}, {"model.norm.weight", second}}}}.dump());
   expect_refused(1, {"1 of 2 shards are missing", second, "hint:"});
 }
 
@@ -74,7 +76,8 @@ TEST_F(BadModel, WithATruncatedFile) {
 
 TEST_F(BadModel, WithATensorOfTheWrongShape) {
   change_config({{"intermediate_size", 96}});
-  expect_refused(1, {"do not fit", "[model.layers.0.mlp.gate_proj.weight] expected [96, 32], the file has [64, 32]", "hint:"});
+  expect_refused(
+      1, {"do not fit", "[model.layers.0.mlp.gate_proj.weight] expected [96, 32], the file has [64, 32]", "hint:"});
 }
 
 TEST_F(BadModel, WithATensorOfTheWrongDtype) {
@@ -94,7 +97,8 @@ TEST_F(BadModel, WithAMissingTensor) {
 TEST_F(BadModel, WithANanInAWeightWhetherTrainedFrozenScoredOrSampled) {
   change_weights([](Json& header, std::string& data) {
     const float nan = std::nanf("");
-    std::memcpy(data.data() + header["model.layers.1.mlp.down_proj.weight"]["data_offsets"][0].get<size_t>(), &nan, sizeof nan);
+    std::memcpy(data.data() + header["model.layers.1.mlp.down_proj.weight"]["data_offsets"][0].get<size_t>(), &nan,
+                sizeof nan);
   });
   const std::vector<std::string> words = {"NaN", "model.layers.1.mlp.down_proj.weight", "hint:"};
   expect_refused(1, words);

@@ -1,4 +1,5 @@
-// Data that cannot be trained on, places that cannot be written to, numbers that go wrong: one clear error, and no half checkpoint.
+// Data that cannot be trained on, places that cannot be written to, numbers that go wrong: one clear error, and no half
+// checkpoint.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
@@ -25,7 +26,10 @@ class BadRun : public testing::Test {
   // No checkpoint and no half of one; what was there before is whole.
   void expect_no_checkpoint() const {
     if (!fs::exists(out())) return;
-    for (const auto& name : names_in(out())) EXPECT_FALSE(name.starts_with("epoch_") || name.starts_with(".saving") || name == "LATEST" || name.ends_with(".tmp")) << name;
+    for (const auto& name : names_in(out()))
+      EXPECT_FALSE(name.starts_with("epoch_") || name.starts_with(".saving") || name == "LATEST" ||
+                   name.ends_with(".tmp"))
+          << name;
   }
   void expect_refused(int exit_code, const std::vector<std::string>& words, const Arguments& overrides = {}) {
     expect_error(run(with(config_, overrides)), exit_code, words);
@@ -47,16 +51,20 @@ TEST_F(BadData, AMalformedLineIsNamedByFileAndLine) {
 }
 
 TEST_F(BadData, AChatThatTheTemplateRejects) {
-  expect_refused(1, {data().string() + ":1: the chat template rejects", "roles must alternate"}, {"--dataset.chat_template", "{{ raise_exception('roles must alternate') }}"});
+  expect_refused(1, {data().string() + ":1: the chat template rejects", "roles must alternate"},
+                 {"--dataset.chat_template", "{{ raise_exception('roles must alternate') }}"});
 }
 
 TEST_F(BadData, AMessageOfNoKnownRole) {
-  write_file_atomically(data(), R"({"messages": [{"role": "robot", "content": "a"}, {"role": "assistant", "content": "b"}]})" "\n");
+  write_file_atomically(data(),
+                        R"({"messages": [{"role": "robot", "content": "a"}, {"role": "assistant", "content": "b"}]})"
+                        "\n");
   expect_refused(1, {data().string() + ":1:", "robot", "assistant"});
 }
 
 TEST_F(BadData, ASampleWithoutTrainedTokens) {
-  write_file_atomically(data(), R"({"messages": [{"role": "user", "content": "a"}]})" "\n");
+  write_file_atomically(data(), R"({"messages": [{"role": "user", "content": "a"}]})"
+                                "\n");
   expect_refused(1, {data().string() + ":1:", "no trained tokens", "hint:"});
 }
 
@@ -65,7 +73,10 @@ TEST_F(BadData, AnEmptyFile) {
   expect_refused(1, {"no rows"});
 }
 
-TEST_F(BadData, AFileThatIsNotThere) { expect_refused(3, {"dataset.path_or_dataset_id", "/nothing/here.jsonl"}, {"--dataset.path_or_dataset_id", "/nothing/here.jsonl"}); }
+TEST_F(BadData, AFileThatIsNotThere) {
+  expect_refused(3, {"dataset.path_or_dataset_id", "/nothing/here.jsonl"},
+                 {"--dataset.path_or_dataset_id", "/nothing/here.jsonl"});
+}
 
 using BadConfig = BadRun;
 
@@ -77,18 +88,26 @@ TEST_F(BadConfig, AnUnknownKeyIsNamedByFileAndLineWithTheNearestOne) {
   EXPECT_FALSE(fs::exists(out()));
 }
 
-TEST_F(BadConfig, AnUnknownKeyOnTheCommandLine) { expect_refused(2, {"--optimizer.lrr", "did you mean lr"}, {"--optimizer.lrr", "1"}); }
+TEST_F(BadConfig, AnUnknownKeyOnTheCommandLine) {
+  expect_refused(2, {"--optimizer.lrr", "did you mean lr"}, {"--optimizer.lrr", "1"});
+}
 
-TEST_F(BadConfig, AValueThatDoesNotFit) { expect_refused(2, {"max_steps", "many"}, {"--step_scheduler.max_steps", "many"}); }
+TEST_F(BadConfig, AValueThatDoesNotFit) {
+  expect_refused(2, {"max_steps", "many"}, {"--step_scheduler.max_steps", "many"});
+}
 
-TEST_F(BadConfig, AFileThatIsNotThere) { expect_error(run({(folder_ / "none.yaml").string()}), 1, {(folder_ / "none.yaml").string(), "No such file"}); }
+TEST_F(BadConfig, AFileThatIsNotThere) {
+  expect_error(run({(folder_ / "none.yaml").string()}), 1, {(folder_ / "none.yaml").string(), "No such file"});
+}
 
 TEST_F(BadConfig, AFileThatIsNoYaml) {
   write_file_atomically(config_, "recipe: [a\n");
   expect_refused(2, {config_.string() + ":", "not valid YAML"});
 }
 
-TEST_F(BadConfig, BatchSizesThatDoNotDivide) { expect_refused(2, {"global_batch_size", "local_batch_size"}, {"--step_scheduler.global_batch_size", "5"}); }
+TEST_F(BadConfig, BatchSizesThatDoNotDivide) {
+  expect_refused(2, {"global_batch_size", "local_batch_size"}, {"--step_scheduler.global_batch_size", "5"});
+}
 
 using BadPlace = BadRun;
 
@@ -99,12 +118,15 @@ TEST_F(BadPlace, AFolderThatCannotBeWrittenTo) {
   if (::geteuid() == 0) return;  // root may write everywhere
   fs::create_directories(folder_ / "closed");
   fs::permissions(folder_ / "closed", fs::perms::owner_read | fs::perms::owner_exec);
-  expect_refused(1, {(folder_ / "closed").string(), "hint:"}, {"--checkpoint.checkpoint_dir", (folder_ / "closed/out").string()});
+  expect_refused(1, {(folder_ / "closed").string(), "hint:"},
+                 {"--checkpoint.checkpoint_dir", (folder_ / "closed/out").string()});
 }
 
 TEST_F(BadPlace, AFullDeviceForLogits) {
   write_file_atomically(folder_ / "batch.json", R"({"documents": [{"input_ids": [1, 2, 3]}]})");
-  expect_error(run({"score", "--model", tiny_base().string(), "--batch", (folder_ / "batch.json").string(), "--logits", "/dev/full"}), 1, {"/dev/full", "No space left", "hint:"});
+  expect_error(run({"score", "--model", tiny_base().string(), "--batch", (folder_ / "batch.json").string(), "--logits",
+                    "/dev/full"}),
+               1, {"/dev/full", "No space left", "hint:"});
 }
 
 // A file system of 3 MiB: the first checkpoints fit, a later one does not.
@@ -112,7 +134,8 @@ TEST_F(BadPlace, AFullDiskLeavesTheCheckpointsThatAreThereWhole) {
   fs::create_directories(out());
   if (::mount("tmpfs", out().c_str(), "tmpfs", 0, "size=6m") != 0)
     GTEST_SKIP() << "skipped: a run on a full disk (mounting a tmpfs: " << std::strerror(errno) << ")";
-  const auto finished = run(with(config_, {"--step_scheduler.ckpt_every_steps", "1", "--step_scheduler.max_steps", "8"}));
+  const auto finished =
+      run(with(config_, {"--step_scheduler.ckpt_every_steps", "1", "--step_scheduler.max_steps", "8"}));
   expect_error(finished, 1, {"No space left on device", "hint: free some space"});
   const auto names = names_in(out());
   EXPECT_THAT(names, testing::Contains(testing::StartsWith("epoch_0_step_")));
@@ -127,17 +150,21 @@ class Diverging : public BadRun, public testing::WithParamInterface<const char*>
 TEST_P(Diverging, NamesStepAndTensorAndSavesNothingOver) {
   expect_success(run(with(config_, {"--step_scheduler.max_steps", "2", "--step_scheduler.ckpt_every_steps", "2"})));
   const auto before = names_in(out());
-  const auto finished = run(with(config_, {"--step_scheduler.max_steps", "9", "--step_scheduler.ckpt_every_steps", "100", "--optimizer.lr", GetParam(), "--checkpoint.restore_from", "LATEST"}));
+  const auto finished =
+      run(with(config_, {"--step_scheduler.max_steps", "9", "--step_scheduler.ckpt_every_steps", "100",
+                         "--optimizer.lr", GetParam(), "--checkpoint.restore_from", "LATEST"}));
   expect_error(finished, 1, {"step 3", "model.", "hint:"});
   EXPECT_EQ(names_in(out()), before);
   EXPECT_EQ(fs::read_symlink(out() / "LATEST"), "epoch_0_step_1");
   EXPECT_EQ(run({"checkpoint", "verify", out().string()}).exit_code, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(LearningRate, Diverging, testing::Values("1e30", "1e39"), [](const auto& info) { return std::string("Of") + info.param; });
+INSTANTIATE_TEST_SUITE_P(LearningRate, Diverging, testing::Values("1e30", "1e39"),
+                         [](const auto& info) { return std::string("Of") + info.param; });
 
 TEST_F(BadRun, WeightsThatAreNotFiniteAreNotSaved) {
-  expect_refused(1, {"step 0", "model.", "not finite", "hint:"}, {"--optimizer.lr", "1e39", "--step_scheduler.ckpt_every_steps", "1"});
+  expect_refused(1, {"step 0", "model.", "not finite", "hint:"},
+                 {"--optimizer.lr", "1e39", "--step_scheduler.ckpt_every_steps", "1"});
   EXPECT_FALSE(fs::exists(fs::symlink_status(out() / "LATEST")));
 }
 

@@ -28,23 +28,33 @@ void expect_equal(const std::vector<Json>& a, const std::vector<Json>& b, double
 }
 
 TEST(Equal, RecomputeChangesNoBit) {
-  const Arguments lora = {"--peft._target_", "nemo_automodel.components._peft.lora.PeftConfig", "--peft.dropout", "0.3", "--step_scheduler.max_steps", "6"};
+  const Arguments lora = {"--peft._target_",
+                          "nemo_automodel.components._peft.lora.PeftConfig",
+                          "--peft.dropout",
+                          "0.3",
+                          "--step_scheduler.max_steps",
+                          "6"};
   auto with_recompute = lora;
   with_recompute.insert(with_recompute.end(), {"--distributed.activation_checkpointing", "true"});
   expect_equal(steps_with(lora), steps_with(with_recompute), 0);
 }
 
 TEST(Equal, OneMicrobatchOfFourChatsIsFourOfOne) {
-  const auto of_size = [](const char* size) { return steps_with({"--step_scheduler.max_steps", "6", "--step_scheduler.local_batch_size", size}); };
+  const auto of_size = [](const char* size) {
+    return steps_with({"--step_scheduler.max_steps", "6", "--step_scheduler.local_batch_size", size});
+  };
   expect_equal(of_size("1"), of_size("4"), 2e-6);
 }
 
-// All 60 chats in one step, once as packs of 512 tokens and once as they come: the loss and the gradient are means over the same tokens.
+// All 60 chats in one step, once as packs of 512 tokens and once as they come: the loss and the gradient are means over
+// the same tokens.
 TEST(Equal, PackedDocumentsLoseWhatTheyLoseUnpacked) {
   TemporaryFolder plain;
-  const auto unpacked = steps_with({"--step_scheduler.num_epochs", "1", "--step_scheduler.global_batch_size", "60", "--step_scheduler.local_batch_size", "1"});
-  const auto packed = steps_with({"--step_scheduler.num_epochs", "1", "--step_scheduler.global_batch_size", "60", "--step_scheduler.local_batch_size", "1",
-                                  "--packed_sequence.packed_sequence_size", "512"});
+  const auto unpacked = steps_with({"--step_scheduler.num_epochs", "1", "--step_scheduler.global_batch_size", "60",
+                                    "--step_scheduler.local_batch_size", "1"});
+  const auto packed =
+      steps_with({"--step_scheduler.num_epochs", "1", "--step_scheduler.global_batch_size", "60",
+                  "--step_scheduler.local_batch_size", "1", "--packed_sequence.packed_sequence_size", "512"});
   ASSERT_EQ(unpacked.size(), 1u);
   expect_equal(packed, unpacked, 2e-6);
 }

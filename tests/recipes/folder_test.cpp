@@ -26,8 +26,22 @@ std::vector<std::string> keys_of(const Json& json) {
 }
 
 // A learning rate that goes up a hundredfold after the third step, so that the lowest validation loss comes early.
-const Arguments kWorseLater = {"--step_scheduler.ckpt_every_steps", "1", "--step_scheduler.max_steps", "7", "--optimizer.lr", "2.0", "--lr_scheduler.lr_decay_style", "constant",
-                               "--lr_scheduler.init_lr", "0.0", "--lr_scheduler.min_lr", "0.0", "--lr_scheduler.lr_warmup_steps", "6", "--lr_scheduler.lr_decay_steps", "8"};
+const Arguments kWorseLater = {"--step_scheduler.ckpt_every_steps",
+                               "1",
+                               "--step_scheduler.max_steps",
+                               "7",
+                               "--optimizer.lr",
+                               "2.0",
+                               "--lr_scheduler.lr_decay_style",
+                               "constant",
+                               "--lr_scheduler.init_lr",
+                               "0.0",
+                               "--lr_scheduler.min_lr",
+                               "0.0",
+                               "--lr_scheduler.lr_warmup_steps",
+                               "6",
+                               "--lr_scheduler.lr_decay_steps",
+                               "8"};
 
 class RunFolder : public testing::Test {
  protected:
@@ -37,7 +51,8 @@ class RunFolder : public testing::Test {
     write_chats(folder_ / "b.jsonl", validation_rows, 200);
     std::string text = read_file(file);
     for (const char* set : {"validation_dataset", "validation_dataset_other"})
-      text += std::string(set) + ":\n  _target_: nemo_automodel.components.datasets.llm.chat_dataset.ChatDataset\n  path_or_dataset_id: " +
+      text += std::string(set) +
+              ":\n  _target_: nemo_automodel.components.datasets.llm.chat_dataset.ChatDataset\n  path_or_dataset_id: " +
               (folder_ / (std::string(set) == "validation_dataset" ? "a.jsonl" : "b.jsonl")).string() + "\n";
     write_file_atomically(file, text);
     return file;
@@ -53,7 +68,8 @@ TEST_F(RunFolder, KeepsTheNewestAndTheBestAndLinksBoth) {
   expect_success(run(with(config(), overrides)));
   const auto validation = read_lines(out() / "validation.jsonl");
   ASSERT_EQ(validation.size(), 7u);
-  const auto best = std::min_element(validation.begin(), validation.end(), [](const auto& a, const auto& b) { return a.at("val_loss") < b.at("val_loss"); });
+  const auto best = std::min_element(validation.begin(), validation.end(),
+                                     [](const auto& a, const auto& b) { return a.at("val_loss") < b.at("val_loss"); });
   const auto best_name = "epoch_0_step_" + best->at("step").dump();
   ASSERT_LT(best->at("step").get<int>(), 5) << "the best one was to be older than the two that are kept";
   EXPECT_EQ(checkpoints_in(out()), (std::vector<std::string>{best_name, "epoch_0_step_5", "epoch_0_step_6"}));
@@ -73,19 +89,23 @@ TEST_F(RunFolder, LogsHaveNemoAutoModelsFieldNames) {
   expect_success(run(with(config(), {"--step_scheduler.max_steps", "4", "--step_scheduler.val_every_steps", "2"})));
   const auto training = read_lines(out() / "training.jsonl");
   ASSERT_EQ(training.size(), 4u);
-  EXPECT_EQ(keys_of(training[0]), (std::vector<std::string>{"step", "epoch", "timestamp", "loss", "grad_norm", "lr", "mem", "tps", "tps_per_gpu", "mfu",
-                                                            "num_tokens_per_step", "num_label_tokens"}));
+  EXPECT_EQ(keys_of(training[0]),
+            (std::vector<std::string>{"step", "epoch", "timestamp", "loss", "grad_norm", "lr", "mem", "tps",
+                                      "tps_per_gpu", "mfu", "num_tokens_per_step", "num_label_tokens"}));
   EXPECT_THAT(training[0].at("timestamp").get<std::string>(), testing::MatchesRegex("20..-..-..T..:..:..[.]...Z"));
   for (const char* file : {"validation.jsonl", "validation_other.jsonl"}) {
     const auto validation = read_lines(out() / file);
     ASSERT_EQ(validation.size(), 2u) << file;
-    EXPECT_EQ(keys_of(validation[0]), (std::vector<std::string>{"step", "epoch", "timestamp", "val_loss", "lr", "num_label_tokens", "mem"}));
+    EXPECT_EQ(keys_of(validation[0]),
+              (std::vector<std::string>{"step", "epoch", "timestamp", "val_loss", "lr", "num_label_tokens", "mem"}));
     EXPECT_EQ(validation[0].at("step"), 1);
     EXPECT_EQ(validation[1].at("step"), 3);
   }
-  EXPECT_NE(read_lines(out() / "validation.jsonl")[0].at("val_loss"), read_lines(out() / "validation_other.jsonl")[0].at("val_loss"));
+  EXPECT_NE(read_lines(out() / "validation.jsonl")[0].at("val_loss"),
+            read_lines(out() / "validation_other.jsonl")[0].at("val_loss"));
   EXPECT_THAT(names_in(out() / "tensorboard"), testing::ElementsAre(testing::StartsWith("events.out.tfevents.")));
-  EXPECT_EQ(run({"check", (out() / "config.yaml").string()}).exit_code, 0) << "the effective configuration is one that can be run";
+  EXPECT_EQ(run({"check", (out() / "config.yaml").string()}).exit_code, 0)
+      << "the effective configuration is one that can be run";
 }
 
 TEST_F(RunFolder, TheEffectiveConfigurationMakesTheSameRun) {
@@ -103,7 +123,8 @@ TEST_F(RunFolder, CheckpointsOffWritesOnlyTheLogs) {
 }
 
 TEST_F(RunFolder, SaveConsolidatedSaysWhichCheckpointsHoldAModelFolder) {
-  expect_success(run(with(config(), {"--checkpoint.save_consolidated", "final", "--step_scheduler.ckpt_every_steps", "2", "--step_scheduler.max_steps", "4"})));
+  expect_success(run(with(config(), {"--checkpoint.save_consolidated", "final", "--step_scheduler.ckpt_every_steps",
+                                     "2", "--step_scheduler.max_steps", "4"})));
   EXPECT_FALSE(fs::exists(out() / "epoch_0_step_1/model"));
   EXPECT_TRUE(fs::exists(out() / "epoch_0_step_3/model/config.json"));
   EXPECT_TRUE(fs::exists(out() / "epoch_0_step_1/state"));
@@ -111,8 +132,9 @@ TEST_F(RunFolder, SaveConsolidatedSaysWhichCheckpointsHoldAModelFolder) {
 
 TEST_F(RunFolder, IsLockedWhileARunWritesToIt) {
   const auto file = config();
-  Running first(with(file, {"--step_scheduler.max_steps", "1000000", "--step_scheduler.num_epochs", "1000000", "--step_scheduler.save_checkpoint_every_epoch", "false",
-                            "--step_scheduler.ckpt_every_steps", "1000000"}));
+  Running first(with(
+      file, {"--step_scheduler.max_steps", "1000000", "--step_scheduler.num_epochs", "1000000",
+             "--step_scheduler.save_checkpoint_every_epoch", "false", "--step_scheduler.ckpt_every_steps", "1000000"}));
   ASSERT_TRUE(first.wait_until([&] { return !steps_of(out()).empty(); }));
   expect_error(run(with(file, {})), 1, {out().string(), "another process is writing"});
 }

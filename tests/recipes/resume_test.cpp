@@ -12,12 +12,30 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Everything that has a state: shuffled, packed, accumulated, scheduled, with dropout. 60 chats make 16 packs or so, a step takes 4, so an
-// epoch ends every 4 or 5 steps.
-const Arguments kEverything = {"--dataloader.shuffle", "true", "--packed_sequence.packed_sequence_size", "256", "--step_scheduler.num_epochs", "100",
-                               "--lr_scheduler.lr_decay_steps", "40", "--lr_scheduler.lr_warmup_steps", "5", "--step_scheduler.save_checkpoint_every_epoch", "false",
-                               "--step_scheduler.ckpt_every_steps", "1000"};
-const Arguments kLora = {"--peft._target_", "nemo_automodel.components._peft.lora.PeftConfig", "--peft.match_all_linear", "true", "--peft.dim", "4", "--peft.dropout", "0.2"};
+// Everything that has a state: shuffled, packed, accumulated, scheduled, with dropout. 60 chats make 16 packs or so, a
+// step takes 4, so an epoch ends every 4 or 5 steps.
+const Arguments kEverything = {"--dataloader.shuffle",
+                               "true",
+                               "--packed_sequence.packed_sequence_size",
+                               "256",
+                               "--step_scheduler.num_epochs",
+                               "100",
+                               "--lr_scheduler.lr_decay_steps",
+                               "40",
+                               "--lr_scheduler.lr_warmup_steps",
+                               "5",
+                               "--step_scheduler.save_checkpoint_every_epoch",
+                               "false",
+                               "--step_scheduler.ckpt_every_steps",
+                               "1000"};
+const Arguments kLora = {"--peft._target_",
+                         "nemo_automodel.components._peft.lora.PeftConfig",
+                         "--peft.match_all_linear",
+                         "true",
+                         "--peft.dim",
+                         "4",
+                         "--peft.dropout",
+                         "0.2"};
 
 Arguments join(const std::vector<Arguments>& parts) {
   Arguments all;
@@ -48,9 +66,13 @@ void expect_same_when_resumed(const Arguments& overrides, const std::string& wei
   EXPECT_EQ(read_file(parts / "out" / last / weights), read_file(whole / "out" / last / weights));
 }
 
-TEST(Resume, TwentyAndTwentyStepsOfLoraWithDropoutAreFortyBitForBit) { expect_same_when_resumed(kLora, "model/adapter_model.safetensors"); }
+TEST(Resume, TwentyAndTwentyStepsOfLoraWithDropoutAreFortyBitForBit) {
+  expect_same_when_resumed(kLora, "model/adapter_model.safetensors");
+}
 
-TEST(Resume, TwentyAndTwentyStepsOfFullFineTuningAreFortyBitForBit) { expect_same_when_resumed({}, "model/model.safetensors"); }
+TEST(Resume, TwentyAndTwentyStepsOfFullFineTuningAreFortyBitForBit) {
+  expect_same_when_resumed({}, "model/model.safetensors");
+}
 
 TEST(Resume, TwentyAndTwentyStepsInBfloat16WithMasterWeightsAreFortyBitForBit) {
   expect_same_when_resumed({"--model.torch_dtype", "bfloat16"}, "model/model.safetensors");
@@ -87,7 +109,8 @@ TEST_F(ResumedRun, RefusesAnotherConfigurationAndNamesWhatDiffers) {
   const auto before = names_in(out());
   const auto config = read_file(out() / "config.yaml");
   const auto second = run(with(config_, {"--step_scheduler.max_steps", "4", "--optimizer.lr", "0.5"}));
-  expect_error(second, 1, {"epoch_0_step_1", "another configuration", "optimizer", "lr: 0.5", "0.001", "hint:", "restore_from"});
+  expect_error(second, 1,
+               {"epoch_0_step_1", "another configuration", "optimizer", "lr: 0.5", "0.001", "hint:", "restore_from"});
   EXPECT_EQ(steps_of(out()).size(), 2u);
   EXPECT_EQ(names_in(out()), before);
   EXPECT_EQ(read_file(out() / "config.yaml"), config);
@@ -96,7 +119,8 @@ TEST_F(ResumedRun, RefusesAnotherConfigurationAndNamesWhatDiffers) {
 TEST_F(ResumedRun, RestoreFromGoesOnFromAnotherRunsFolderAndWithAnotherConfiguration) {
   TemporaryFolder other;
   const auto config = write_run(other.path());
-  const auto second = run(with(config, {"--step_scheduler.max_steps", "3", "--optimizer.lr", "0.002", "--checkpoint.restore_from", (out() / "epoch_0_step_1").string()}));
+  const auto second = run(with(config, {"--step_scheduler.max_steps", "3", "--optimizer.lr", "0.002",
+                                        "--checkpoint.restore_from", (out() / "epoch_0_step_1").string()}));
   expect_success(second);
   const auto lines = read_lines(other / "out/training.jsonl");
   ASSERT_EQ(lines.size(), 1u);
@@ -105,12 +129,14 @@ TEST_F(ResumedRun, RestoreFromGoesOnFromAnotherRunsFolderAndWithAnotherConfigura
 }
 
 TEST_F(ResumedRun, RestoreFromACheckpointThatIsNotThereNamesThoseThatAre) {
-  expect_error(run(with(config_, {"--checkpoint.restore_from", "epoch_0_step_7"})), 1, {"epoch_0_step_7", "neither a folder nor a checkpoint", "epoch_0_step_1"});
+  expect_error(run(with(config_, {"--checkpoint.restore_from", "epoch_0_step_7"})), 1,
+               {"epoch_0_step_7", "neither a folder nor a checkpoint", "epoch_0_step_1"});
 }
 
 TEST_F(ResumedRun, RestoreFromAFolderThatIsNoRunIsRefused) {
   fs::create_directories(folder_ / "empty");
-  expect_error(run(with(config_, {"--checkpoint.restore_from", (folder_ / "empty").string()})), 1, {"empty", "restored"});
+  expect_error(run(with(config_, {"--checkpoint.restore_from", (folder_ / "empty").string()})), 1,
+               {"empty", "restored"});
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// What a run saves is what it trained: `score`, `generate` and `checkpoint merge` see the same model, and so do transformers and PEFT.
+// What a run saves is what it trained: `score`, `generate` and `checkpoint merge` see the same model, and so do
+// transformers and PEFT.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -15,8 +16,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const Arguments kLora = {"--peft._target_", "nemo_automodel.components._peft.lora.PeftConfig", "--peft.match_all_linear", "true", "--peft.dim", "4",
-                         "--optimizer.lr", "0.01"};
+const Arguments kLora = {"--peft._target_",
+                         "nemo_automodel.components._peft.lora.PeftConfig",
+                         "--peft.match_all_linear",
+                         "true",
+                         "--peft.dim",
+                         "4",
+                         "--optimizer.lr",
+                         "0.01"};
 
 double score(const fs::path& model, const fs::path& batch, const Arguments& more = {}) {
   Arguments all = {"score", "--model", model.string(), "--batch", batch.string()};
@@ -24,12 +31,14 @@ double score(const fs::path& model, const fs::path& batch, const Arguments& more
   return json_of(all).at("loss").get<double>();
 }
 
-// The bundled chats from `first` on as a batch for `score`: ids and labels as training sees them, by way of render --ids --mask.
+// The bundled chats from `first` on as a batch for `score`: ids and labels as training sees them, by way of render
+// --ids --mask.
 void write_batch(const fs::path& file, int rows, int first) {
   write_chats(file.string() + ".jsonl", rows, first);
   Json documents = Json::array();
   for (const auto& chat : read_lines(file.string() + ".jsonl")) {
-    const auto rendered = json_of({"render", "--model", tiny_base().string(), "--ids", "--mask"}, {.input = chat.dump()});
+    const auto rendered =
+        json_of({"render", "--model", tiny_base().string(), "--ids", "--mask"}, {.input = chat.dump()});
     const auto ids = rendered.at("ids").get<std::vector<int>>(), mask = rendered.at("mask").get<std::vector<int>>();
     std::vector<int> labels(ids.size(), -100);
     for (size_t t = 0; t + 1 < ids.size(); ++t)
@@ -39,7 +48,9 @@ void write_batch(const fs::path& file, int rows, int first) {
   write_file_atomically(file, Json{{"documents", documents}}.dump());
 }
 
-void expect_near(double a, double b, double relative) { EXPECT_LE(std::abs(a - b), relative * std::abs(b)) << a << " and " << b; }
+void expect_near(double a, double b, double relative) {
+  EXPECT_LE(std::abs(a - b), relative * std::abs(b)) << a << " and " << b;
+}
 
 class Saved : public testing::TestWithParam<bool> {  // whether with LoRA
  protected:
@@ -64,12 +75,16 @@ TEST_P(Saved, ScoresTheLossThatTheRunSees) {
   ASSERT_EQ(losses.size(), 9u);
   const double base = score(tiny_base(), folder_ / "batch.json");
   EXPECT_GT(std::abs(losses[8] - base), 0.01) << "the training was to change something";
-  for (const fs::path& folder : {saved_ / "model", saved_}) expect_near(score(folder, folder_ / "batch.json"), losses[8], 2e-6);
+  for (const fs::path& folder : {saved_ / "model", saved_})
+    expect_near(score(folder, folder_ / "batch.json"), losses[8], 2e-6);
 }
 
 TEST_P(Saved, GeneratesTheSameTwiceAndTokenByTokenAsAtOnce) {
   const auto generate = [&](const std::string& count) {
-    return json_of({"generate", "--model", saved_.string(), "--prompt", "Natalia sold", "--max-new-tokens", count, "--json"}).at("ids").get<std::vector<int>>();
+    return json_of({"generate", "--model", saved_.string(), "--prompt", "Natalia sold", "--max-new-tokens", count,
+                    "--json"})
+        .at("ids")
+        .get<std::vector<int>>();
   };
   const auto all = generate("12");
   ASSERT_EQ(all.size(), 12u);
@@ -82,7 +97,8 @@ TEST_P(Saved, GeneratesTheSameTwiceAndTokenByTokenAsAtOnce) {
   for (const int id : all) ids.push_back(id);
   write_file_atomically(folder_ / "text.json", Json{{"documents", Json::array({Json{{"input_ids", ids}}})}}.dump());
   const auto logits = folder_ / "logits.safetensors";
-  json_of({"score", "--model", saved_.string(), "--batch", (folder_ / "text.json").string(), "--logits", logits.string()});
+  json_of(
+      {"score", "--model", saved_.string(), "--batch", (folder_ / "text.json").string(), "--logits", logits.string()});
   const auto rows = read_logits(logits);
   ASSERT_EQ(rows.size(), ids.size());
   for (size_t t = ids.size() - all.size() - 1; t + 1 < ids.size(); ++t)
@@ -91,11 +107,20 @@ TEST_P(Saved, GeneratesTheSameTwiceAndTokenByTokenAsAtOnce) {
 
 TEST_P(Saved, LoadsInTransformersOrPeftWithTheSameLogits) {
   const char* python = std::getenv("AUTOMODEL_ORACLES");
-  if (!python) GTEST_SKIP() << "skipped: the comparison with transformers and PEFT (AUTOMODEL_ORACLES, a Python that has them, is not set)";
+  if (!python)
+    GTEST_SKIP()
+        << "skipped: the comparison with transformers and PEFT (AUTOMODEL_ORACLES, a Python that has them, is not set)";
   const auto logits = folder_ / "logits.safetensors";
-  json_of({"score", "--model", saved_.string(), "--batch", (folder_ / "batch.json").string(), "--logits", logits.string()});
+  json_of(
+      {"score", "--model", saved_.string(), "--batch", (folder_ / "batch.json").string(), "--logits", logits.string()});
   const std::string check = std::string(AUTOMODEL_SOURCE_DIR) + "/tests/parity/check_saved.py";
-  Arguments arguments = {check, "--batch", folder_ / "batch.json", "--logits", logits, "--model", GetParam() ? tiny_base() : saved_ / "model"};
+  Arguments arguments = {check,
+                         "--batch",
+                         folder_ / "batch.json",
+                         "--logits",
+                         logits,
+                         "--model",
+                         GetParam() ? tiny_base() : saved_ / "model"};
   if (GetParam()) arguments.insert(arguments.end(), {"--adapter", saved_ / "model"});
   const auto checked = run(arguments, {}, python);
   EXPECT_EQ(checked.exit_code, 0) << checked.out << checked.err;
@@ -118,7 +143,8 @@ TEST(Merge, IsTheBaseWithItsAdapter) {
   EXPECT_GT(std::abs(together - score(tiny_base(), folder / "batch.json")), 0.01);
   EXPECT_EQ(run({"checkpoint", "verify", (folder / "merged").string()}).exit_code, 0);
   EXPECT_EQ(names_in(folder / "merged"), names_in(tiny_base()));
-  expect_error(run({"checkpoint", "merge", tiny_base().string(), "--out", (folder / "none").string()}), 1, {"holds no adapter"});
+  expect_error(run({"checkpoint", "merge", tiny_base().string(), "--out", (folder / "none").string()}), 1,
+               {"holds no adapter"});
   EXPECT_FALSE(fs::exists(folder / "none"));
 }
 

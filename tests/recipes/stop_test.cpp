@@ -19,7 +19,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const Arguments kLong = {"--step_scheduler.num_epochs", "100000", "--step_scheduler.save_checkpoint_every_epoch", "false", "--dataloader.shuffle", "true"};
+const Arguments kLong = {
+    "--step_scheduler.num_epochs", "100000", "--step_scheduler.save_checkpoint_every_epoch", "false",
+    "--dataloader.shuffle",        "true"};
 
 Arguments for_steps(size_t steps, const Arguments& more = {}) {
   Arguments all = kLong;
@@ -30,7 +32,8 @@ Arguments for_steps(size_t steps, const Arguments& more = {}) {
 
 std::vector<std::string> uninterrupted(size_t steps) {
   TemporaryFolder folder;
-  expect_success(run(with(write_run(folder.path()), for_steps(steps, {"--step_scheduler.ckpt_every_steps", "1000000"}))));
+  expect_success(
+      run(with(write_run(folder.path()), for_steps(steps, {"--step_scheduler.ckpt_every_steps", "1000000"}))));
   return steps_of(folder / "out");
 }
 
@@ -46,9 +49,11 @@ TEST_P(Signal, FinishesTheStepSavesSaysHowToGoOnAndGoesOnAsIfNothingHadHappened)
   EXPECT_EQ(stopped.exit_code, 128 + GetParam());
   EXPECT_EQ(stopped.out, "");
   const auto made = steps_of(folder / "out").size();
-  const auto saved = fmt::format("epoch_{}_step_{}", read_lines(folder / "out/training.jsonl").back().at("epoch").get<int>(), made - 1);
-  for (const auto& words : {std::string("stopping after this step"), fmt::format("stopped by signal {} after {} steps", GetParam(), made),
-                            (folder / "out" / saved).string(), std::string("go on with the same command")})
+  const auto saved = fmt::format("epoch_{}_step_{}",
+                                 read_lines(folder / "out/training.jsonl").back().at("epoch").get<int>(), made - 1);
+  for (const auto& words :
+       {std::string("stopping after this step"), fmt::format("stopped by signal {} after {} steps", GetParam(), made),
+        (folder / "out" / saved).string(), std::string("go on with the same command")})
     EXPECT_THAT(stopped.err, testing::HasSubstr(words));
   EXPECT_EQ(fs::read_symlink(folder / "out/LATEST"), saved);
   EXPECT_EQ(run({"checkpoint", "verify", (folder / "out/LATEST").string()}).exit_code, 0);
@@ -57,7 +62,8 @@ TEST_P(Signal, FinishesTheStepSavesSaysHowToGoOnAndGoesOnAsIfNothingHadHappened)
   EXPECT_EQ(steps_of(folder / "out"), uninterrupted(made + 4));
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, Signal, testing::Values(SIGTERM, SIGINT), [](const auto& info) { return info.param == SIGTERM ? "SIGTERM" : "SIGINT"; });
+INSTANTIATE_TEST_SUITE_P(Both, Signal, testing::Values(SIGTERM, SIGINT),
+                         [](const auto& info) { return info.param == SIGTERM ? "SIGTERM" : "SIGINT"; });
 
 // One step over 1,400 chats takes seconds, so that both signals come within it.
 TEST(SecondSignal, StopsAtOnceAndSavesNothing) {
@@ -67,7 +73,8 @@ TEST(SecondSignal, StopsAtOnceAndSavesNothing) {
   Running running(with(config, {"--step_scheduler.global_batch_size", "1400", "--dataset.seq_length", "512"}));
   ASSERT_TRUE(running.wait_until([&] { return running.handles(SIGTERM); }));
   running.send(SIGTERM);
-  ASSERT_TRUE(running.wait_until([&] { return running.err_so_far().find("send the signal again") != std::string::npos; }));
+  ASSERT_TRUE(
+      running.wait_until([&] { return running.err_so_far().find("send the signal again") != std::string::npos; }));
   running.send(SIGTERM);
   const auto stopped = running.wait();
   EXPECT_EQ(stopped.exit_code, 128 + SIGTERM);
@@ -91,22 +98,28 @@ TEST(Kill, TheNewestCheckpointIsWholeAfterTwentyKillsAtRandomPointsAndTheRunGoes
   int in_the_save = 0;
   for (int kill = 0; kill < 20; ++kill) {
     const auto before = newest();
-    Running running(with(config, for_steps(1000000, {"--step_scheduler.ckpt_every_steps", "1", "--checkpoint.max_recent_checkpoints", "2"})));
-    ASSERT_TRUE(running.wait_until([&] { return newest() != before; })) << "kill " << kill << ": the run did not go on\n" << running.err_so_far();
+    Running running(with(config, for_steps(1000000, {"--step_scheduler.ckpt_every_steps", "1",
+                                                     "--checkpoint.max_recent_checkpoints", "2"})));
+    ASSERT_TRUE(running.wait_until([&] { return newest() != before; }))
+        << "kill " << kill << ": the run did not go on\n"
+        << running.err_so_far();
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 60000));
     running.send(SIGKILL);
     EXPECT_EQ(running.wait().exit_code, 128 + SIGKILL);
     const auto names = names_in(folder / "out");
-    in_the_save += std::any_of(names.begin(), names.end(), [](const auto& name) { return name.starts_with(".saving-"); });
+    in_the_save +=
+        std::any_of(names.begin(), names.end(), [](const auto& name) { return name.starts_with(".saving-"); });
     const auto verified = run({"checkpoint", "verify", latest.string()});
     ASSERT_EQ(verified.exit_code, 0) << "kill " << kill << ": " << verified.out << verified.err;
   }
   EXPECT_GT(in_the_save, 0) << "no kill came while a checkpoint was being written";
 
   const size_t steps = static_cast<size_t>(std::stoul(newest().substr(newest().rfind('_') + 1))) + 3;
-  expect_success(run(with(config, for_steps(steps, {"--step_scheduler.ckpt_every_steps", "1", "--checkpoint.max_recent_checkpoints", "2"}))));
+  expect_success(run(with(config, for_steps(steps, {"--step_scheduler.ckpt_every_steps", "1",
+                                                    "--checkpoint.max_recent_checkpoints", "2"}))));
   EXPECT_EQ(steps_of(folder / "out"), uninterrupted(steps));
-  for (const auto& name : names_in(folder / "out")) EXPECT_FALSE(name.starts_with(".saving-") || name.starts_with(".deleting-")) << name;
+  for (const auto& name : names_in(folder / "out"))
+    EXPECT_FALSE(name.starts_with(".saving-") || name.starts_with(".deleting-")) << name;
 }
 
 }  // namespace

@@ -14,10 +14,10 @@ namespace automodel::kernels {
 
 Activation parse_activation(const std::string& name, const std::string& key) {
   static const std::map<std::string, Activation> names = {
-      {"silu", Activation::Silu},           {"swish", Activation::Silu},
-      {"gelu", Activation::Gelu},           {"gelu_new", Activation::GeluTanh},
-      {"gelu_fast", Activation::GeluTanh},  {"gelu_pytorch_tanh", Activation::GeluTanh},
-      {"relu", Activation::Relu},           {"relu2", Activation::ReluSquared},
+      {"silu", Activation::Silu},          {"swish", Activation::Silu},
+      {"gelu", Activation::Gelu},          {"gelu_new", Activation::GeluTanh},
+      {"gelu_fast", Activation::GeluTanh}, {"gelu_pytorch_tanh", Activation::GeluTanh},
+      {"relu", Activation::Relu},          {"relu2", Activation::ReluSquared},
   };
   if (const auto found = names.find(name); found != names.end()) return found->second;
   std::vector<std::string> known;
@@ -27,10 +27,14 @@ Activation parse_activation(const std::string& name, const std::string& key) {
 
 at::Tensor activation(const at::Tensor& x, Activation f) {
   switch (f) {
-    case Activation::Silu: return at::silu(x);
-    case Activation::Gelu: return at::gelu(x);
-    case Activation::GeluTanh: return at::gelu(x, "tanh");
-    case Activation::Relu: return at::relu(x);
+    case Activation::Silu:
+      return at::silu(x);
+    case Activation::Gelu:
+      return at::gelu(x);
+    case Activation::GeluTanh:
+      return at::gelu(x, "tanh");
+    case Activation::Relu:
+      return at::relu(x);
     case Activation::ReluSquared: {
       const auto positive = at::relu(x);
       return positive * positive;
@@ -53,7 +57,8 @@ AM_SIMD static void silu_forward(const float* gate_up, int64_t begin, int64_t en
   }
 }
 
-AM_SIMD static void silu_backward(const float* gate_up, const float* dy, int64_t begin, int64_t end, int64_t I, float* d) {
+AM_SIMD static void silu_backward(const float* gate_up, const float* dy, int64_t begin, int64_t end, int64_t I,
+                                  float* d) {
   for (int64_t t = begin; t < end; ++t) {
     const float *gate = gate_up + t * 2 * I, *up = gate + I, *g = dy + t * I;
     float *d_gate = d + t * 2 * I, *d_up = d_gate + I;
@@ -78,7 +83,8 @@ AM_SIMD static void gelu_forward(const float* gate_up, int64_t begin, int64_t en
   }
 }
 
-AM_SIMD static void gelu_backward(const float* gate_up, const float* dy, int64_t begin, int64_t end, int64_t I, float* d) {
+AM_SIMD static void gelu_backward(const float* gate_up, const float* dy, int64_t begin, int64_t end, int64_t I,
+                                  float* d) {
   for (int64_t t = begin; t < end; ++t) {
     const float *gate = gate_up + t * 2 * I, *up = gate + I, *g = dy + t * I;
     float *d_gate = d + t * 2 * I, *d_up = d_gate + I;
@@ -111,15 +117,18 @@ struct GatedFunction : torch::autograd::Function<GatedFunction> {
     ctx->saved_data["f"] = f;
     return forward_cpu(gate_up, static_cast<Activation>(f));
   }
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
     const auto gate_up = ctx->get_saved_variables()[0];
     const auto dy = grads[0].contiguous();
     auto d = at::empty_like(gate_up);
     const float *from = gate_up.const_data_ptr<float>(), *grad = dy.const_data_ptr<float>();
     float* to = d.mutable_data_ptr<float>();
     const int64_t I = gate_up.size(1) / 2;
-    const auto run = static_cast<Activation>(ctx->saved_data["f"].toInt()) == Activation::Silu ? silu_backward : gelu_backward;
-    at::parallel_for(0, gate_up.size(0), kGrain, [&](int64_t begin, int64_t end) { run(from, grad, begin, end, I, to); });
+    const auto run =
+        static_cast<Activation>(ctx->saved_data["f"].toInt()) == Activation::Silu ? silu_backward : gelu_backward;
+    at::parallel_for(0, gate_up.size(0), kGrain,
+                     [&](int64_t begin, int64_t end) { run(from, grad, begin, end, I, to); });
     return {d, at::Tensor()};
   }
 };

@@ -11,15 +11,16 @@
 #include "automodel/kernels/simd.h"
 
 // libtorch's BLAS (MKL or OpenBLAS), column-major; one thread when called from inside a parallel region.
-extern "C" void sgemm_(const char* ta, const char* tb, const int* m, const int* n, const int* k, const float* alpha, const float* a,
-                       const int* lda, const float* b, const int* ldb, const float* beta, float* c, const int* ldc);
+extern "C" void sgemm_(const char* ta, const char* tb, const int* m, const int* n, const int* k, const float* alpha,
+                       const float* a, const int* lda, const float* b, const int* ldb, const float* beta, float* c,
+                       const int* ldc);
 
 namespace automodel::kernels {
 namespace {
 
 // C [m, n] = alpha op(A) op(B) + beta C, row-major with row strides; ta/tb: op is the transpose.
-void gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b, int64_t ldb,
-          float beta, float* c, int64_t ldc) {
+void gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
+          int64_t ldb, float beta, float* c, int64_t ldc) {
   const int M = static_cast<int>(m), N = static_cast<int>(n), K = static_cast<int>(k), LA = static_cast<int>(lda),
             LB = static_cast<int>(ldb), LC = static_cast<int>(ldc);
   sgemm_(tb ? "T" : "N", ta ? "T" : "N", &N, &M, &K, &alpha, b, &LB, a, &LA, &beta, c, &LC);
@@ -38,7 +39,8 @@ struct Shape {
   int64_t kv_stride() const { return kv_heads * D; }
 };
 
-// The keys [first, last) that any query of the block [q0, q1) sees; all counted within the document, `shift` = keys - queries.
+// The keys [first, last) that any query of the block [q0, q1) sees; all counted within the document, `shift` = keys -
+// queries.
 struct KeySpan {
   int64_t first, last;
 };
@@ -75,7 +77,8 @@ AM_SIMD float softmax_row(float* s, int64_t n, int64_t lo, int64_t hi) {
 }
 
 // p = exp(s - lse) in place, then d = p * (d - delta) * scale in place: probabilities and the gradient of the scores.
-AM_SIMD void score_gradient_row(float* p, float* d, int64_t n, int64_t lo, int64_t hi, float lse, float delta, float scale) {
+AM_SIMD void score_gradient_row(float* p, float* d, int64_t n, int64_t lo, int64_t hi, float lse, float delta,
+                                float scale) {
   for (int64_t j = 0; j < lo; ++j) p[j] = d[j] = 0;
   for (int64_t j = hi; j < n; ++j) p[j] = d[j] = 0;
   for (int64_t j = lo; j < hi; ++j) {
@@ -88,11 +91,12 @@ AM_SIMD float dot(const float* a, const float* b, int64_t n) {
   return lane_sum(n, [&](int64_t i) { return a[i] * b[i]; });
 }
 
-void forward_task(const Task& task, const AttentionPlan& plan, const Shape& shape, const float* q, const float* k, const float* v,
-                  float* o, float* lse, std::vector<float>& scores) {
+void forward_task(const Task& task, const AttentionPlan& plan, const Shape& shape, const float* q, const float* k,
+                  const float* v, float* o, float* lse, std::vector<float>& scores) {
   const int64_t D = shape.D, kv_head = task.head / (shape.q_heads / shape.kv_heads);
   const int64_t q_first = plan.q_begin[task.document], k_first = plan.k_begin[task.document];
-  const int64_t nq = plan.q_begin[task.document + 1] - q_first, nk = plan.k_begin[task.document + 1] - k_first, shift = nk - nq;
+  const int64_t nq = plan.q_begin[task.document + 1] - q_first, nk = plan.k_begin[task.document + 1] - k_first,
+                shift = nk - nq;
   q += q_first * shape.q_stride() + task.head * D;
   o += q_first * shape.q_stride() + task.head * D;
   k += k_first * shape.kv_stride() + kv_head * D;
@@ -119,16 +123,21 @@ struct BackwardBuffers {
   float *dq, *dk, *dv;  // dk and dv per query head: [Tk, q_heads, D], summed over the heads of a group afterwards
 };
 
-void backward_task(const Task& task, const AttentionPlan& plan, const Shape& shape, BackwardBuffers b, std::vector<float>& scratch) {
-  const int64_t D = shape.D, kv_head = task.head / (shape.q_heads / shape.kv_heads), qs = shape.q_stride(), ks = shape.kv_stride();
+void backward_task(const Task& task, const AttentionPlan& plan, const Shape& shape, BackwardBuffers b,
+                   std::vector<float>& scratch) {
+  const int64_t D = shape.D, kv_head = task.head / (shape.q_heads / shape.kv_heads), qs = shape.q_stride(),
+                ks = shape.kv_stride();
   const int64_t q_first = plan.q_begin[task.document], k_first = plan.k_begin[task.document];
-  const int64_t nq = plan.q_begin[task.document + 1] - q_first, nk = plan.k_begin[task.document + 1] - k_first, shift = nk - nq;
-  const int64_t q_at = q_first * qs + task.head * D, kv_at = k_first * ks + kv_head * D, grad_at = k_first * qs + task.head * D;
+  const int64_t nq = plan.q_begin[task.document + 1] - q_first, nk = plan.k_begin[task.document + 1] - k_first,
+                shift = nk - nq;
+  const int64_t q_at = q_first * qs + task.head * D, kv_at = k_first * ks + kv_head * D,
+                grad_at = k_first * qs + task.head * D;
   const float scale = static_cast<float>(plan.scale);
   for (int64_t q0 = 0; q0 < nq; q0 += kBlock) {
     const int64_t q1 = std::min(nq, q0 + kBlock), rows = q1 - q0;
     const auto span = keys_of(q0, q1, shift, plan.window);
-    const int64_t n = span.last - span.first, at = q_at + q0 * qs, keys = kv_at + span.first * ks, grads = grad_at + span.first * qs;
+    const int64_t n = span.last - span.first, at = q_at + q0 * qs, keys = kv_at + span.first * ks,
+                  grads = grad_at + span.first * qs;
     scratch.resize(std::max<size_t>(scratch.size(), static_cast<size_t>(2 * rows * n)));
     float *p = scratch.data(), *d = p + rows * n;
     gemm(false, true, rows, n, D, scale, b.q + at, qs, b.k + keys, ks, 0, p, n);
@@ -145,7 +154,8 @@ void backward_task(const Task& task, const AttentionPlan& plan, const Shape& sha
   }
 }
 
-at::Tensor forward_cpu(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan, float* lse) {
+at::Tensor forward_cpu(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan,
+                       float* lse) {
   auto o = at::empty_like(q);
   const Shape shape{q.size(1), k.size(1), q.size(2)};
   const float *qp = q.const_data_ptr<float>(), *kp = k.const_data_ptr<float>(), *vp = v.const_data_ptr<float>();
@@ -158,8 +168,8 @@ at::Tensor forward_cpu(const at::Tensor& q, const at::Tensor& k, const at::Tenso
 }
 
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
-  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                            const std::shared_ptr<AttentionPlan>& plan) {
+  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& q, const at::Tensor& k,
+                            const at::Tensor& v, const std::shared_ptr<AttentionPlan>& plan) {
     const auto lse = at::empty({q.size(0), q.size(1)}, q.options());
     const auto o = forward_cpu(q, k, v, *plan, lse.mutable_data_ptr<float>());
     ctx->save_for_backward({q, k, v, o, lse});
@@ -171,7 +181,8 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     return o;
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
     AttentionPlan plan;
     plan.q_begin = ctx->saved_data["q_begin"].toIntVector();
     plan.k_begin = ctx->saved_data["k_begin"].toIntVector();
@@ -184,11 +195,10 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     const int64_t group = shape.q_heads / shape.kv_heads;
     auto dq = at::empty_like(q);
     auto dk = at::zeros({k.size(0), shape.q_heads, shape.D}, k.options()), dv = at::zeros_like(dk);
-    const BackwardBuffers buffers{q.const_data_ptr<float>(),        k.const_data_ptr<float>(),
-                                  v.const_data_ptr<float>(),        saved[3].const_data_ptr<float>(),
-                                  saved[4].const_data_ptr<float>(), dout.const_data_ptr<float>(),
-                                  dq.mutable_data_ptr<float>(),     dk.mutable_data_ptr<float>(),
-                                  dv.mutable_data_ptr<float>()};
+    const BackwardBuffers buffers{
+        q.const_data_ptr<float>(),        k.const_data_ptr<float>(),        v.const_data_ptr<float>(),
+        saved[3].const_data_ptr<float>(), saved[4].const_data_ptr<float>(), dout.const_data_ptr<float>(),
+        dq.mutable_data_ptr<float>(),     dk.mutable_data_ptr<float>(),     dv.mutable_data_ptr<float>()};
     for_each_head(plan, shape.q_heads, [&](const Task& task) {
       thread_local std::vector<float> scratch;
       backward_task(task, plan, shape, buffers, scratch);
@@ -204,8 +214,10 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan) {
   AM_CHECK(q.dim() == 3 && k.sizes() == v.sizes() && q.size(1) % k.size(1) == 0 && q.size(2) == k.size(2), "shapes");
-  AM_CHECK(plan.q_begin.size() == plan.k_begin.size() && plan.q_begin.back() == q.size(0) && plan.k_begin.back() == k.size(0),
-           "the borders end at {} and {}, the tensors have {} queries and {} keys", plan.q_begin.back(), plan.k_begin.back(), q.size(0), k.size(0));
+  AM_CHECK(plan.q_begin.size() == plan.k_begin.size() && plan.q_begin.back() == q.size(0) &&
+               plan.k_begin.back() == k.size(0),
+           "the borders end at {} and {}, the tensors have {} queries and {} keys", plan.q_begin.back(),
+           plan.k_begin.back(), q.size(0), k.size(0));
   const bool fused = q.device().is_cpu() && q.scalar_type() == at::kFloat && plan.dropout == 0 && q.is_contiguous() &&
                      k.is_contiguous() && v.is_contiguous();
   if (!fused) return attention_reference(q, k, v, plan);

@@ -9,7 +9,8 @@
 
 namespace automodel::kernels {
 
-at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan) {
+at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                               const AttentionPlan& plan) {
   const int64_t group = q.size(1) / k.size(1);
   std::vector<at::Tensor> out;
   for (size_t d = 0; d + 1 < plan.q_begin.size(); ++d) {
@@ -27,7 +28,7 @@ at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const a
     weights = dropout(weights, plan.dropout, plan.key.with(d));
     out.push_back(at::matmul(weights, v_HTD).transpose(0, 1));
   }
-  return out.empty() ? at::empty_like(q) : at::cat(out, 0);
+  return out.empty() ? q.clone() : at::cat(out, 0);
 }
 
 }  // namespace automodel::kernels

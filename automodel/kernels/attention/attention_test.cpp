@@ -114,12 +114,13 @@ TEST(Attention, TakesMoreKeysThanQueriesFromACache) {
 }
 
 TEST(Attention, TakesHeadsWithGaps) {
-  const Case c{{5, 9}, {5, 9}, 2, 1, 4, 0};
+  const Case c{{5, 9}, {5, 9}, 4, 2, 4, 0};
+  const auto turned = [](const at::Tensor& x) { return x.transpose(0, 1).contiguous().transpose(0, 1); };
   expect_equals_plain(
       [&](const at::Tensor& flat) {
         const auto x = heads_of(flat, c);
-        return attention(x.q.transpose(0, 1).contiguous().transpose(0, 1), x.k,
-                         strided(x.v.detach()) + (x.v - x.v.detach()), plan_of(c));
+        EXPECT_FALSE(turned(x.v).is_contiguous());
+        return attention(turned(x.q), turned(x.k), turned(x.v), plan_of(c));
       },
       [&](const at::Tensor& flat, const auto&) { return plain(heads_of(flat, c), plan_of(c)); },
       random_tensor({flat_size(c)}, 1), {{}, true, 5e-6});
@@ -130,7 +131,7 @@ TEST(Attention, OfAGreatScoreNeitherOverflowsNorLosesTheRest) {
   const auto plan = plan_of(c);
   const auto flat = random_tensor({flat_size(c)}, 1) * 60;  // scores up to a few thousand
   const auto x = heads_of(flat, c);
-  EXPECT_TRUE(is_close(attention(x.q, x.k, x.v, plan), plain(heads_of(flat.to(at::kDouble), c), plan), 3e-4));
+  EXPECT_TRUE(is_close(attention(x.q, x.k, x.v, plan), plain(heads_of(flat.to(at::kDouble), c), plan), 3e-3));
 }
 
 TEST(Attention, ReadsNothingAcrossADocumentsBorder) {

@@ -25,7 +25,8 @@ static at::Tensor raw_logits(const at::Tensor& hidden, Parameter& weight, Parame
   return logits.to(at::kFloat);
 }
 
-at::Tensor head_logits(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const CrossEntropyOptions& options) {
+at::Tensor head_logits(const at::Tensor& hidden, Parameter& weight, Parameter* bias,
+                       const CrossEntropyOptions& options) {
   at::NoGradGuard guard;
   auto logits = raw_logits(hidden, weight, bias);
   if (options.logit_scale != 1) logits.mul_(options.logit_scale);
@@ -33,8 +34,8 @@ at::Tensor head_logits(const at::Tensor& hidden, Parameter& weight, Parameter* b
   return logits;
 }
 
-at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels,
-                                          double scale, const CrossEntropyOptions& options) {
+at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, Parameter& weight, Parameter* bias,
+                                          const at::Tensor& labels, double scale, const CrossEntropyOptions& options) {
   auto logits = at::matmul(hidden, differentiable(weight).t());
   if (bias) logits = logits + differentiable(*bias);
   logits = logits.to(at::kFloat) * options.logit_scale;
@@ -68,14 +69,17 @@ AM_SIMD double row_loss(float* x, int64_t label, const RowOptions& o, bool gradi
   const float sum = lane_sum(V, [&](int64_t j) { return exp_fast(x[j] - top); });
   const double lse = static_cast<double>(top) + std::log(static_cast<double>(sum));
   double loss = (1.0 - o.smoothing) * (lse - x[label]) + o.z_loss * lse * lse;
-  if (o.smoothing > 0) loss += o.smoothing * (lse - lane_sum(V, [&](int64_t j) { return x[j]; }) / static_cast<double>(V));
+  if (o.smoothing > 0)
+    loss += o.smoothing * (lse - lane_sum(V, [&](int64_t j) { return x[j]; }) / static_cast<double>(V));
   if (!gradient) return loss;
   // d loss / d x_j = p_j (1 + 2 z lse) - (1 - s) [j == label] - s / V, then through softcap and scale.
-  const float weight = (1.0f + 2.0f * o.z_loss * static_cast<float>(lse)) / sum, spread = o.smoothing / static_cast<float>(V);
+  const float weight = (1.0f + 2.0f * o.z_loss * static_cast<float>(lse)) / sum,
+              spread = o.smoothing / static_cast<float>(V);
   const float cap = o.softcap > 0 ? 1.0f / (o.softcap * o.softcap) : 0.0f, factor = o.scale * o.logit_scale;
   const float at_label = x[label];
   if (o.softcap > 0) {
-    for (int64_t j = 0; j < V; ++j) x[j] = (exp_fast(x[j] - top) * weight - spread) * factor * (1.0f - x[j] * x[j] * cap);
+    for (int64_t j = 0; j < V; ++j)
+      x[j] = (exp_fast(x[j] - top) * weight - spread) * factor * (1.0f - x[j] * x[j] * cap);
   } else {
     for (int64_t j = 0; j < V; ++j) x[j] = (exp_fast(x[j] - top) * weight - spread) * factor;
   }
@@ -92,8 +96,12 @@ void rows_loss(at::Tensor& logits, const int64_t* labels, const RowOptions& opti
 }
 
 RowOptions row_options(const Parameter& weight, double scale, const CrossEntropyOptions& o) {
-  return {weight.shape()[0],           static_cast<float>(scale),           static_cast<float>(o.softcap), static_cast<float>(o.logit_scale),
-          static_cast<float>(o.label_smoothing), static_cast<float>(o.z_loss)};
+  return {weight.shape()[0],
+          static_cast<float>(scale),
+          static_cast<float>(o.softcap),
+          static_cast<float>(o.logit_scale),
+          static_cast<float>(o.label_smoothing),
+          static_cast<float>(o.z_loss)};
 }
 
 int64_t chunk_rows(const Parameter& weight, const CrossEntropyOptions& options) {
@@ -134,11 +142,14 @@ struct HeadFunction : torch::autograd::Function<HeadFunction> {
         dx.narrow(0, begin, n).copy_(product(d, weight->value().t()));
       }
       weight->add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, d, part); });
-      if (bias) bias->add_grad([&](at::Tensor& grad, double beta) {
-        const auto sum = at::sum(logits, {0});
-        if (beta == 0) grad.copy_(sum);
-        else grad.add_(sum);
-      });
+      if (bias)
+        bias->add_grad([&](at::Tensor& grad, double beta) {
+          const auto sum = at::sum(logits, {0});
+          if (beta == 0)
+            grad.copy_(sum);
+          else
+            grad.add_(sum);
+        });
     }
     double total = 0;
     for (const double loss : losses) total += loss;
@@ -147,7 +158,8 @@ struct HeadFunction : torch::autograd::Function<HeadFunction> {
     return at::scalar_tensor(total * scale, hidden.options().dtype(at::kFloat));
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     at::Tensor dx = saved[0];
     if (dx.defined()) {
@@ -165,9 +177,11 @@ struct HeadFunction : torch::autograd::Function<HeadFunction> {
 
 }  // namespace
 
-at::Tensor linear_cross_entropy(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels, double scale,
-                                const CrossEntropyOptions& options) {
-  const bool gradient = at::GradMode::is_enabled() && (hidden.requires_grad() || weight.trainable || (bias && bias->trainable));
+at::Tensor linear_cross_entropy(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels,
+                                double scale, const CrossEntropyOptions& options) {
+  const bool gradient =
+      at::GradMode::is_enabled() && (hidden.requires_grad() || weight.trainable || (bias && bias->trainable));
+  const at::AutoGradMode mode(gradient);  // without anything to train there is no graph
   return HeadFunction::apply(hidden, gradient_anchor(), &weight, bias, labels, scale, options, gradient);
 }
 

@@ -8,11 +8,11 @@
 namespace automodel::kernels {
 
 struct CrossEntropyOptions {
-  double softcap = 0;           // logits -> softcap * tanh(logits / softcap); 0: none
-  double logit_scale = 1;       // logits are multiplied by it
-  double label_smoothing = 0;   // (1 - s) * CE + s * mean over the vocabulary of -log p
-  double z_loss = 0;            // + z * logsumexp^2
-  int64_t chunk_tokens = 0;     // 0: chosen so that a chunk's logits take about 32 MiB
+  double softcap = 0;          // logits -> softcap * tanh(logits / softcap); 0: none
+  double logit_scale = 1;      // logits are multiplied by it
+  double label_smoothing = 0;  // (1 - s) * CE + s * mean over the vocabulary of -log p
+  double z_loss = 0;           // + z * logsumexp^2
+  int64_t chunk_tokens = 0;    // 0: chosen so that a chunk's logits take about 32 MiB
 };
 
 /// loss = scale * sum over t with labels[t] != -100 of CE(softmax(hidden[t] W^T + b), labels[t])
@@ -20,21 +20,23 @@ struct CrossEntropyOptions {
 /// hidden [T, H] float dtype; weight [V, H]; bias [V] or nullptr; labels [T] int64 in [0, V) or -100
 /// scale   usually 1 / global count of trained tokens; it is known before, so the gradients are made in the same pass
 /// returns a 0-dim fp32 tensor, summed in fp64; logits and softmax are in fp32.
-/// With gradients on, dW and db go to their sinks during this call (not in the backward), so a backward must follow; only the
-/// rows that are trained pass through the head. Keeps d hidden, [trained rows, H].
-/// source  torch.nn.functional.cross_entropy(reduction="sum") * scale
-at::Tensor linear_cross_entropy(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels, double scale,
-                                const CrossEntropyOptions& options = {});
+/// With gradients on, dW and db go to their sinks during this call (not in the backward), so a backward must follow;
+/// only the rows that are trained pass through the head. Keeps d hidden, [trained rows, H]. source
+/// torch.nn.functional.cross_entropy(reduction="sum") * scale
+at::Tensor linear_cross_entropy(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels,
+                                double scale, const CrossEntropyOptions& options = {});
 
 /// log p(labels[t]) of every token, 0 where the label is -100: [T] fp32. No gradient.
 at::Tensor token_log_probs(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels,
                            const CrossEntropyOptions& options = {});
 
 /// softcap(logit_scale * (hidden W^T + b)): [T, V] in fp32. No gradient; for generation and scoring.
-at::Tensor head_logits(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const CrossEntropyOptions& options = {});
+at::Tensor head_logits(const at::Tensor& hidden, Parameter& weight, Parameter* bias,
+                       const CrossEntropyOptions& options = {});
 
 /// linear_cross_entropy by plain tensor operations on full logits.
-at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels,
-                                          double scale, const CrossEntropyOptions& options = {});
+at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, Parameter& weight, Parameter* bias,
+                                          const at::Tensor& labels, double scale,
+                                          const CrossEntropyOptions& options = {});
 
 }  // namespace automodel::kernels

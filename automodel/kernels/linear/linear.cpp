@@ -36,7 +36,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     return forward_linear(x, *weight, bias);
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
     auto* weight = reinterpret_cast<Parameter*>(ctx->saved_data["weight"].toInt());
     auto* bias = reinterpret_cast<Parameter*>(ctx->saved_data["bias"].toInt());
     const auto& dy = grads[0];
@@ -49,8 +50,10 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     if (bias) {
       bias->add_grad([&](at::Tensor& grad, double beta) {
         const auto sum = at::sum(dy, {0}, false, grad.scalar_type());
-        if (beta == 0) grad.copy_(sum);
-        else grad.add_(sum);
+        if (beta == 0)
+          grad.copy_(sum);
+        else
+          grad.add_(sum);
       });
     }
     return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
@@ -60,8 +63,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 
 at::Tensor linear(const at::Tensor& x, Parameter& weight, Parameter* bias) {
   const bool trains = weight.trainable || (bias && bias->trainable);
-  if (!at::GradMode::is_enabled() || (!trains && !x.requires_grad()))
-    return forward_linear(x, weight, bias);
+  if (!at::GradMode::is_enabled() || (!trains && !x.requires_grad())) return forward_linear(x, weight, bias);
   return LinearFunction::apply(x, gradient_anchor(), &weight, bias);
 }
 

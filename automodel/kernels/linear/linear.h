@@ -13,8 +13,8 @@ namespace automodel::kernels {
 /// weight  [out, in]  dtype of x
 /// bias    [out]      or nullptr
 /// returns [T, out]   dtype of x
-/// Backward: dx = dy W; dW += dy^T x and db += sum(dy) go to the parameters' sinks in their grad_dtype, and only if they are
-/// trained. x is kept for the backward only if the weight is trained.
+/// Backward: dx = dy W; dW += dy^T x and db += sum(dy) go to the parameters' sinks in their grad_dtype, and only if
+/// they are trained. x is kept for the backward only if the weight is trained.
 at::Tensor linear(const at::Tensor& x, Parameter& weight, Parameter* bias);
 
 /// grad = beta * grad + a^T b, accumulated in grad's dtype: what a weight gradient is. a [T, M], b [T, N], grad [M, N].

@@ -16,7 +16,8 @@ bool prefers_onednn() {
 #endif
 }
 
-// The only way to oneDNN's fp32 product with plain tensors that libtorch offers: linear of X [M, K] and W [N, K], nothing fused.
+// The only way to oneDNN's fp32 product with plain tensors that libtorch offers: linear of X [M, K] and W [N, K],
+// nothing fused.
 static at::Tensor onednn_product(const at::Tensor& a, const at::Tensor& b) {
   static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "");
   torch::jit::Stack stack;
@@ -34,7 +35,8 @@ static at::Tensor onednn_product(const at::Tensor& a, const at::Tensor& b) {
 
 at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
   constexpr int64_t kSmall = 1 << 20;  // multiplications below which the call costs more than it gains
-  const bool large = a.size(0) >= 16 && b.size(0) >= 16 && a.size(1) >= 16 && a.size(0) * a.size(1) * b.size(0) >= kSmall;
+  const bool large =
+      a.size(0) >= 16 && b.size(0) >= 16 && a.size(1) >= 16 && a.size(0) * a.size(1) * b.size(0) >= kSmall;
   if (large && a.device().is_cpu() && a.scalar_type() == at::kFloat && prefers_onednn()) return onednn_product(a, b);
   return at::mm(a, b.t());
 }

@@ -8,9 +8,9 @@ namespace automodel::kernels {
 /// C = A B^T
 ///
 /// a [M, K], b [N, K], one float dtype, any strides; returns [M, N], contiguous, dtype of a.
-/// libtorch's at::mm calls MKL, which uses half the vector width of AMD's CPUs with AVX-512; there fp32 products of some size go to
-/// oneDNN (twice as fast: 2048 x 384 x 2304 at 420 against 210 GFLOP/s on 2 cores). The choice depends on the CPU and the shape alone,
-/// so results repeat bit for bit on one machine. No gradient.
+/// libtorch's at::mm calls MKL, which uses half the vector width of AMD's CPUs with AVX-512; there fp32 products of
+/// some size go to oneDNN (twice as fast: 2048 x 384 x 2304 at 420 against 210 GFLOP/s on 2 cores). The choice depends
+/// on the CPU and the shape alone, so results repeat bit for bit on one machine. No gradient.
 at::Tensor product(const at::Tensor& a, const at::Tensor& b);
 
 /// True if fp32 products go to oneDNN on this machine.

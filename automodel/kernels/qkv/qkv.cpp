@@ -42,7 +42,8 @@ struct HeadRow {
 };
 
 AM_INLINE float head_rstd(const float* x, const HeadRow& row) {
-  return 1.0f / std::sqrt(lane_sum(row.D, [&](int64_t i) { return x[i] * x[i]; }) / static_cast<float>(row.D) + row.eps);
+  return 1.0f /
+         std::sqrt(lane_sum(row.D, [&](int64_t i) { return x[i] * x[i]; }) / static_cast<float>(row.D) + row.eps);
 }
 
 AM_SIMD void forward_heads(const float* x, const HeadRow& row, const float* cos, const float* sin, float* y) {
@@ -62,9 +63,10 @@ AM_SIMD void forward_heads(const float* x, const HeadRow& row, const float* cos,
   }
 }
 
-// dy is rotated back, then goes through the norm's backward (see rms_norm.cpp); dw is the token chunk's partial sum or null.
-AM_SIMD void backward_heads(const float* x, const HeadRow& row, const float* cos, const float* sin, const float* dy, float* g,
-                            float* dx, float* dw) {
+// dy is rotated back, then goes through the norm's backward (see rms_norm.cpp); dw is the token chunk's partial sum or
+// null.
+AM_SIMD void backward_heads(const float* x, const HeadRow& row, const float* cos, const float* sin, const float* dy,
+                            float* g, float* dx, float* dw) {
   for (int64_t h = 0; h < row.heads; ++h, x += row.D, dy += row.D, dx += row.D) {
     for (int64_t i = 0; i < row.D; ++i) g[i] = dy[i];
     float* z = g + row.half;
@@ -98,13 +100,15 @@ struct Shape {
 
 constexpr int64_t kGrain = 32;
 
-Qkv forward_cpu(const at::Tensor& qkv, const Shape& s, const QkNorm& norm, const at::Tensor& cos, const at::Tensor& sin) {
+Qkv forward_cpu(const at::Tensor& qkv, const Shape& s, const QkNorm& norm, const at::Tensor& cos,
+                const at::Tensor& sin) {
   Qkv out{at::empty({s.T, s.Q, s.D}, qkv.options()), at::empty({s.T, s.K, s.D}, qkv.options()),
           at::empty({s.T, s.K, s.D}, qkv.options())};
   const auto q_row = s.row(s.Q, norm.q), k_row = s.row(s.K, norm.k);
   const float *from = qkv.const_data_ptr<float>(), *c = s.half ? cos.const_data_ptr<float>() : nullptr,
               *n = s.half ? sin.const_data_ptr<float>() : nullptr;
-  float *q = out.q.mutable_data_ptr<float>(), *k = out.k.mutable_data_ptr<float>(), *v = out.v.mutable_data_ptr<float>();
+  float *q = out.q.mutable_data_ptr<float>(), *k = out.k.mutable_data_ptr<float>(),
+        *v = out.v.mutable_data_ptr<float>();
   at::parallel_for(0, s.T, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const float* x = from + t * s.width();
@@ -120,14 +124,17 @@ void add_to_sink(Parameter* parameter, const at::Tensor& partial) {
   if (!parameter) return;
   parameter->add_grad([&](at::Tensor& grad, double beta) {
     const auto sum = at::sum(partial, {0});
-    if (beta == 0) grad.copy_(sum);
-    else grad.add_(sum);
+    if (beta == 0)
+      grad.copy_(sum);
+    else
+      grad.add_(sum);
   });
 }
 
 struct SplitFunction : torch::autograd::Function<SplitFunction> {
-  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* ctx, const at::Tensor& qkv, const at::Tensor& anchor,
-                                                const at::Tensor& cos, const at::Tensor& sin, const Shape& shape, const QkNorm& norm) {
+  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* ctx, const at::Tensor& qkv,
+                                                const at::Tensor& anchor, const at::Tensor& cos, const at::Tensor& sin,
+                                                const Shape& shape, const QkNorm& norm) {
     const bool keep = norm.q || norm.k;
     ctx->save_for_backward({keep ? qkv : at::Tensor(), cos, sin});
     auto& data = ctx->saved_data;
@@ -138,10 +145,16 @@ struct SplitFunction : torch::autograd::Function<SplitFunction> {
     return {out.q, out.k, out.v};
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
     auto& data = ctx->saved_data;
-    const Shape s{data["T"].toInt(), data["Q"].toInt(), data["K"].toInt(), data["D"].toInt(), data["half"].toInt(),
-                  data["plus_one"].toBool(), static_cast<float>(data["eps"].toDouble())};
+    const Shape s{data["T"].toInt(),
+                  data["Q"].toInt(),
+                  data["K"].toInt(),
+                  data["D"].toInt(),
+                  data["half"].toInt(),
+                  data["plus_one"].toBool(),
+                  static_cast<float>(data["eps"].toDouble())};
     auto* q_norm = reinterpret_cast<Parameter*>(data["q_norm"].toInt());
     auto* k_norm = reinterpret_cast<Parameter*>(data["k_norm"].toInt());
     const auto saved = ctx->get_saved_variables();
@@ -153,9 +166,11 @@ struct SplitFunction : torch::autograd::Function<SplitFunction> {
     const auto partial_q = at::zeros({chunks, q_norm ? s.D : 0}, dq.options());
     const auto partial_k = at::zeros({chunks, k_norm ? s.D : 0}, dq.options());
     const float *x = saved[0].defined() ? saved[0].const_data_ptr<float>() : nullptr,
-                *cos = s.half ? saved[1].const_data_ptr<float>() : nullptr, *sin = s.half ? saved[2].const_data_ptr<float>() : nullptr;
+                *cos = s.half ? saved[1].const_data_ptr<float>() : nullptr,
+                *sin = s.half ? saved[2].const_data_ptr<float>() : nullptr;
     const float *gq = dq.const_data_ptr<float>(), *gk = dk.const_data_ptr<float>(), *gv = dv.const_data_ptr<float>();
-    float *to = d.mutable_data_ptr<float>(), *wq = partial_q.mutable_data_ptr<float>(), *wk = partial_k.mutable_data_ptr<float>();
+    float *to = d.mutable_data_ptr<float>(), *wq = partial_q.mutable_data_ptr<float>(),
+          *wk = partial_k.mutable_data_ptr<float>();
     at::parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
       std::vector<float> scratch(s.D);
       for (int64_t c = begin; c < end; ++c)
@@ -182,8 +197,13 @@ Qkv split_qkv(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const R
   const auto none = at::empty({0}, qkv.options());
   const auto& cos = rope.cos.defined() ? rope.cos : none;
   const auto& sin = rope.cos.defined() ? rope.sin : none;
-  const Shape shape{qkv.size(0), heads.q_heads, heads.kv_heads, heads.head_dim, rope.cos.defined() ? rope.cos.size(1) : 0,
-                    norm.plus_one, static_cast<float>(norm.eps)};
+  const Shape shape{qkv.size(0),
+                    heads.q_heads,
+                    heads.kv_heads,
+                    heads.head_dim,
+                    rope.cos.defined() ? rope.cos.size(1) : 0,
+                    norm.plus_one,
+                    static_cast<float>(norm.eps)};
   AM_CHECK(qkv.size(1) == shape.width(), "qkv has {} columns, heads need {}", qkv.size(1), shape.width());
   const bool trains = (norm.q && norm.q->trainable) || (norm.k && norm.k->trainable);
   if (!at::GradMode::is_enabled() || (!trains && !qkv.requires_grad())) return forward_cpu(qkv, shape, norm, cos, sin);

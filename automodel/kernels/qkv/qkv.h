@@ -33,7 +33,8 @@ struct Qkv {
 ///   rope: (a, b) -> (a cos - b sin, b cos + a sin) on the halves a = x[:R/2], b = x[R/2:R]; x[R:] passes through
 ///
 /// qkv [T, (q_heads + 2 kv_heads) D]: all query heads, then keys, then values; float dtype, contiguous.
-/// Keeps qkv for the backward only if there is a norm. Source: transformers apply_rotary_pos_emb (Llama), Qwen3Attention.
+/// Keeps qkv for the backward only if there is a norm. Source: transformers apply_rotary_pos_emb (Llama),
+/// Qwen3Attention.
 Qkv split_qkv(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const RopeTable& rope);
 
 /// The same by plain tensor operations.

@@ -19,19 +19,20 @@ at::Tensor rms_norm_reference(const at::Tensor& x, Parameter& weight, double eps
 }
 
 // Legend: R rows, D columns.
-AM_SIMD static void forward_rows(const float* x, const float* w, float shift, float eps, int64_t begin, int64_t end, int64_t D,
-                                 float* y) {
+AM_SIMD static void forward_rows(const float* x, const float* w, float shift, float eps, int64_t begin, int64_t end,
+                                 int64_t D, float* y) {
   for (int64_t r = begin; r < end; ++r) {
     const float* row = x + r * D;
     float* out = y + r * D;
-    const float rstd = 1.0f / std::sqrt(lane_sum(D, [&](int64_t i) { return row[i] * row[i]; }) / static_cast<float>(D) + eps);
+    const float rstd =
+        1.0f / std::sqrt(lane_sum(D, [&](int64_t i) { return row[i] * row[i]; }) / static_cast<float>(D) + eps);
     for (int64_t i = 0; i < D; ++i) out[i] = row[i] * rstd * (w[i] + shift);
   }
 }
 
 // dx = rstd * (g - xhat * mean(g * xhat)) with g = dy * w and xhat = x * rstd; dw += dy * xhat.
-AM_SIMD static void backward_rows(const float* x, const float* w, float shift, float eps, const float* dy, int64_t begin,
-                                  int64_t end, int64_t D, float* dx, float* dw) {
+AM_SIMD static void backward_rows(const float* x, const float* w, float shift, float eps, const float* dy,
+                                  int64_t begin, int64_t end, int64_t D, float* dx, float* dw) {
   for (int64_t r = begin; r < end; ++r) {
     const float *row = x + r * D, *grad = dy + r * D;
     float* out = dx + r * D;
@@ -60,8 +61,8 @@ static at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& w, double e
 
 namespace {
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
-  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& x, const at::Tensor& anchor, Parameter* weight,
-                            double eps, bool plus_one) {
+  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& x, const at::Tensor& anchor,
+                            Parameter* weight, double eps, bool plus_one) {
     ctx->save_for_backward({x});
     ctx->saved_data["weight"] = reinterpret_cast<int64_t>(weight);
     ctx->saved_data["eps"] = eps;
@@ -69,7 +70,8 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     return forward_cpu(x, weight->value(), eps, plus_one);
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
     auto* weight = reinterpret_cast<Parameter*>(ctx->saved_data["weight"].toInt());
     const auto x = ctx->get_saved_variables()[0];
     const auto dy = grads[0].contiguous();
@@ -77,20 +79,25 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     const float shift = ctx->saved_data["plus_one"].toBool() ? 1.0f : 0.0f;
     const int64_t D = x.size(-1), rows = D > 0 ? x.numel() / D : 0;
     auto dx = at::empty_like(x);
-    // The weight's gradient is summed per fixed chunk of rows, then over chunks in order: the result does not depend on threads.
+    // The weight's gradient is summed per fixed chunk of rows, then over chunks in order: the result does not depend on
+    // threads.
     const int64_t chunk = std::max(kGrain, (rows + 63) / 64), chunks = (rows + chunk - 1) / chunk;
     auto dw = weight->trainable ? at::zeros({std::max<int64_t>(chunks, 1), D}, x.options()) : at::Tensor();
     const auto value = weight->value();
-    const float *from = x.const_data_ptr<float>(), *w = value.const_data_ptr<float>(), *grad = dy.const_data_ptr<float>();
+    const float *from = x.const_data_ptr<float>(), *w = value.const_data_ptr<float>(),
+                *grad = dy.const_data_ptr<float>();
     float *to = dx.mutable_data_ptr<float>(), *partial = dw.defined() ? dw.mutable_data_ptr<float>() : nullptr;
     at::parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c)
-        backward_rows(from, w, shift, eps, grad, c * chunk, std::min(rows, (c + 1) * chunk), D, to, partial ? partial + c * D : nullptr);
+        backward_rows(from, w, shift, eps, grad, c * chunk, std::min(rows, (c + 1) * chunk), D, to,
+                      partial ? partial + c * D : nullptr);
     });
     weight->add_grad([&](at::Tensor& sink, double beta) {
       const auto sum = at::sum(dw, {0});
-      if (beta == 0) sink.copy_(sum);
-      else sink.add_(sum);
+      if (beta == 0)
+        sink.copy_(sum);
+      else
+        sink.add_(sum);
     });
     return {dx, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
@@ -100,7 +107,8 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
 at::Tensor rms_norm(const at::Tensor& x, Parameter& weight, double eps, bool plus_one) {
   const bool fused = x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
   if (!fused) return rms_norm_reference(x, weight, eps, plus_one);
-  if (!at::GradMode::is_enabled() || (!x.requires_grad() && !weight.trainable)) return forward_cpu(x, weight.value(), eps, plus_one);
+  if (!at::GradMode::is_enabled() || (!x.requires_grad() && !weight.trainable))
+    return forward_cpu(x, weight.value(), eps, plus_one);
   return RmsNormFunction::apply(x, gradient_anchor(), &weight, eps, plus_one);
 }
 

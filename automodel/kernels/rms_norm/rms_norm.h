@@ -7,12 +7,14 @@
 
 namespace automodel::kernels {
 
-/// y = x / sqrt(mean(x^2, last dim) + eps) * w,   w = weight, or 1 + weight where the family stores the difference to one
+/// y = x / sqrt(mean(x^2, last dim) + eps) * w,   w = weight, or 1 + weight where the family stores the difference to
+/// one
 ///
 /// x       [..., D]  float dtype, contiguous
 /// weight  [D]       dtype of x
 /// returns [..., D]  dtype of x; the mean is taken in fp32
-/// source  Zhang and Sennrich 2019; LlamaRMSNorm (rounds before the product with w), Gemma3RMSNorm (plus_one: rounds after it)
+/// source  Zhang and Sennrich 2019; LlamaRMSNorm (rounds before the product with w), Gemma3RMSNorm (plus_one: rounds
+/// after it)
 at::Tensor rms_norm(const at::Tensor& x, Parameter& weight, double eps, bool plus_one = false);
 
 /// The same by plain tensor operations: what rms_norm means, and what runs where no fused version exists.
