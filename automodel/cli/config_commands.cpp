@@ -23,7 +23,6 @@ config::Capabilities capabilities() {
   config::Capabilities can;
   for (const auto* family : models::families()) can.families.push_back(family->model_type);
   can.dataset_kinds = {"chat", "column_mapped", "squad", "hellaswag", "mock"};
-  if (const char* world = std::getenv("WORLD_SIZE")) can.world_size = std::max(1, std::atoi(world));
   return can;
 }
 
@@ -71,6 +70,10 @@ ConfigArguments parse_config_arguments(const std::vector<std::string>& words, co
 }
 
 int run_recipe(const ConfigArguments& arguments) {
+  if (arguments.json) throw ConfigError("--json", "belongs to check, plan and data; a run writes training.jsonl");
+  if (const char* world = std::getenv("WORLD_SIZE"); world && std::atoi(world) > 1)
+    throw UnsupportedError("WORLD_SIZE", fmt::format("is {}, this build runs one process", world),
+                           "start the program once, without torchrun or srun");
   const auto report = config::check_config(arguments.file, arguments.overrides, capabilities());
   const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
   for (const auto& note : config::start_notes(report)) log_info("note: " + note);
@@ -81,11 +84,15 @@ int run_recipe(const ConfigArguments& arguments) {
     return 128 + result.stopped_by;
   }
   if (result.steps == 0)
-    log_info("nothing was left to do: the run in " + config.checkpoint.checkpoint_dir + " had ended");
+    log_info("nothing was left to do: the run in " + config.checkpoint.checkpoint_dir +
+             " had ended; another run needs another checkpoint.checkpoint_dir");
   else if (result.checkpoint.empty())
     log_info(fmt::format("finished: {} steps; nothing was saved (checkpoint.enabled is false)", result.steps));
-  else
+  else if (std::filesystem::exists(std::filesystem::path(result.checkpoint) / "model"))
     log_info(fmt::format("finished: {} steps; the model lies in {}/model", result.steps, result.checkpoint));
+  else
+    log_info(fmt::format("finished: {} steps; saved {}, without a model folder (checkpoint.save_consolidated is {})",
+                         result.steps, result.checkpoint, config.checkpoint.save_consolidated));
   return 0;
 }
 

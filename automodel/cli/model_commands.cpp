@@ -24,7 +24,8 @@ static std::vector<int32_t> id_list(const Json& json, const std::string& where) 
   if (!json.is_array()) throw DataError(where, "expected a list of ids");
   std::vector<int32_t> ids;
   for (const auto& id : json) {
-    if (!id.is_number_integer()) throw DataError(where, "expected whole numbers, got " + id.dump());
+    if (!id.is_number_integer() || id.get<int64_t>() < INT32_MIN || id.get<int64_t>() > INT32_MAX)
+      throw DataError(where, "expected ids, got " + id.dump());
     ids.push_back(id.get<int32_t>());
   }
   return ids;
@@ -40,10 +41,19 @@ static Batch load_batch(const std::string& file, int64_t vocab) {
     if (!document.is_object() || !document.contains("input_ids"))
       throw DataError(where, "expected an object with input_ids");
     ids.push_back(id_list(document.at("input_ids"), where + ": input_ids"));
+    if (ids.back().empty()) throw DataError(where, "expected at least one id");
     for (const int32_t id : ids.back())
       if (id < 0 || id >= vocab)
         throw DataError(where, fmt::format("id {} is outside the model's vocabulary of {}", id, vocab));
-    if (document.contains("labels")) labels.push_back(id_list(document.at("labels"), where + ": labels"));
+    if (document.contains("labels")) {
+      labels.push_back(id_list(document.at("labels"), where + ": labels"));
+      if (labels.back().size() != ids.back().size())
+        throw DataError(where, fmt::format("has {} ids and {} labels", ids.back().size(), labels.back().size()));
+      for (const int32_t label : labels.back())
+        if (label != kIgnoreLabel && (label < 0 || label >= vocab))
+          throw DataError(where,
+                          fmt::format("label {} is neither -100 nor in the model's vocabulary of {}", label, vocab));
+    }
     if (!labels.empty() && labels.size() != ids.size())
       throw DataError(where, "expected labels in all documents or in none");
   }

@@ -75,12 +75,14 @@ class Finder {
       return;
     }
     try {
-      std::string type = load_json(config).value("model_type", "");
-      if (!contains(can_.families, type)) {
+      const Json json = load_json(config);
+      if (!json.is_object() || !json.contains("model_type") || !json.at("model_type").is_string()) {
+        add(key, model.path, "a config.json that names its model_type");
+      } else if (std::string type = json.at("model_type"); !contains(can_.families, type)) {
         add(key, model.path, fmt::format("the family {} (known: {})", type, join(can_.families, ", ")));
       }
-    } catch (const Error&) {
-      add(key, model.path, "a config.json that can be read");
+    } catch (const Error& error) {
+      add(key, model.path, fmt::format("a config.json that can be read; this one cannot: {}", error.what()));
     }
   }
 

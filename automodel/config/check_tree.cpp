@@ -69,7 +69,7 @@ class Checker {
     bool dotted = entry.key.find('.') != std::string::npos && !path.starts_with("ci.");
     const KeySpec* spec = dotted ? nullptr : Schema::get().find(path);
     if (!spec) {
-      unknown_key(entry, prefix, path);
+      unknown_key(entry, prefix, path, name);
       return;
     }
     if (name && !name->keys.empty() && entry.key != "_target_" && !is_word_of(name->keys, entry.key)) {
@@ -89,11 +89,12 @@ class Checker {
     }
   }
 
-  void unknown_key(const Entry& entry, const std::string& prefix, const std::string& path) {
+  void unknown_key(const Entry& entry, const std::string& prefix, const std::string& path, const NameRow* name) {
     size_t dot = entry.key.rfind('.');
     bool dotted = dot != std::string::npos;
     std::string section = dotted ? path.substr(0, path.size() - (entry.key.size() - dot)) : prefix;
-    std::vector<std::string> allowed = Schema::get().children(section);
+    bool named = name && !name->keys.empty();
+    std::vector<std::string> allowed = named ? split(name->keys, ' ') : Schema::get().children(section);
     std::string meant = nearest(dotted ? entry.key.substr(dot + 1) : entry.key, allowed);
     std::string hint = allowed.empty() ? "no keys are known here" : "allowed: " + list_words(allowed);
     if (dotted && !path.starts_with("ci."))

@@ -56,7 +56,7 @@ struct DatasetSection {
       "file, list of files, folder or Hub id (path_or_dataset and dataset_name say the same)", "string|list<string>");
     f.alias("path_or_dataset", path, "string|list<string>");
     f.alias("dataset_name", path, "string|list<string>");
-    f("split", split, "part of the data set, with slices: train[:1000], train[10%:20%]");
+    f("split", split, "part of the data set, with slices: train[:1000], train[10%:20%]", "string|null|list<float[0,]>");
     f("name", name, "configuration of a Hub data set", "string|null");
     f("revision", revision, "revision of a Hub data set", "string|null");
     f("seq_length", seq_length, "tokens a sample may have; null: packed_sequence_size, or the model's longest",

@@ -20,7 +20,7 @@ struct DistributedSection {
     f("cp_size", cp_size, "context-parallel ranks", "int[1,]|null");
     f("ep_size", ep_size, "expert-parallel ranks", "int[1,]|null");
     f("activation_checkpointing", activation_checkpointing,
-      "recompute activations in the backward: false, true (full), selective", "bool|=full|=selective");
+      "recompute layers in the backward: true and full (selective does the same here)", "bool|=full|=selective");
   }
 };
 

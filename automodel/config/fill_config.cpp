@@ -164,12 +164,19 @@ class Filler {
       const Value* recipe = root_.find("recipe");
       if (!recipe) need("recipe", "the recipe is missing", "recipe: finetune, or NeMo AutoModel's class name");
     }
-    if (config_.model.path.empty() && config_.model.init != "" && is_text_recipe()) {
+    bool by_path = config_.model.init == "from_pretrained" || config_.model.init == "from_config";
+    const Value* target = root_.at_path("model.config._target_");
+    if (target && find_name("config", target->text) && !target->text.ends_with("from_pretrained")) by_path = false;
+    if (config_.model.path.empty() && by_path && is_text_recipe()) {
       need("model.pretrained_model_name_or_path", "the model is missing",
            "a folder in Hugging Face layout, or a Hub id");
     }
     if (config_.dataset.kind.empty() && is_text_recipe()) {
       need("dataset._target_", "the kind of the data set is missing", "chat, column_mapped, squad, hellaswag or mock");
+    }
+    check_split("dataset", config_.dataset.kind);
+    for (const ValidationSet& set : config_.validation_sets) {
+      check_split(set.name == "default" ? "validation_dataset" : "validation_dataset_" + set.name, set.dataset.kind);
     }
     const StepSchedulerSection& steps = config_.step_scheduler;
     if (steps.local_batch_size > 0 && steps.global_batch_size % steps.local_batch_size != 0) {
@@ -190,6 +197,13 @@ class Filler {
                                      *schedule->lr_warmup_steps, *schedule->lr_decay_steps),
                          ""});
     }
+  }
+
+  // "0.99, 0.01, 0" is a list to Python: the shares of Megatron's data sets.
+  void check_split(const std::string& section, const std::string& kind) {
+    const Value* split = root_.at_path(section + ".split");
+    if (!split || !split->is_list() || kind == "megatron") return;
+    faults_.push_back({split->place, section + ".split", "expected a string, got " + to_yaml(*split), "train[:1000]"});
   }
 
   bool is_text_recipe() const { return config_.recipe == "finetune" || config_.recipe == "benchmark"; }

@@ -50,6 +50,7 @@ double parse_hex(const std::string& text) { return text == "nan" ? NAN : std::st
 
 // Equal, with floats bit for bit and dicts in any order (PyYAML puts merged keys first).
 bool same(const Json& ours, const Json& golden) {
+  if (golden[0] == "other") return ours[0] == "str";  // a date, or more than 64 bits
   if (ours[0] != golden[0]) return false;
   if (ours[0] == "float") {
     double a = ours[1], b = parse_hex(golden[1].get<std::string>());
@@ -74,7 +75,8 @@ bool same(const Json& ours, const Json& golden) {
 
 TEST(YamlGoldens, PlainScalarsAreReadAsPyYaml) {
   int compared = 0;
-  for (const Json& item : goldens()["scalars"]) {
+  const Json all = goldens();
+  for (const Json& item : all["scalars"]) {
     std::string text = item[0];
     if (item[1][0] == "error" || item[1][0] == "dict" || item[1][0] == "list") continue;
     Value value = resolve_plain_scalar(text);
@@ -83,12 +85,13 @@ TEST(YamlGoldens, PlainScalarsAreReadAsPyYaml) {
     bool equal = item[1][0] == "other" ? value.is_string() && value.text == text : same(typed(value), item[1]);
     EXPECT_TRUE(equal) << text << ": ours " << typed(value) << ", PyYAML " << item[1];
   }
-  EXPECT_GT(compared, 150);
+  EXPECT_GT(compared, 120);
 }
 
 TEST(YamlGoldens, StringsAreTranslatedAsNemoDoes) {
   int compared = 0;
-  for (const Json& item : goldens()["literals"]) {
+  const Json all = goldens();
+  for (const Json& item : all["literals"]) {
     std::string text = item[0];
     Value value = translate_value(text);
     ++compared;
@@ -102,7 +105,9 @@ TEST(YamlGoldens, StringsAreTranslatedAsNemoDoes) {
 }
 
 TEST(YamlGoldens, DocumentsAreReadAsPyYaml) {
-  for (const Json& item : goldens()["trees"]) {
+  const Json all = goldens();
+  EXPECT_GT(all["trees"].size(), 10u);
+  for (const Json& item : all["trees"]) {
     Value value = parse_plain_yaml(item[0].get<std::string>(), "test");
     EXPECT_TRUE(same(typed(value), item[1])) << item[0] << ": ours " << typed(value) << ", PyYAML " << item[1];
   }
@@ -110,8 +115,10 @@ TEST(YamlGoldens, DocumentsAreReadAsPyYaml) {
 
 TEST(YamlGoldens, PrintedValuesAreReadBack) {
   Environment none = [](const std::string&) { return std::nullopt; };
+  const Json all = goldens();
+  int compared = 0;
   for (const char* part : {"scalars", "literals"}) {
-    for (const Json& item : goldens()[part]) {
+    for (const Json& item : all[part]) {
       std::string text = item[0];
       for (Value value : {resolve_plain_scalar(text), translate_value(text), Value::of(text)}) {
         // A number that Python holds in more than 64 bits is text here, which cannot be written so that Python reads
@@ -121,9 +128,11 @@ TEST(YamlGoldens, PrintedValuesAreReadBack) {
         Value back = parse_yaml(yaml, "test", none);
         ASSERT_EQ(back.entries.size(), 1u) << yaml;
         EXPECT_EQ(typed(back.entries[0].value).dump(), typed(value).dump()) << yaml;
+        ++compared;
       }
     }
   }
+  EXPECT_GT(compared, 500);
 }
 
 // Every case of the YAML test suite ends in a value or a ConfigError; so does each with its end cut off.

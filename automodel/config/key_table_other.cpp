@@ -234,8 +234,8 @@ const std::vector<KeyRow>& hf_config_rows() {
       {"hf",
        "num_key_value_heads head_dim n_inner sliding_window max_window_layers layer_group_size sliding_window_pattern "
        "q_lora_rank kv_lora_rank qk_nope_head_dim qk_rope_head_dim v_head_dim n_group topk_group first_k_dense_replace "
-       "n_shared_experts decoder_sparse_step type_vocab_size num_nextn_predict_layers num_mtp_modules "
-       "mtp_num_hidden_layers canvas_length block_size bos_token_id pad_token_id max_latent_size teacher_hidden_size "
+       "n_shared_experts decoder_sparse_step type_vocab_size "
+       "canvas_length block_size bos_token_id pad_token_id max_latent_size teacher_hidden_size "
        "original_max_position_embeddings",
        "int[0,]|null", kObeyed, "", ""},
       {"hf", "eos_token_id", "int[0,]|list<int[0,]>|null", kObeyed, "", ""},
@@ -244,17 +244,19 @@ const std::vector<KeyRow>& hf_config_rows() {
        "partial_rotary_factor "
        "attention_dropout embd_pdrop resid_pdrop attn_pdrop hidden_dropout final_logit_softcapping "
        "attn_logit_softcapping "
-       "query_pre_attn_scalar routed_scaling_factor router_aux_loss_coef logits_scaling embedding_multiplier "
+       "query_pre_attn_scalar routed_scaling_factor logits_scaling embedding_multiplier "
        "residual_multiplier attention_multiplier",
        "float[0,]|null", kObeyed, "", ""},
       {"hf",
        "tie_word_embeddings attention_bias mlp_bias use_sliding_window norm_topk_prob scale_attn_weights "
-       "scale_attn_by_inverse_layer_idx reorder_and_upcast_attn use_cache output_hidden_states output_attentions "
+       "scale_attn_by_inverse_layer_idx reorder_and_upcast_attn "
        "kda_unpad_inputs kda_use_fused_gate kda_use_qk_l2norm_in_kernel copy_init_moe llm_qk_norm",
        "bool", kObeyed, "", ""},
-      {"hf", "use_cache output_hidden_states output_attentions", "", kInert, "", "without effect on training"},
-      {"hf", "router_aux_loss_coef num_nextn_predict_layers num_mtp_modules mtp_num_hidden_layers", "", kMapped, "",
-       "kept in the config; the families of this build have neither experts nor extra heads"},
+      {"hf", "use_cache output_hidden_states output_attentions", "bool", kInert, "", "without effect on training"},
+      {"hf", "num_nextn_predict_layers num_mtp_modules mtp_num_hidden_layers", "int[0,]|null", kMapped, "",
+       "kept in the config; the families of this build predict one token ahead"},
+      {"hf", "router_aux_loss_coef", "float[0,]|null", kMapped, "",
+       "kept in the config; the families of this build have no experts"},
       {"hf",
        "hidden_act hidden_activation activation_function model_type kda_mode topk_method cp_full_attn_backend "
        "dlm_paradigm "

@@ -131,10 +131,11 @@ const std::vector<NameRow>& name_table() {
        kLacking, MEDIA_KEYS, "images"},
       {"dataset", "vlm_text",
        "@datasets.vlm.datasets.make_tulu3_dataset @datasets.vlm.datasets.make_tulu3_magicoder_text_mix_dataset",
-       kLacking, MEDIA_KEYS " max_turns limit_total seed tulu_split magicoder_split shuffle_seed",
+       kLacking,
+       MEDIA_KEYS " max_turns limit_total seed tulu_split magicoder_split shuffle_seed truncate inject_fake_images",
        "chats of the VLM recipe"},
       {"dataset", "vlm_mock", "@datasets.vlm.mock.build_mock_vlm_dataset", kLacking,
-       "num_samples num_images_per_sample image_size prompt responses max_length seed", "images"},
+       "num_samples num_images_per_sample image_size prompt responses max_length seed pretokenize", "images"},
       {"dataset", "vlm_meta", "@datasets.vlm.datasets.make_meta_dataset", kLacking, "", "images"},
       {"dataset", "audio",
        "@datasets.audio.datasets.make_hf_audio_asr_dataset @datasets.audio.datasets.make_cv17_dataset "

@@ -11,8 +11,8 @@
 
 namespace automodel::config {
 
-/// Learning-rate and decay factors for the parameters whose HF name the pattern matches ('*' is any run of characters;
-/// a NeMo regular expression is accepted when it only uses '.*').
+/// Learning-rate and decay factors for the parameters in whose HF name the regular expression (ECMAScript) is found;
+/// the first pattern that is found counts.
 struct ParamGroupOverride {
   std::string pattern;
   double lr_mult = 1.0;
@@ -20,7 +20,7 @@ struct ParamGroupOverride {
 
   template <class F>
   void describe(F& f) {
-    f("pattern", pattern, "parameters' names, with * for any run of characters");
+    f("pattern", pattern, "regular expression, searched for in the parameters' names");
     f("lr_mult", lr_mult, "factor on the learning rate", "float[0,]");
     f("wd_mult", wd_mult, "factor on the weight decay", "float[0,]");
   }

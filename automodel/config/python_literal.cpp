@@ -66,6 +66,9 @@ class LiteralParser {
 
   std::optional<Value> parse() {
     while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
+    bool blank_lines = peek() == '\n';
+    while (peek() == '\n') ++at_;
+    if (blank_lines && (peek() == ' ' || peek() == '\t')) return std::nullopt;  // an indented first line
     auto value = expression_list('\0');
     if (!value) return std::nullopt;
     skip_space();
@@ -85,7 +88,7 @@ class LiteralParser {
         ++at_;
       } else if (c == '#') {
         while (at_ < text_.size() && peek() != '\n') ++at_;
-      } else if (c == '\\' && peek(1) == '\n') {
+      } else if (c == '\\' && peek(1) == '\n' && at_ + 2 < text_.size()) {
         at_ += 2;
       } else {
         return;
@@ -173,6 +176,13 @@ class LiteralParser {
     }
   }
 
+  // str(key), as the keys of our mappings are words.
+  static std::string key_name(const Value& key) {
+    if (key.is_null()) return "None";
+    if (key.is(Value::Kind::kBool)) return key.boolean ? "True" : "False";
+    return key.is_string() ? key.text : to_yaml(key);
+  }
+
   std::optional<Value> in_braces() {
     Value map;
     map.kind = Value::Kind::kMap;
@@ -192,7 +202,7 @@ class LiteralParser {
       if (!key || key->is_map() || !take(':')) return std::nullopt;
       auto value = expression();
       if (!value) return std::nullopt;
-      std::string name = key->is_string() ? key->text : to_yaml(*key);
+      std::string name = key_name(*key);
       if (Value* old = map.find(name)) {
         *old = *value;
       } else {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -123,6 +124,13 @@ static std::string string_to_yaml(const std::string& text) {
   return back.is_string() && back.text == text ? json_quote(text) : json_quote(python_repr(text));
 }
 
+// Keys are words: nothing is made of them when they are read.
+static std::string key_to_yaml(const std::string& key) {
+  bool plain =
+      !key.empty() && std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; });
+  return plain ? key : json_quote(key);
+}
+
 std::string to_yaml(const Value& value) {
   if (!value.written.empty()) return json_quote(value.written);
   switch (value.kind) {
@@ -144,7 +152,7 @@ std::string to_yaml(const Value& value) {
     case Value::Kind::kMap: {
       std::string text = "{";
       for (const Entry& entry : value.entries) {
-        text += fmt::format("{}{}: {}", text.size() > 1 ? ", " : "", string_to_yaml(entry.key),
+        text += fmt::format("{}{}: {}", text.size() > 1 ? ", " : "", key_to_yaml(entry.key),
                             to_printable(entry.key, entry.value));
       }
       return text + "}";

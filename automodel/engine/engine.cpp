@@ -137,14 +137,17 @@ std::string Engine::find_non_finite(const Batch& batch, Context& context) {
   const at::NoGradGuard guard;
   for (const auto& parameter : model_.parameters())
     if (parameter->has_value() && !finite(parameter->value())) return "parameter " + parameter->name();
-  for (const auto& parameter : model_.parameters())
-    if (parameter->grad().defined() && !finite(parameter->grad())) return "gradient of " + parameter->name();
   Flow flow;
   for (nn::Block* block : model_.row()) {
     run(*block, flow, batch, context, false, false);
     if (!finite(flow.hidden)) return "output of " + block->name();
   }
-  return flow.losses.empty() || finite(flow.losses.back().value) ? "" : "loss";
+  for (const auto& term : flow.losses)
+    if (!finite(term.value)) return "loss";
+  // Last: a forward that went wrong leaves no gradient finite.
+  for (const auto& parameter : model_.parameters())
+    if (parameter->grad().defined() && !finite(parameter->grad())) return "gradient of " + parameter->name();
+  return "";
 }
 
 }  // namespace automodel::engine

@@ -80,6 +80,12 @@ inline void expect_same_on_one_and_two_threads(const std::function<std::vector<a
   }
 }
 
+/// Ops this small only lose on several threads, most of all on a busy machine; tests of threads ask for them.
+inline const bool kOneThread = [] {
+  at::set_num_threads(1);
+  return true;
+}();
+
 /// A dtype and how exact an op in it is: fp32 by itself, the others by their rounding of a few operations.
 struct Precision {
   at::ScalarType dtype;

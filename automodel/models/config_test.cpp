@@ -127,6 +127,22 @@ TEST(Config, NamesAKeyOfTheWrongKind) {
             std::string::npos);
 }
 
+TEST(Config, OfGpt2NamesAKeyOfTheWrongKind) {
+  const std::pair<const char*, Json> wrong[] = {{"n_embd", "16"},
+                                                {"n_layer", 0},
+                                                {"n_head", 0},
+                                                {"n_head", 3},
+                                                {"vocab_size", -1},
+                                                {"n_positions", 0},
+                                                {"embd_pdrop", "a"},
+                                                {"tie_word_embeddings", 1},
+                                                {"activation_function", "mish"},
+                                                {"layer_norm_epsilon", "x"},
+                                                {"n_inner", -1}};
+  for (const auto& [key, value] : wrong)
+    EXPECT_NE(refusal(with(tiny("gpt2"), key, value)).find(key), std::string::npos) << key << " = " << value;
+}
+
 TEST(Config, RefusesWhatTheFamilyCannotDo) {
   EXPECT_NE(refusal(with(tiny("phi3"), "attention_bias", true)), "");
   EXPECT_NE(refusal(with(tiny("gemma3_text"), "use_bidirectional_attention", true)), "");

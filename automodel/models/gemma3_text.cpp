@@ -2,6 +2,7 @@
 // rotary bases, scaled embeddings. Source: transformers Gemma3ForCausalLM.
 #include <cmath>
 
+#include "automodel/base/error.h"
 #include "automodel/models/registry.h"
 
 namespace automodel::models {
@@ -42,6 +43,12 @@ static DecoderSpec read(HfConfig& given) {
 
   const int64_t window = given.integer("sliding_window", 4096),
                 period = given.integer("sliding_window_pattern", given.integer("_sliding_window_pattern", 6));
+  if (period <= 0)
+    throw ConfigError(given.where() + ": sliding_window_pattern",
+                      fmt::format("expected a positive integer, got {}", period));
+  if (scalar <= 0)
+    throw ConfigError(given.where() + ": query_pre_attn_scalar",
+                      fmt::format("expected a positive number, got {}", scalar));
   apply_sliding_window(given, spec, window, [&](int64_t i) { return (i + 1) % period != 0; });
   const int64_t D = spec.layers.at(0).attention.head_dim;
   const double local_theta = given.number("rope_local_base_freq", 10000);

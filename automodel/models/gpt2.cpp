@@ -2,6 +2,7 @@
 // GPT2LMHeadModel.
 #include <cmath>
 
+#include "automodel/base/error.h"
 #include "automodel/models/registry.h"
 
 namespace automodel::models {
@@ -14,6 +15,17 @@ static DecoderSpec read(HfConfig& config) {
   const int64_t hidden = config.integer("n_embd", 768), layers = config.integer("n_layer", 12),
                 heads = config.integer("n_head", 12), vocab = config.integer("vocab_size", 50257),
                 positions = config.integer("n_positions", 1024), inner = config.integer("n_inner", 4 * hidden);
+  for (const auto& [key, value] : {std::pair{"n_embd", hidden},
+                                   {"n_layer", layers},
+                                   {"n_head", heads},
+                                   {"vocab_size", vocab},
+                                   {"n_positions", positions},
+                                   {"n_inner", inner}})
+    if (value <= 0)
+      throw ConfigError(config.where() + ": " + key, fmt::format("expected a positive integer, got {}", value));
+  if (hidden % heads != 0)
+    throw ConfigError(config.where() + ": n_head",
+                      fmt::format("expected a divisor of n_embd = {}, got {}", hidden, heads));
   config.integer("n_ctx", positions);
   config.integer("pad_token_id", -1);                // no padding row here
   config.boolean("reorder_and_upcast_attn", false);  // scores are in fp32 always
@@ -27,6 +39,9 @@ static DecoderSpec read(HfConfig& config) {
              by_layer = config.boolean("scale_attn_by_inverse_layer_idx", false);
   const int64_t D = hidden / heads;
 
+  // Read before the aggregates below: g++ 12 destroys members twice when an initializer of theirs throws.
+  const bool tied = config.boolean("tie_word_embeddings", true);
+  const double embedding_dropout = config.number("embd_pdrop", 0.1);
   DecoderSpec spec;
   spec.max_positions = positions;
   spec.embedding = {.module = "transformer.wte",
@@ -34,12 +49,12 @@ static DecoderSpec read(HfConfig& config) {
                     .hidden = hidden,
                     .position_module = "transformer.wpe",
                     .positions = positions,
-                    .dropout = config.number("embd_pdrop", 0.1),
+                    .dropout = embedding_dropout,
                     .init = init};
   spec.head = {.norm_module = "transformer.ln_f",
                .norm = norm,
                .linear = {.modules = {"lm_head"}, .rows = {vocab}, .in = hidden, .init = init},
-               .tied = config.boolean("tie_word_embeddings", true)};
+               .tied = tied};
   const double residual_dropout = config.number("resid_pdrop", 0.1),
                attention_dropout = config.number("attn_pdrop", 0.1);
   for (int64_t i = 0; i < layers; ++i) {

@@ -33,13 +33,16 @@ DecoderSpec llama_like(HfConfig& config) {
   const nn::NormSpec norm{nn::NormSpec::Kind::Rms, config.number("rms_norm_eps", 1e-6)};
   const auto act = kernels::parse_activation(config.text("hidden_act", "silu"), config.where() + ": hidden_act");
 
+  // Read before the aggregates below: g++ 12 destroys members twice when an initializer of theirs throws.
+  const bool tied = config.boolean("tie_word_embeddings", false);
+  const Init embedding_init = padded(init, config);
   DecoderSpec spec;
   spec.max_positions = max_positions;
-  spec.embedding = {.module = "model.embed_tokens", .vocab = vocab, .hidden = hidden, .init = padded(init, config)};
+  spec.embedding = {.module = "model.embed_tokens", .vocab = vocab, .hidden = hidden, .init = embedding_init};
   spec.head = {.norm_module = "model.norm",
                .norm = norm,
                .linear = {.modules = {"lm_head"}, .rows = {vocab}, .in = hidden, .init = init},
-               .tied = config.boolean("tie_word_embeddings", false)};
+               .tied = tied};
   const auto rope = read_rope(config, D);
   const double dropout = config.number("attention_dropout", 0);
   for (int64_t i = 0; i < layers; ++i) {

@@ -14,8 +14,8 @@ std::string RopeSpec::key() const {
   std::string key = fmt::format("rope:{}:{}:{}:{}:{}:{}:{}:{}:{}:{}:{}:{}", static_cast<int>(type), dim, theta, factor,
                                 max_positions, original_max_positions, low_freq_factor, high_freq_factor, beta_fast,
                                 beta_slow, truncate, attention_factor);
-  for (const double f : short_factor) key += fmt::format(":{}", f);
-  for (const double f : long_factor) key += fmt::format(":{}", f);
+  for (const double f : short_factor) key += fmt::format(":short{}", f);
+  for (const double f : long_factor) key += fmt::format(":long{}", f);
   return key;
 }
 

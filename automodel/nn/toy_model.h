@@ -75,6 +75,12 @@ inline std::unique_ptr<Model> make_toy_model(const ToyOptions& o = {}, at::Scala
   return model;
 }
 
+/// Blocks this small only lose on several threads, most of all on a busy machine.
+inline const bool kOneThread = [] {
+  at::set_num_threads(1);
+  return true;
+}();
+
 /// Documents of these lengths with ids spread over the vocabulary; every fifth label is not trained.
 inline Batch toy_batch(const std::vector<int64_t>& lengths, int64_t vocab = 31) {
   std::vector<std::vector<int32_t>> ids, labels;

@@ -56,11 +56,23 @@ static void refuse_variants(const Json& json, const std::string& where) {
                                                 {"layer_replication", nullptr},
                                                 {"target_parameters", nullptr},
                                                 {"trainable_token_indices", nullptr},
+                                                {"exclude_modules", nullptr},
+                                                {"alora_invocation_tokens", nullptr},
                                                 {"use_qalora", false}};
   for (const auto& [key, value] : fixed)
     if (json.contains(key) && !json.at(key).is_null() && json.at(key) != value)
       throw UnsupportedError(where + ": " + key,
                              fmt::format("is {}, this build can only do {}", json.at(key).dump(), value.dump()));
+}
+
+// Initialisations of PEFT that subtract something from the base weights, so that the adapter alone does not fit them.
+static void refuse_changed_base(const Json& json, const std::string& where) {
+  const Json init = json.value("init_lora_weights", Json());
+  for (const char* name : {"pissa", "olora", "corda", "loftq"})
+    if (init.is_string() && init.get<std::string>().starts_with(name))
+      throw UnsupportedError(where + ": init_lora_weights",
+                             fmt::format("is {}: it changes the base weights", init.dump()),
+                             "save it from PEFT with path_initial_model_for_weight_conversion");
 }
 
 AdapterConfig read_adapter_config(const Json& json, const std::string& where) {
@@ -70,6 +82,7 @@ AdapterConfig read_adapter_config(const Json& json, const std::string& where) {
     throw UnsupportedError(where + ": peft_type",
                            fmt::format("is {}, this build can only do \"LORA\"", json.at("peft_type").dump()));
   refuse_variants(json, where);
+  refuse_changed_base(json, where);
   AdapterConfig out;
   try {
     out.options.rank = json.at("r").get<int64_t>();

@@ -54,9 +54,13 @@ at::Tensor Lora::forward(const at::Tensor& x, Context& context) {
   std::vector<LoraPiece> places;
   for (const auto& piece : pieces_) places.push_back({piece.begin, piece.rows, piece.b_begin});
   const bool after = !options_.dropout_before && p > 0;
-  if (!after) return add_lora_product(y, dropped, *a_, *b_, options_.rank, options_.scale(), places);
-  const auto delta = add_lora_product(at::zeros_like(y), dropped, *a_, *b_, options_.rank, options_.scale(), places);
-  return y + dropout(delta, p, key);
+  const auto own = a_->dtype();  // peft.lora_dtype; its product is then computed in it
+  if (!after && own == y.scalar_type())
+    return add_lora_product(y, dropped, *a_, *b_, options_.rank, options_.scale(), places);
+  const auto delta = add_lora_product(at::zeros_like(y, y.options().dtype(own)), dropped.to(own), *a_, *b_,
+                                      options_.rank, options_.scale(), places)
+                         .to(y.scalar_type());
+  return y + dropout(delta, after ? p : 0, key);
 }
 
 at::Tensor Lora::effective_weight() const {
@@ -83,7 +87,9 @@ at::Tensor Lora::dora_forward(const at::Tensor& x, const at::Tensor& dropped, Co
   if (view.bias) plain = plain - view.bias->value();
   const double after = context.training && !options_.dropout_before ? options_.dropout : 0;
   const auto norms = row_norms().to(x.scalar_type());
-  const auto a = differentiable(*a_), b = differentiable(*b_), m = differentiable(*magnitude_);
+  const auto dtype = x.scalar_type();
+  const auto a = differentiable(*a_).to(dtype), b = differentiable(*b_).to(dtype),
+             m = differentiable(*magnitude_).to(dtype);
   const auto inner = at::mm(dropped, a.t());
   std::vector<at::Tensor> parts;
   int64_t next = 0;

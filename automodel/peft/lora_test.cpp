@@ -220,6 +220,24 @@ TEST(Lora, EqualsTheFormulaForwardAndBackward) {
   }
 }
 
+TEST(Lora, MayHaveAnotherDtypeThanTheBase) {
+  for (const bool dora : {false, true}) {
+    const auto model = nn::make_toy_model({.bias = true});
+    LoraOptions options{.dora = dora};
+    options.dtype = at::kBFloat16;
+    apply_lora(*model, options);
+    initialize_adapters(*model, 1);
+    Lora* lora = adapters(*model).at(0);
+    ASSERT_EQ(lora->a()->dtype(), at::kBFloat16);
+    const auto x = random_tensor({4, lora->a()->shape()[1]}, 1).requires_grad_();
+    Context context;
+    const auto y = lora->forward(x, context);
+    EXPECT_EQ(y.scalar_type(), at::kFloat);
+    y.backward(y.detach() * 0 + 1);
+    EXPECT_TRUE(lora->a()->grad().defined() && lora->b()->grad().defined() && x.grad().defined());
+  }
+}
+
 TEST(Lora, MergedComputesTheSame) {
   for (const bool dora : {false, true}) {
     Adapted adapted({.rank = 3, .alpha = 5, .dora = dora});

@@ -110,6 +110,7 @@ OpenedData open_validation_data(const config::RecipeConfig& config, const config
   data.options = loader_options(config, set.dataset, max_positions, vocab);
   data.options.read.shuffle = false;
   data.options.epochs = 1;
+  data.options.threads = std::max<int64_t>(1, config.validation_dataloader.num_workers);
   if (config.validation_dataloader.batch_size)
     data.options.pack.local_batch_size = *config.validation_dataloader.batch_size;
   return data;

@@ -15,8 +15,7 @@
 namespace automodel::recipes {
 
 static engine::Recompute recompute_of(const config::DistributedSection& section) {
-  const bool full = section.activation_checkpointing == "true" || section.activation_checkpointing == "full";
-  return full ? engine::Recompute::Full : engine::Recompute::None;
+  return section.activation_checkpointing == "false" ? engine::Recompute::None : engine::Recompute::Full;
 }
 
 static std::optional<int64_t> epoch_microbatches(const config::RecipeConfig& config, const data::Loader& loader) {
@@ -58,7 +57,7 @@ static std::optional<double> validate_all(const config::RecipeConfig& config, en
                         .val_loss = result.loss,
                         .lr = lr,
                         .num_label_tokens = result.trained_tokens});
-    if (set.name == config.checkpoint.best_metric_key) metric = result.loss;
+    if (set.name == config.checkpoint.best_metric_key && result.trained_tokens > 0) metric = result.loss;
   }
   return metric;
 }

@@ -128,7 +128,11 @@ static fs::path base_of(const fs::path& adapter_folder, const std::string& named
 }
 
 TrainedModel load_inference_model(const fs::path& given, const fs::path& adapter, const std::string& dtype) {
+  for (const auto& path : {given, adapter})
+    if (!path.empty() && !fs::exists(path))
+      throw CheckpointError(path.string(), "does not exist", "expected a folder; this build fetches none from the Hub");
   fs::path folder = given, lora = adapter;
+  if (fs::exists(folder / "LATEST")) folder /= "LATEST";  // a run
   if (fs::exists(folder / "model" / "config.json") || fs::exists(folder / "model" / "adapter_config.json"))
     folder /= "model";
   if (lora.empty() && fs::exists(folder / "adapter_config.json")) {

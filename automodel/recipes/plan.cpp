@@ -80,9 +80,8 @@ Plan plan(const config::RecipeConfig& config) {
   std::vector<ParameterPtr> trained;
   plan_model(plan, config, folder, trained);
   plan_data(plan, config, folder);
-  const auto& checkpointing = config.distributed.activation_checkpointing;
   plan.activation_bytes = activation_bytes(folder.spec, plan.microbatch_tokens, c10::elementSize(folder.dtype),
-                                           checkpointing == "true" || checkpointing == "full");
+                                           config.distributed.activation_checkpointing != "false");
   return plan;
 }
 

@@ -19,7 +19,19 @@ using checkpoint::FileRecord;
 using checkpoint::NamedTensor;
 
 RunCheckpoint::RunCheckpoint(const config::RecipeConfig& config, RunParts parts) : config_(config), parts_(parts) {
-  if (!config.checkpoint.enabled) return;
+  if (!config.checkpoint.enabled) {
+    if (config.checkpoint.restore_from.empty() && checkpoint::find_latest(config.checkpoint.checkpoint_dir))
+      throw CheckpointError(config.checkpoint.checkpoint_dir,
+                            "holds a run, whose records a run without checkpoints would overwrite",
+                            "choose another checkpoint.checkpoint_dir");
+    return;
+  }
+  std::vector<std::string> sets;
+  for (const auto& set : config.validation_sets) sets.push_back(set.name);
+  const auto& deciding = config.checkpoint.best_metric_key;
+  if (!sets.empty() && std::find(sets.begin(), sets.end(), deciding) == sets.end())
+    log_warning(fmt::format("BEST is not kept: checkpoint.best_metric_key is {}, the validation sets are {}", deciding,
+                            join(sets, ", ")));
   checkpoint::RunFolderOptions options{.max_recent_checkpoints = config.checkpoint.max_recent_checkpoints.value_or(0)};
   folder_ = std::make_unique<checkpoint::RunFolder>(config.checkpoint.checkpoint_dir, options);
 }

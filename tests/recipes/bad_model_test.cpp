@@ -118,11 +118,18 @@ TEST_F(BadModel, WithAnUnknownKeyInItsConfig) {
   expect_refused(2, {"config.json", "hidden_sise", "did you mean 'hidden_size'", "hint:", "allow_config_keys"});
 }
 
-TEST_F(BadModel, WithAConfigThatIsNoJson) {
+TEST_F(BadModel, WithAConfigThatIsNoJsonOrNoObjectOrHoldsAValueOfTheWrongType) {
   write_file_atomically(model() / "config.json", "{\n  \"model_type\": qwen3\n}");
-  const auto refused = run(with(config_, {"--model.pretrained_model_name_or_path", model().string()}));
-  expect_error(refused, refused.exit_code, {"config.json:2:", "not valid JSON"});
-  EXPECT_NE(refused.exit_code, 0);
+  expect_refused(3, {"config.json:2:", "not valid JSON"});
+  write_file_atomically(model() / "config.json", "[]");
+  expect_refused(3, {"config.json", "model_type"});
+  write_file_atomically(model() / "config.json", tiny_config().dump());
+  change_config({{"model_type", 3}});
+  expect_refused(3, {"config.json", "model_type"});
+  change_config({{"model_type", "qwen3"}, {"hidden_size", "wide"}});
+  expect_refused(2, {"config.json", "hidden_size", "wide"});
+  change_config({{"hidden_size", -32}});
+  expect_refused(2, {"config.json", "hidden_size", "-32"});
 }
 
 TEST_F(BadModel, WithATokenizerLargerThanItsEmbedding) {

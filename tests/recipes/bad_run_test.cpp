@@ -129,7 +129,7 @@ TEST_F(BadPlace, AFullDeviceForLogits) {
                1, {"/dev/full", "No space left", "hint:"});
 }
 
-// A file system of 3 MiB: the first checkpoints fit, a later one does not.
+// A file system of 6 MiB: two checkpoints of 2.4 MB fit, the third does not.
 TEST_F(BadPlace, AFullDiskLeavesTheCheckpointsThatAreThereWhole) {
   fs::create_directories(out());
   if (::mount("tmpfs", out().c_str(), "tmpfs", 0, "size=6m") != 0)

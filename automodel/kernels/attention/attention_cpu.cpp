@@ -218,6 +218,9 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
                plan.k_begin.back() == k.size(0),
            "the borders end at {} and {}, the tensors have {} queries and {} keys", plan.q_begin.back(),
            plan.k_begin.back(), q.size(0), k.size(0));
+  // Narrower dtypes on the CPU: the plain operations would keep the probabilities of all pairs of tokens.
+  if (q.device().is_cpu() && (q.scalar_type() == at::kBFloat16 || q.scalar_type() == at::kHalf) && plan.dropout == 0)
+    return attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), plan).to(q.scalar_type());
   const bool fused = q.device().is_cpu() && q.scalar_type() == at::kFloat && plan.dropout == 0 && q.is_contiguous() &&
                      k.is_contiguous() && v.is_contiguous();
   if (!fused) return attention_reference(q, k, v, plan);

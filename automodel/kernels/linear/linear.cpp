@@ -11,12 +11,19 @@ void accumulate_outer(at::Tensor& grad, double beta, const at::Tensor& a, const 
   const auto dtype = grad.scalar_type();
   // The CPU has no product with a wider output, so narrower inputs are widened first.
   const auto wide_a = a.to(dtype), wide_b = b.to(dtype);
-  if (!prefers_onednn() || dtype != at::kFloat) {
-    at::addmm_out(grad, grad, wide_a.t(), wide_b, beta, 1);
-  } else if (beta == 0) {
-    grad.copy_(product(wide_a.t(), wide_b.t()));
-  } else {
-    grad.add_(product(wide_a.t(), wide_b.t()));
+  // The tokens are summed over: whole blocks of them through product(), the rest added by MKL (see kTokenBlock).
+  const int64_t tokens = a.size(0),
+                whole = prefers_onednn() && dtype == at::kFloat ? tokens / kTokenBlock * kTokenBlock : 0;
+  if (whole > 0) {
+    const auto sum = product(wide_a.narrow(0, 0, whole).t(), wide_b.narrow(0, 0, whole).t());
+    if (beta == 0)
+      grad.copy_(sum);
+    else
+      grad.add_(sum);
+  }
+  if (whole < tokens || tokens == 0) {
+    const auto rest_a = wide_a.narrow(0, whole, tokens - whole), rest_b = wide_b.narrow(0, whole, tokens - whole);
+    at::addmm_out(grad, grad, rest_a.t(), rest_b, whole > 0 ? 1 : beta, 1);
   }
 }
 

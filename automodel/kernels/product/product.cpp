@@ -2,13 +2,18 @@
 
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
+
+#include <cstdlib>
 
 namespace automodel::kernels {
 
 bool prefers_onednn() {
 #if defined(__x86_64__)
-  static const bool prefers = __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512f") &&
+  // oneDNN keeps the code it made for every shape, by default 1,024 of them: hundreds of MiB.
+  static const bool bounded = ::setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256", 0) == 0;
+  static const bool prefers = bounded && __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512f") &&
                               c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""}).has_value();
   return prefers;
 #else
@@ -37,8 +42,13 @@ at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
   constexpr int64_t kSmall = 1 << 20;  // multiplications below which the call costs more than it gains
   const bool large =
       a.size(0) >= 16 && b.size(0) >= 16 && a.size(1) >= 16 && a.size(0) * a.size(1) * b.size(0) >= kSmall;
-  if (large && a.device().is_cpu() && a.scalar_type() == at::kFloat && prefers_onednn()) return onednn_product(a, b);
-  return at::mm(a, b.t());
+  if (!large || !a.device().is_cpu() || a.scalar_type() != at::kFloat || !prefers_onednn()) return at::mm(a, b.t());
+  const int64_t rows = a.size(0), padded = (rows + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
+  if (padded == rows) return onednn_product(a, b);
+  auto filled = at::empty({padded, a.size(1)}, a.options());
+  filled.narrow(0, 0, rows).copy_(a);
+  filled.narrow(0, rows, padded - rows).zero_();
+  return onednn_product(filled, b).narrow(0, 0, rows);
 }
 
 }  // namespace automodel::kernels
