@@ -12,7 +12,8 @@ namespace automodel::kernels {
 bool prefers_onednn() {
 #if defined(__x86_64__)
   // oneDNN keeps the code it made for every shape, by default 1,024 of them: hundreds of MiB.
-  static const bool bounded = ::setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256", 0) == 0;
+  static const bool bounded = ::setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256", 0) == 0 &&
+                              ::setenv("LRU_CACHE_CAPACITY", "256", 0) == 0;  // and libtorch keeps them again
   static const bool prefers = bounded && __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512f") &&
                               c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""}).has_value();
   return prefers;
