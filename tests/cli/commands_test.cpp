@@ -268,7 +268,7 @@ TEST_F(Command, AFolderThatIsNoRunIsRefused) {
     expect_error(run({"checkpoint", action, (folder_ / "none").string()}), 1,
                  {(folder_ / "none").string(), "does not exist"});
   }
-  expect_error(run({"checkpoint", "merge", (folder_ / "none").string(), "--out", (folder_ / "out").string()}), 2,
+  expect_error(run({"checkpoint", "merge", (folder_ / "none").string(), "--out", (folder_ / "out").string()}), 1,
                {(folder_ / "none").string()});
   expect_error(run({"compare", (folder_ / "empty").string(), finished_run().string()}), 1, {"is no run", "hint:"});
 }

@@ -49,7 +49,10 @@ at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
   auto filled = at::empty({padded, a.size(1)}, a.options());
   filled.narrow(0, 0, rows).copy_(a);
   filled.narrow(0, rows, padded - rows).zero_();
-  return onednn_product(filled, b).narrow(0, 0, rows);
+  const auto result = onednn_product(filled, b);
+  // Not as a view that autograd tracks: callers may change the result in place inside their own functions.
+  const at::AutoDispatchBelowADInplaceOrView below;
+  return result.narrow(0, 0, rows);
 }
 
 }  // namespace automodel::kernels

@@ -39,5 +39,10 @@ TEST(Product, HasNoGraph) {
   EXPECT_FALSE(product(a, b).requires_grad());
 }
 
+TEST(Product, MayBeChangedInPlaceByItsCallersFunctions) {  // what is padded to a block of tokens comes back as no view
+  for (const int64_t tokens : {257, 384})
+    EXPECT_FALSE(product(random_tensor({tokens, 96}, 1), random_tensor({300, 96}, 2)).is_view()) << tokens;
+}
+
 }  // namespace
 }  // namespace automodel::kernels
