@@ -24,12 +24,6 @@ struct Read {
   WeightSource::Found found;
 };
 
-std::string list_up_to_5(std::vector<std::string> items) {
-  const size_t count = items.size();
-  if (count > 5) items.resize(5);
-  return join(items, ", ") + (count > 5 ? fmt::format(", and {} more", count - 5) : "");
-}
-
 bool matches_any(const std::vector<std::string>& patterns, const std::string& name) {
   return std::any_of(patterns.begin(), patterns.end(),
                      [&](const auto& pattern) { return wildcard_match(pattern, name); });
@@ -73,13 +67,13 @@ std::vector<Read> plan_reads(std::span<const ParameterPtr> parameters, const Wei
   const std::string where = source.path().string();
   if (!missing.empty()) {
     const std::string near = nearest(missing.front(), source.names());
-    throw CheckpointError(
-        where, fmt::format("{} of the model's tensors are missing: {}", missing.size(), list_up_to_5(missing)),
-        near.empty() ? "is this the checkpoint of another model?"
-                     : fmt::format("the nearest name in it is '{}'", near));
+    throw CheckpointError(where,
+                          fmt::format("{} of the model's tensors are missing: {}", missing.size(), list_some(missing)),
+                          near.empty() ? "is this the checkpoint of another model?"
+                                       : fmt::format("the nearest name in it is '{}'", near));
   }
   if (!wrong.empty())
-    throw CheckpointError(where, fmt::format("{} tensors do not fit the model: {}", wrong.size(), list_up_to_5(wrong)),
+    throw CheckpointError(where, fmt::format("{} tensors do not fit the model: {}", wrong.size(), list_some(wrong)),
                           "config.json and the weights are of different models");
   return reads;
 }
@@ -98,7 +92,7 @@ void refuse_unexpected(const std::vector<Read>& reads, const WeightSource& sourc
   if (!unexpected.empty())
     throw CheckpointError(
         source.path().string(),
-        fmt::format("{} tensors belong to no part of the model: {}", unexpected.size(), list_up_to_5(unexpected)),
+        fmt::format("{} tensors belong to no part of the model: {}", unexpected.size(), list_some(unexpected)),
         "is this the checkpoint of another model, or does config.json leave something out?");
 }
 
@@ -187,7 +181,7 @@ LoadReport load_weights(std::span<const ParameterPtr> parameters, const WeightSo
     if (!finite[i]) bad.push_back(reads[read_of_job[i]].found.entry->name);
   if (options.check_finite && !bad.empty())
     throw CheckpointError(source.path().string(),
-                          fmt::format("{} tensors hold NaN or Inf: {}", bad.size(), list_up_to_5(bad)),
+                          fmt::format("{} tensors hold NaN or Inf: {}", bad.size(), list_some(bad)),
                           "the checkpoint is damaged, or was saved by a run that had diverged");
   return report;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,10 @@ config::Capabilities capabilities();
 /// CONFIG.yaml and --a.b.c overrides, as `run`, `check`, `plan` and `data` take them.
 struct ConfigArguments {
   std::string file;
+  std::string recipe;  // the one that the YAML must name; empty: any
   std::vector<config::Override> overrides;
   bool json = false;
-  int64_t samples = 3;  // data --n
+  std::optional<int64_t> samples;  // data --n
 };
 /// Splits what follows the subcommand. Throws ConfigError when there is no file.
 ConfigArguments parse_config_arguments(const std::vector<std::string>& arguments, const std::string& usage);

@@ -75,7 +75,12 @@ int run_recipe(const ConfigArguments& arguments) {
     throw UnsupportedError("WORLD_SIZE", fmt::format("is {}, this build runs one process", world),
                            "start the program once, without torchrun or srun");
   const auto report = config::check_config(arguments.file, arguments.overrides, capabilities());
-  const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
+  if (const auto& named = report.config.recipe;
+      !arguments.recipe.empty() && !named.empty() && named != arguments.recipe)
+    throw ConfigError(arguments.file + ": recipe",
+                      fmt::format("is {}, the command line says {}", named, arguments.recipe),
+                      "`automodel " + arguments.file + "` runs the recipe that the file names");
+  const auto config = config::require_runnable(report);
   for (const auto& note : config::start_notes(report)) log_info("note: " + note);
   const auto result = recipes::finetune(config);
   if (result.stopped_by != 0) {
@@ -117,12 +122,11 @@ static std::string painted(const data::Segment& segment, bool color) {
 int run_data(const ConfigArguments& arguments) {
   const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
   const auto folder = recipes::open_model_folder(config.model);
-  const auto place =
-      config.tokenizer && !config.tokenizer->path.empty() ? std::filesystem::path(config.tokenizer->path) : folder.path;
-  const auto tokenizer = tokenizer::load(place);
+  const auto tokenizer = tokenizer::load(recipes::tokenizer_folder(config, folder));
   const auto opened =
       recipes::open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab);
-  const auto found = data::inspect(opened.rows, opened.builder, *tokenizer, opened.options, arguments.samples);
+  const auto found =
+      data::inspect(opened.rows, opened.builder, *tokenizer, opened.options, arguments.samples.value_or(3));
   if (arguments.json) {
     std::cout << found.to_json().dump(2) << "\n";
     return 0;

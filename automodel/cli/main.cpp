@@ -24,20 +24,24 @@ using Words = std::vector<std::string>;
 // The commands that take a configuration read --a.b.c themselves; everything else is CLI11's.
 int run_config_command(const std::string& command, const Words& rest) {
   const auto arguments = parse_config_arguments(rest, kUsage);
+  if (arguments.samples && command != "data") throw ConfigError("--n", "belongs to `automodel data`");
   if (command == "check") return run_check(arguments);
   if (command == "plan") return run_plan(arguments);
   if (command == "data") return run_data(arguments);
   return run_recipe(arguments);
 }
 
-// "finetune llm -c FILE ..." is "FILE ..." in the older spelling.
-Words without_older_spelling(const Words& words) {
+// "finetune llm -c FILE ..." is "FILE ..." in the older spelling, and FILE must name that recipe.
+int run_older_spelling(const Words& words) {
   if (words.size() < 2 || (words[1] != "llm" && words[1] != "vlm"))
     throw ConfigError("automodel " + words[0], "expected llm or vlm, then -c CONFIG.yaml");
-  Words out;
+  Words rest;
   for (size_t i = 2; i < words.size(); ++i)
-    if (words[i] != "-c" && words[i] != "--config") out.push_back(words[i]);
-  return out;
+    if (words[i] != "-c" && words[i] != "--config") rest.push_back(words[i]);
+  auto arguments = parse_config_arguments(rest, kUsage);
+  const std::string verb = words[0] == "pretrain" ? "finetune" : words[0];  // one recipe, as in NeMo AutoModel
+  arguments.recipe = words[1] == "vlm" ? "vlm_" + verb : verb;
+  return run_recipe(arguments);
 }
 
 void add_tokenize(CLI::App& app, int& result) {
@@ -193,7 +197,7 @@ int dispatch(const Words& words, const char* program) {
   const Words rest(words.begin() + 1, words.end());
   if (first == "check" || first == "plan" || first == "data") return run_config_command(first, rest);
   if (first == "finetune" || first == "pretrain" || first == "kd" || first == "benchmark")
-    return run_config_command("run", without_older_spelling(words));
+    return run_older_spelling(words);
   if (is_yaml(first) || (first.starts_with("--") && first != "--help" && first != "--version"))
     return run_config_command("run", words);
   if (first == "--version") return run_version(false);

@@ -1,4 +1,5 @@
 // score, generate: a model run without training it.
+#include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -136,8 +137,10 @@ int run_generate(const GenerateOptions& options) {
   check_device(options.device);
   if (options.prompt.empty() && options.chat.empty())
     throw ConfigError("generate", "expected --prompt TEXT or --chat FILE");
-  if (options.temperature < 0 || options.top_p <= 0 || options.top_p > 1 || options.max_new_tokens < 1)
-    throw ConfigError("generate", "expected --temperature >= 0, 0 < --top-p <= 1, --max-new-tokens >= 1");
+  if (!(options.temperature >= 0 && std::isfinite(options.temperature)) || !(options.top_p > 0 && options.top_p <= 1) ||
+      options.max_new_tokens < 1 || options.top_k < 0 || options.seed < 0)
+    throw ConfigError(
+        "generate", "expected --temperature >= 0, 0 < --top-p <= 1, --top-k >= 0, --max-new-tokens >= 1, --seed >= 0");
   auto loaded = recipes::load_inference_model(options.model, options.lora, options.dtype);
   if (!loaded.tokenizer) throw DataError(options.model, "has no tokenizer.json");
   generate::SamplingOptions sampling{

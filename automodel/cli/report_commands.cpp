@@ -120,9 +120,9 @@ int run_help(const std::string& topic) {
   } else if (topic == "config" || topic.starts_with("config ")) {
     std::cout << config::config_help(topic == "config" ? "" : topic.substr(7)) << "\n";
   } else if (topic.empty()) {
-    std::cout << "automodel --help lists the commands; topics: config, config SECTION\n";
+    std::cout << "automodel --help lists the commands; topics: config, or a SECTION of it\n";
   } else {
-    throw ConfigError("help", fmt::format("'{}' is no topic; expected config or config SECTION", topic));
+    std::cout << config::config_help(topic) << "\n";
   }
   return 0;
 }

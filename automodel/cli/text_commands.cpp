@@ -53,8 +53,8 @@ void print_text(const tokenizer::Tokenizer& tokenizer, const Json& ids, const st
   if (!ids.is_array()) throw DataError(where, "expected a JSON list of ids");
   std::vector<int32_t> list;
   for (const auto& id : ids) {
-    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() > INT32_MAX)
-      throw DataError(where, "expected ids, got " + id.dump());
+    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() >= tokenizer.vocab_size())
+      throw DataError(where, fmt::format("expected ids below {}, got {}", tokenizer.vocab_size(), id.dump()));
     list.push_back(id.get<int32_t>());
   }
   const auto text = tokenizer.decode(list, options.no_special);

@@ -61,7 +61,7 @@ class Finder {
 
   void folder(const std::string& key, const std::string& path) {
     if (path.empty() || exists(path) || (can_.hub && looks_like_hub_id(path))) return;
-    add(key, path, looks_like_hub_id(path) ? "the Hub client: this is no local folder" : "a folder that is there");
+    add(key, path, looks_like_hub_id(path) ? "the Hub client: this is no local folder" : "a path that is there");
   }
 
   void model(const ModelSection& model) {
@@ -96,7 +96,7 @@ class Finder {
       for (const std::string& path : dataset.path) {
         if (exists(path) || (can_.hub && looks_like_hub_id(path))) continue;
         add(section + "." + name, path,
-            looks_like_hub_id(path) ? "the Hub client: this is no local file" : "a file that is there");
+            looks_like_hub_id(path) ? "the Hub client: this is no local file" : "a path that is there");
       }
     }
     const std::string& chat = dataset.chat_template;

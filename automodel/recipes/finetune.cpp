@@ -27,9 +27,9 @@ static std::optional<int64_t> epoch_microbatches(const config::RecipeConfig& con
 
 static std::string describe(const TrainedModel& loaded) {
   const auto all = models::count_parameters(*loaded.model), trained = models::count_parameters(*loaded.model, true);
-  return fmt::format("model: {} from {}, {} parameters, {} of them trained", loaded.folder.family->model_type,
-                     loaded.folder.path.string(), format_count(static_cast<uint64_t>(all)),
-                     format_count(static_cast<uint64_t>(trained)));
+  return fmt::format("model: {}, {} {}, {} parameters, {} of them trained", loaded.folder.family->model_type,
+                     loaded.random ? "random weights for the config in" : "weights from", loaded.folder.path.string(),
+                     format_count(static_cast<uint64_t>(all)), format_count(static_cast<uint64_t>(trained)));
 }
 
 static std::vector<int> preemption_signals(const config::StepSchedulerSection& section) {
@@ -83,7 +83,7 @@ RunResult finetune(const config::RecipeConfig& config) {
   log_info("learning rate: " + schedule.describe());
 
   // Where it goes on, and where it is told.
-  RunCheckpoint checkpoints(config, {loaded, optimizer, scheduler, *loader});
+  RunCheckpoint checkpoints(config, {loaded, optimizer, scheduler, *loader, schedule});
   if (const auto from = checkpoints.resume())
     log_info(fmt::format("resumed from {}: next is step {}", *from, scheduler.step()));
   make_folders(config.checkpoint.checkpoint_dir);
@@ -121,7 +121,12 @@ RunResult finetune(const config::RecipeConfig& config) {
                    .num_label_tokens = made.trained_tokens,
                    .log_remote = events.log_remote});
     std::optional<double> metric;
-    if (events.validate) metric = validate_all(config, engine, validation_sets, log, events, next_lr);
+    try {
+      if (events.validate) metric = validate_all(config, engine, validation_sets, log, events, next_lr);
+    } catch (const DataError&) {  // a bad validation row must not cost the steps made
+      log_warning("validation failed; saved " + checkpoints.save(events.epoch, step, {}, false).string());
+      throw;
+    }
     if (events.checkpoint) result.checkpoint = checkpoints.save(events.epoch, step, metric, events.last_step).string();
     ++result.steps;
     if (events.stopped) result.stopped_by = stop_signal();

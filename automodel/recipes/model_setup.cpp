@@ -83,6 +83,10 @@ static void check_vocabulary(const TrainedModel& loaded) {
                     "the tokenizer belongs to another model; set tokenizer.pretrained_model_name_or_path");
 }
 
+fs::path tokenizer_folder(const config::RecipeConfig& config, const ModelFolder& model) {
+  return config.tokenizer && !config.tokenizer->path.empty() ? fs::path(config.tokenizer->path) : model.path;
+}
+
 std::vector<ParameterPtr> TrainedModel::trained_parameters() const {
   auto of_adapters = peft::adapter_parameters(*model);
   return of_adapters.empty() ? model->parameters() : of_adapters;
@@ -96,15 +100,14 @@ TrainedModel load_trained_model(const config::RecipeConfig& config) {
     loaded.lora = make_lora_options(*config.peft);
     loaded.adapted = peft::apply_lora(*loaded.model, *loaded.lora);
   }
-  const bool random = config.model.init == "from_config" || !config.model.load_base_model;
-  if (random)
+  loaded.random = config.model.init == "from_config" || !config.model.load_base_model;
+  if (loaded.random)
     models::initialize(*loaded.model, static_cast<uint64_t>(config.seed));
   else
     load_base_weights(loaded.folder, *loaded.model);
   if (config.peft) peft::initialize_adapters(*loaded.model, static_cast<uint64_t>(config.seed));
 
-  loaded.tokenizer_folder =
-      config.tokenizer && !config.tokenizer->path.empty() ? fs::path(config.tokenizer->path) : loaded.folder.path;
+  loaded.tokenizer_folder = tokenizer_folder(config, loaded.folder);
   if (config.dataset.kind != "mock") {  // random ids need no tokenizer
     loaded.tokenizer = tokenizer::load(loaded.tokenizer_folder);
     check_vocabulary(loaded);

@@ -28,11 +28,15 @@ struct ModelFolder {
 /// if it does not say. Throws ConfigError, UnsupportedError (unknown family).
 ModelFolder open_model_folder(const config::ModelSection& section);
 
+/// Where the run's tokenizer lies: tokenizer.pretrained_model_name_or_path, or the model's own folder.
+std::filesystem::path tokenizer_folder(const config::RecipeConfig& config, const ModelFolder& model);
+
 struct TrainedModel {
   ModelFolder folder;
   std::unique_ptr<nn::Model> model;
   std::optional<peft::LoraOptions> lora;
   std::vector<std::string> adapted;  // modules with an adapter
+  bool random = false;               // weights by the family's rule, not from the folder
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   std::filesystem::path tokenizer_folder;
 

@@ -236,11 +236,16 @@ std::vector<fs::path> tokenizer_files(const fs::path& folder) {
                                            "merges.txt",
                                            "vocab.txt",
                                            "tokenizer.model",
+                                           "spiece.model",
                                            "chat_template.jinja",
                                            "chat_template.json"};
   std::vector<fs::path> found;
   for (const char* name : kNames)
-    if (fs::exists(folder / name)) found.push_back(folder / name);
+    if (fs::is_regular_file(folder / name)) found.push_back(folder / name);
+  const fs::path named = folder / "additional_chat_templates";
+  if (fs::is_directory(named))
+    for (const auto& file : fs::directory_iterator(named))
+      if (file.path().extension() == ".jinja") found.push_back(file.path());
   return found;
 }
 

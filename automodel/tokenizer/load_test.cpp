@@ -82,9 +82,12 @@ TEST(Load, ChatTemplateFileComesBeforeTheConfigs) {
   EXPECT_EQ(load(folder.path())->chat_template, "D");
   folder.write("chat_template.jinja", "J");
   EXPECT_EQ(load(folder.path())->chat_template, "J");
+  fs::create_directory(folder.path() / "additional_chat_templates");
+  folder.write("additional_chat_templates/tools.jinja", "T");
   std::vector<std::string> names;
   for (const auto& file : tokenizer_files(folder.path())) names.push_back(file.filename());
-  EXPECT_THAT(names, testing::UnorderedElementsAre("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"));
+  EXPECT_THAT(names, testing::UnorderedElementsAre("tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+                                                   "tools.jinja"));
 }
 
 TEST(Load, MissingAndWrongFilesAreNamed) {

@@ -49,7 +49,7 @@ class Tokenizer {
 /// Throws DataError naming the file and what it lacks, UnsupportedError for a component that is not there yet.
 std::shared_ptr<const Tokenizer> load(const std::filesystem::path& folder);
 
-/// The files of `folder` that make up its tokenizer (to be copied beside a saved model).
+/// The files of `folder` that make up its tokenizer, named chat templates too (to be copied beside a saved model).
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& folder);
 
 }  // namespace automodel::tokenizer

@@ -142,14 +142,7 @@ struct HeadFunction : torch::autograd::Function<HeadFunction> {
         dx.narrow(0, begin, n).copy_(product(d, weight->value().t()));
       }
       weight->add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, d, part); });
-      if (bias)
-        bias->add_grad([&](at::Tensor& grad, double beta) {
-          const auto sum = at::sum(logits, {0});
-          if (beta == 0)
-            grad.copy_(sum);
-          else
-            grad.add_(sum);
-        });
+      if (bias) bias->add_grad(at::sum(logits, {0}));
     }
     double total = 0;
     for (const double loss : losses) total += loss;

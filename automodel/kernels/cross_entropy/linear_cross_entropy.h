@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
+
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::kernels {
@@ -25,6 +27,11 @@ struct CrossEntropyOptions {
 /// torch.nn.functional.cross_entropy(reduction="sum") * scale
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels,
                                 double scale, const CrossEntropyOptions& options = {});
+
+/// What fills the head's slot: (hidden [T, H], weight, bias or null, labels [T], scale, what the head does to logits)
+/// -> 0-dim loss, with the contract of linear_cross_entropy().
+using HeadLoss = std::function<at::Tensor(const at::Tensor&, Parameter&, Parameter*, const at::Tensor&, double,
+                                          const CrossEntropyOptions&)>;
 
 /// log p(labels[t]) of every token, 0 where the label is -100: [T] fp32. No gradient.
 at::Tensor token_log_probs(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels,

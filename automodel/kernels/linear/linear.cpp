@@ -54,15 +54,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
       const auto x = ctx->get_saved_variables()[0];
       weight->add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, dy, x); });
     }
-    if (bias) {
-      bias->add_grad([&](at::Tensor& grad, double beta) {
-        const auto sum = at::sum(dy, {0}, false, grad.scalar_type());
-        if (beta == 0)
-          grad.copy_(sum);
-        else
-          grad.add_(sum);
-      });
-    }
+    if (bias && bias->trainable) bias->add_grad(at::sum(dy, {0}, false, bias->grad_dtype));
     return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };

@@ -120,17 +120,6 @@ Qkv forward_cpu(const at::Tensor& qkv, const Shape& s, const QkNorm& norm, const
   return out;
 }
 
-void add_to_sink(Parameter* parameter, const at::Tensor& partial) {
-  if (!parameter) return;
-  parameter->add_grad([&](at::Tensor& grad, double beta) {
-    const auto sum = at::sum(partial, {0});
-    if (beta == 0)
-      grad.copy_(sum);
-    else
-      grad.add_(sum);
-  });
-}
-
 struct SplitFunction : torch::autograd::Function<SplitFunction> {
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* ctx, const at::Tensor& qkv,
                                                 const at::Tensor& anchor, const at::Tensor& cos, const at::Tensor& sin,
@@ -183,8 +172,8 @@ struct SplitFunction : torch::autograd::Function<SplitFunction> {
           std::copy_n(gv + t * s.K * s.D, s.K * s.D, out + (s.Q + s.K) * s.D);
         }
     });
-    add_to_sink(q_norm, partial_q);
-    add_to_sink(k_norm, partial_k);
+    if (q_norm) q_norm->add_grad(at::sum(partial_q, {0}));
+    if (k_norm) k_norm->add_grad(at::sum(partial_k, {0}));
     return {d, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };

@@ -92,13 +92,7 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
         backward_rows(from, w, shift, eps, grad, c * chunk, std::min(rows, (c + 1) * chunk), D, to,
                       partial ? partial + c * D : nullptr);
     });
-    weight->add_grad([&](at::Tensor& sink, double beta) {
-      const auto sum = at::sum(dw, {0});
-      if (beta == 0)
-        sink.copy_(sum);
-      else
-        sink.add_(sum);
-    });
+    if (dw.defined()) weight->add_grad(at::sum(dw, {0}));
     return {dx, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
