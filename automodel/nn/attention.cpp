@@ -57,11 +57,13 @@ at::Tensor Attention::forward(const at::Tensor& x, const Batch& batch, Context& 
                               spec_.window,
                               spec_.scale,
                               context.training ? spec_.dropout : 0,
-                              context.key.with(static_cast<uint64_t>(layer_)).with(kProbabilityDropout)};
+                              context.key.with(static_cast<uint64_t>(layer_)).with(kProbabilityDropout),
+                              batch.borders};
   if (context.cache) {
     AM_CHECK(batch.documents() == 1, "a cache holds one document, the batch has {}", batch.documents());
     std::tie(k, v) = extend(context.cache->layers.at(static_cast<size_t>(layer_)), k, v);
     plan.k_begin = {0, k.size(0)};
+    plan.borders = at::Tensor();
   }
   return out_.forward(core->forward(q, k, v, plan).flatten(1), context);
 }

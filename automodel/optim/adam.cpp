@@ -3,12 +3,15 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_copy.h>
+#include <ATen/ops/_foreach_sub.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <regex>
 #include <utility>
 
@@ -143,22 +146,23 @@ void Adam::allocate() {
   }
 }
 
-void Adam::update(Lists& lists, double lr, double weight_decay) const {
-  at::_foreach_add_(lists.steps, 1);  // the fused ops read the count, they do not raise it
-  const auto fused = settings_.decoupled
-                         ? [](Lists& l, double lr, double b1, double b2, double wd, double eps, bool ams, bool max) {
-                             at::_fused_adamw_(l.weights, l.grads, l.exp_avgs, l.exp_avg_sqs, l.max_exp_avg_sqs, l.steps, lr, b1, b2, wd, eps, ams, max);
-                           }
-                         : [](Lists& l, double lr, double b1, double b2, double wd, double eps, bool ams, bool max) {
-                             at::_fused_adam_(l.weights, l.grads, l.exp_avgs, l.exp_avg_sqs, l.max_exp_avg_sqs, l.steps, lr, b1, b2, wd, eps, ams, max);
-                           };
-  fused(lists, lr, settings_.beta1, settings_.beta2, weight_decay, settings_.eps, settings_.amsgrad,
-        settings_.maximize);
+void Adam::update(Lists& l, const Rate& rate) const {
+  at::_foreach_add_(l.steps, 1);  // the fused ops read the count, they do not raise it
+  const auto fused = [&](auto op) {
+    op(l.weights, l.grads, l.exp_avgs, l.exp_avg_sqs, l.max_exp_avg_sqs, l.steps, rate.lr, settings_.beta1,
+       settings_.beta2, rate.weight_decay, settings_.eps, settings_.amsgrad, settings_.maximize,
+       std::optional<at::Tensor>(), rate.skip);
+  };
+  if (settings_.decoupled)
+    fused([](auto&&... arguments) { at::_fused_adamw_(arguments...); });
+  else
+    fused([](auto&&... arguments) { at::_fused_adam_(arguments...); });
+  if (rate.skip) at::_foreach_sub_(l.steps, *rate.skip);
 }
 
 // The fused ops want one dtype for all: where ours differ, this unit alone is computed in fp32 copies, so that at most
 // one parameter's worth of temporaries lives at a time.
-void Adam::update_mixed(Unit& unit, double lr, double weight_decay) const {
+void Adam::update_mixed(Unit& unit, const Rate& rate) const {
   auto& state = unit.state;
   auto weight = state.master.defined() ? state.master : unit.rows_of(unit.parameter->value());
   const auto common = weight.scalar_type() == state.exp_avg.scalar_type() ? weight.scalar_type() : at::kFloat;
@@ -169,7 +173,7 @@ void Adam::update_mixed(Unit& unit, double lr, double weight_decay) const {
               {},
               {state.step}};
   if (settings_.amsgrad) lists.max_exp_avg_sqs.push_back(state.max_exp_avg_sq.to(common));
-  update(lists, lr, weight_decay);
+  update(lists, rate);
   const auto back = [](at::Tensor& to, const at::Tensor& from) {
     if (!to.is_same(from)) to.copy_(from);
   };
@@ -179,9 +183,12 @@ void Adam::update_mixed(Unit& unit, double lr, double weight_decay) const {
   if (settings_.amsgrad) back(state.max_exp_avg_sq, lists.max_exp_avg_sqs[0]);
 }
 
-void Adam::step(double lr, double weight_decay) {
+void Adam::step(double lr, double weight_decay, const at::Tensor& norm) {
   at::NoGradGuard guard;
   allocate();
+  std::optional<at::Tensor> skip;
+  if (norm.defined() && norm.is_cpu() && !std::isfinite(norm.item<double>())) return;
+  if (norm.defined() && !norm.is_cpu()) skip = at::isfinite(norm).logical_not().to(at::kFloat);
   std::map<std::tuple<double, double, at::ScalarType>, Lists> groups;
   std::vector<at::Tensor> rounded, masters;
   for (auto& unit : units_) {
@@ -195,7 +202,7 @@ void Adam::step(double lr, double weight_decay) {
       masters.push_back(weight = state.master);
     }
     if (grad.scalar_type() != weight.scalar_type() || state.exp_avg.scalar_type() != weight.scalar_type()) {
-      update_mixed(unit, lr * unit.lr_mult, weight_decay * unit.wd_mult);
+      update_mixed(unit, {lr * unit.lr_mult, weight_decay * unit.wd_mult, skip});
       continue;
     }
     auto& lists = groups[{unit.lr_mult, unit.wd_mult, weight.scalar_type()}];
@@ -206,7 +213,7 @@ void Adam::step(double lr, double weight_decay) {
     if (settings_.amsgrad) lists.max_exp_avg_sqs.push_back(state.max_exp_avg_sq);
     lists.steps.push_back(state.step);
   }
-  for (auto& [key, lists] : groups) update(lists, lr * std::get<0>(key), weight_decay * std::get<1>(key));
+  for (auto& [key, lists] : groups) update(lists, {lr * std::get<0>(key), weight_decay * std::get<1>(key), skip});
   if (!masters.empty()) at::_foreach_copy_(rounded, masters);
 }
 

@@ -57,8 +57,9 @@ class Adam {
   /// parameter at all.
   Adam(const std::vector<ParameterPtr>& parameters, AdamSettings settings);
 
-  /// One update of every parameter that has a gradient; gradients are left as they are.
-  void step(double lr, double weight_decay);
+  /// One update of every parameter that has a gradient; gradients are left as they are. With `norm` (of the gradients,
+  /// 0-dim, on their device): nothing changes if it is not finite. Waits for no GPU.
+  void step(double lr, double weight_decay, const at::Tensor& norm = {});
   void clear_grads();  // keeps the buffers
 
   /// Views by Hugging Face name; write into them to restore, or call restore().
@@ -89,10 +90,14 @@ class Adam {
   struct Lists {
     std::vector<at::Tensor> weights, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, steps;
   };
+  struct Rate {
+    double lr, weight_decay;
+    std::optional<at::Tensor> skip;  // 0-dim fp32 on the device: not 0 leaves everything as it is
+  };
 
   void allocate();
-  void update(Lists& lists, double lr, double weight_decay) const;
-  void update_mixed(Unit& unit, double lr, double weight_decay) const;
+  void update(Lists& lists, const Rate& rate) const;
+  void update_mixed(Unit& unit, const Rate& rate) const;
 
   AdamSettings settings_;
   std::vector<ParameterPtr> parameters_;

@@ -10,7 +10,7 @@
 #include "automodel/metrics/logger.h"
 #include "automodel/optim/lr_schedule.h"
 #include "automodel/recipes/run_checkpoint.h"
-#include "automodel/recipes/train_step.h"
+#include "automodel/recipes/step_log.h"
 
 namespace automodel::recipes {
 
@@ -94,6 +94,7 @@ RunResult finetune(const config::RecipeConfig& config) {
                        .total_steps = scheduler.total_steps(),
                        .loss_average_window_steps = config.step_scheduler.loss_average_window_steps,
                        .tensorboard = config.tensorboard});
+  StepLog steps(engine, log);
   install_stop_signals(preemption_signals(config.step_scheduler));
 
   RunResult result;
@@ -104,22 +105,16 @@ RunResult finetune(const config::RecipeConfig& config) {
       continue;
     }
     const int64_t step = scheduler.step();
-    const auto made = train_step(engine, optimizer, microbatches,
-                                 {.seed = static_cast<uint64_t>(config.seed),
-                                  .step = step,
-                                  .lr = schedule.lr(step),
-                                  .weight_decay = schedule.weight_decay(step),
-                                  .max_norm = config.clip_grad_norm.max_norm.value_or(0)});
+    auto made = train_step(engine, optimizer, microbatches,
+                           {.seed = static_cast<uint64_t>(config.seed),
+                            .step = step,
+                            .lr = schedule.lr(step),
+                            .weight_decay = schedule.weight_decay(step),
+                            .max_norm = config.clip_grad_norm.max_norm.value_or(0)});
     const auto events = scheduler.finish_step(loader->at_epoch_end(), stop_signal() != 0);
     const double next_lr = schedule.lr(step + 1);
-    log.log_train({.step = step,
-                   .epoch = events.epoch,
-                   .loss = made.loss,
-                   .grad_norm = made.grad_norm,
-                   .lr = next_lr,
-                   .num_tokens_per_step = made.tokens,
-                   .num_label_tokens = made.trained_tokens,
-                   .log_remote = events.log_remote});
+    steps.add(std::move(made), {.step = step, .epoch = events.epoch, .lr = next_lr, .log_remote = events.log_remote});
+    if (events.validate || events.checkpoint) steps.flush();
     std::optional<double> metric;
     try {
       if (events.validate) metric = validate_all(config, engine, validation_sets, log, events, next_lr);
@@ -131,6 +126,7 @@ RunResult finetune(const config::RecipeConfig& config) {
     ++result.steps;
     if (events.stopped) result.stopped_by = stop_signal();
   }
+  steps.flush();
   log.close();
   log_info("data: " + loader->statistics().summary());
   return result;

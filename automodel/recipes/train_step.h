@@ -5,6 +5,7 @@
 
 #include "automodel/engine/engine.h"
 #include "automodel/optim/adam.h"
+#include "automodel/optim/gradient.h"
 #include "automodel/recipes/data_setup.h"
 
 namespace automodel::recipes {
@@ -16,17 +17,27 @@ struct StepInput {
   double max_norm = 0;  // gradients are clipped to it; 0: not clipped
 };
 
-struct StepResult {
-  double loss = 0;       // mean over the step's trained tokens, with the weights before the update
-  double grad_norm = 0;  // before clipping
-  int64_t tokens = 0, trained_tokens = 0;
+/// A step as it was launched: on a GPU its numbers may not be computed yet.
+struct LaunchedStep {
+  int64_t step = 0, tokens = 0, trained_tokens = 0;
+  std::vector<Batch> microbatches;  // on the model's device
+  std::vector<at::Tensor> losses;   // of each, 0-dim; their sum is the step's
+  optim::GradientNorm norm;
 };
 
 /// Forward and backward of all microbatches, clipping, update. The loss and the gradient are sums over trained tokens
-/// divided by their count in the whole step. Throws NumericError naming step and first non-finite tensor, before
-/// anything is updated; DataError when no token of the step is trained.
-StepResult train_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
-                      const StepInput& input);
+/// divided by their count in the whole step. Where the gradients are not finite nothing is updated. Waits for no GPU.
+/// Throws DataError when no token of the step is trained.
+LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
+                        const StepInput& input);
+
+struct StepNumbers {
+  double loss = 0;       // mean over the step's trained tokens, with the weights before the update
+  double grad_norm = 0;  // before clipping
+};
+
+/// Waits for the step. Throws NumericError naming it and the first non-finite tensor.
+StepNumbers read_step(engine::Engine& engine, const LaunchedStep& step);
 
 struct Validation {
   double loss = 0;  // mean over the set's trained tokens

@@ -18,6 +18,7 @@ struct AttentionPlan {
   double scale = 1;    // of the scores
   double dropout = 0;  // of the probabilities
   RandomKey key{0};    // of the dropout
+  at::Tensor borders;  // q_begin as [D + 1] int32 on the device of q, where the queries are the keys; may be undefined
 };
 
 /// O = softmax(scale Q K^T + causal mask within the document) V, head by head; query head h reads key head h / (Hq /

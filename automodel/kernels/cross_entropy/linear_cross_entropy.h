@@ -10,11 +10,12 @@
 namespace automodel::kernels {
 
 struct CrossEntropyOptions {
-  double softcap = 0;          // logits -> softcap * tanh(logits / softcap); 0: none
-  double logit_scale = 1;      // logits are multiplied by it
-  double label_smoothing = 0;  // (1 - s) * CE + s * mean over the vocabulary of -log p
-  double z_loss = 0;           // + z * logsumexp^2
-  int64_t chunk_tokens = 0;    // 0: chosen so that a chunk's logits take about 32 MiB
+  double softcap = 0;           // logits -> softcap * tanh(logits / softcap); 0: none
+  double logit_scale = 1;       // logits are multiplied by it
+  double label_smoothing = 0;   // (1 - s) * CE + s * mean over the vocabulary of -log p
+  double z_loss = 0;            // + z * logsumexp^2
+  int64_t chunk_tokens = 0;     // 0: chosen so that a chunk's logits take about 32 MiB
+  int64_t trained_tokens = -1;  // labels that are not -100, where the caller knows: a GPU need not be asked
 };
 
 /// loss = scale * sum over t with labels[t] != -100 of CE(softmax(hidden[t] W^T + b), labels[t])
