@@ -44,12 +44,12 @@ struct RenderOptions {
 int run_render(const RenderOptions& options);
 
 struct ScoreOptions {
-  std::string model, batch, logits, grads, dtype = "auto", device = "cpu", lora;
+  std::string model, batch, logits, grads, dtype = "auto", device = "auto", lora;
 };
 int run_score(const ScoreOptions& options);
 
 struct GenerateOptions {
-  std::string model, prompt, chat, dtype = "auto", device = "cpu", lora;
+  std::string model, prompt, chat, dtype = "auto", device = "auto", lora;
   int64_t max_new_tokens = 256, top_k = 0, seed = 42;
   double temperature = 0, top_p = 1;
   bool json = false;

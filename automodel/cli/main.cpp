@@ -81,7 +81,7 @@ void add_score(CLI::App& app, int& result) {
   command->add_option("--logits", options->logits, "write the logits [T, vocab] in fp32 to this safetensors file");
   command->add_option("--grads", options->grads, "write the gradients of the mean loss to this safetensors file");
   command->add_option("--dtype", options->dtype, "auto, float32, bfloat16 or float16");
-  command->add_option("--device", options->device, "cpu");
+  command->add_option("--device", options->device, "auto, cpu or cuda");
   command->add_option("--lora", options->lora, "PEFT adapter folder");
   command->callback([options, &result] { result = run_score(*options); });
 }
@@ -98,7 +98,7 @@ void add_generate(CLI::App& app, int& result) {
   command->add_option("--top-p", options->top_p, "draw among the likeliest whose probabilities reach p");
   command->add_option("--seed", options->seed, "of the draws");
   command->add_option("--dtype", options->dtype, "auto, float32, bfloat16 or float16");
-  command->add_option("--device", options->device, "cpu");
+  command->add_option("--device", options->device, "auto, cpu or cuda");
   command->add_option("--lora", options->lora, "PEFT adapter folder");
   command->add_flag("--json", options->json, "print {\"text\", \"ids\", ...} at the end instead of streaming");
   command->callback([options, &result] { result = run_generate(*options); });

@@ -5,6 +5,7 @@
 #include "automodel/base/json.h"
 #include "automodel/base/log.h"
 #include "automodel/checkpoint/load_weights.h"
+#include "automodel/recipes/device.h"
 #include "automodel/tensor/dtype.h"
 
 namespace automodel::recipes {
@@ -70,6 +71,9 @@ void load_base_weights(const ModelFolder& folder, nn::Model& model) {
   const auto of_adapters = peft::adapter_parameters(model);
   for (const auto& parameter : model.parameters())
     if (std::find(of_adapters.begin(), of_adapters.end(), parameter) == of_adapters.end()) base.push_back(parameter);
+  if (!model.device.is_cpu())
+    for (const auto& parameter : base)
+      if (!parameter->has_value()) parameter->allocate(model.device);
   checkpoint::LoadOptions options{.ignore = folder.family->ignored_tensors, .map_frozen = true};
   if (model.tied()) options.ignore.push_back("lm_head.weight");
   checkpoint::load_weights(base, checkpoint::open_weights(folder.path, folder.family->optional_prefixes), options);
@@ -96,6 +100,7 @@ TrainedModel load_trained_model(const config::RecipeConfig& config) {
   TrainedModel loaded;
   loaded.folder = open_model_folder(config.model);
   loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
+  loaded.model->device = choose_device(config.device, "device");
   if (config.peft) {
     loaded.lora = make_lora_options(*config.peft);
     loaded.adapted = peft::apply_lora(*loaded.model, *loaded.lora);
@@ -119,7 +124,9 @@ static void add_adapter(TrainedModel& loaded, const fs::path& folder, const peft
   loaded.lora = adapter.options;
   loaded.adapted = peft::apply_lora(*loaded.model, adapter.options);
   load_base_weights(loaded.folder, *loaded.model);
-  checkpoint::load_weights(peft::adapter_parameters(*loaded.model), checkpoint::open_weights(folder), {});
+  const auto adapters = peft::adapter_parameters(*loaded.model);
+  for (const auto& parameter : adapters) parameter->allocate(loaded.model->device);
+  checkpoint::load_weights(adapters, checkpoint::open_weights(folder), {});
 }
 
 static fs::path base_of(const fs::path& adapter_folder, const std::string& named) {
@@ -130,7 +137,8 @@ static fs::path base_of(const fs::path& adapter_folder, const std::string& named
                         "give the base with --model and the adapter with --lora");
 }
 
-TrainedModel load_inference_model(const fs::path& given, const fs::path& adapter, const std::string& dtype) {
+TrainedModel load_inference_model(const fs::path& given, const fs::path& adapter, const std::string& dtype,
+                                  const std::string& device) {
   for (const auto& path : {given, adapter})
     if (!path.empty() && !fs::exists(path))
       throw CheckpointError(path.string(), "does not exist", "expected a folder; this build fetches none from the Hub");
@@ -150,6 +158,7 @@ TrainedModel load_inference_model(const fs::path& given, const fs::path& adapter
   section.torch_dtype = dtype;
   loaded.folder = open_model_folder(section);
   loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
+  loaded.model->device = choose_device(device, "--device");
   if (lora.empty()) {
     for (const auto& parameter : loaded.model->parameters())
       parameter->trainable = false;  // so that they stay in the file's mapping

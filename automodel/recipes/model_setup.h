@@ -50,9 +50,9 @@ struct TrainedModel {
 TrainedModel load_trained_model(const config::RecipeConfig& config);
 
 /// A model for scoring and generation: `folder` may be a model folder, a checkpoint or a PEFT adapter folder whose base
-/// is found through its adapter_config.json; `adapter` (may be empty) is put on top.
+/// is found through its adapter_config.json; `adapter` (may be empty) is put on top. `device`: see choose_device.
 TrainedModel load_inference_model(const std::filesystem::path& folder, const std::filesystem::path& adapter,
-                                  const std::string& dtype);
+                                  const std::string& dtype, const std::string& device);
 
 /// Reads the weights of `folder` into the model's own (not the adapters') parameters.
 void load_base_weights(const ModelFolder& folder, nn::Model& model);

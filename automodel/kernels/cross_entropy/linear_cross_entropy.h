@@ -14,7 +14,7 @@ struct CrossEntropyOptions {
   double logit_scale = 1;       // logits are multiplied by it
   double label_smoothing = 0;   // (1 - s) * CE + s * mean over the vocabulary of -log p
   double z_loss = 0;            // + z * logsumexp^2
-  int64_t chunk_tokens = 0;     // 0: chosen so that a chunk's logits take about 32 MiB
+  int64_t chunk_tokens = 0;     // 0: chosen so that a chunk's logits take about 32 MiB, on a GPU 512
   int64_t trained_tokens = -1;  // labels that are not -100, where the caller knows: a GPU need not be asked
 };
 
