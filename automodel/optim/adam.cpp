@@ -3,7 +3,6 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_copy.h>
-#include <ATen/ops/_foreach_sub.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/isfinite.h>
@@ -157,7 +156,7 @@ void Adam::update(Lists& l, const Rate& rate) const {
     fused([](auto&&... arguments) { at::_fused_adamw_(arguments...); });
   else
     fused([](auto&&... arguments) { at::_fused_adam_(arguments...); });
-  if (rate.skip) at::_foreach_sub_(l.steps, *rate.skip);
+  if (rate.skip) at::_foreach_add_(l.steps, *rate.skip, -1);
 }
 
 // The fused ops want one dtype for all: where ours differ, this unit alone is computed in fp32 copies, so that at most
