@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "automodel/config/optimizer_section.h"
+#include "automodel/kernels/optimizer/optimizer_gpu.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::optim {
@@ -57,8 +58,10 @@ class Adam {
   /// parameter at all.
   Adam(const std::vector<ParameterPtr>& parameters, AdamSettings settings);
 
-  /// One update of every parameter that has a gradient; gradients are left as they are.
-  void step(double lr, double weight_decay);
+  /// One update of every parameter that has a gradient; gradients are left as they are. `stats` (gradient_stats, only
+  /// on a GPU; undefined: none) clips on the way, and where it says that a gradient is not finite nothing changes, all
+  /// without the host looking.
+  void step(double lr, double weight_decay, const at::Tensor& stats = {});
   void clear_grads();  // keeps the buffers
 
   /// Views by Hugging Face name; write into them to restore, or call restore().
@@ -93,6 +96,7 @@ class Adam {
   void allocate();
   void update(Lists& lists, double lr, double weight_decay) const;
   void update_mixed(Unit& unit, double lr, double weight_decay) const;
+  void update_on_gpu(double lr, double weight_decay, const at::Tensor& stats);
 
   AdamSettings settings_;
   std::vector<ParameterPtr> parameters_;

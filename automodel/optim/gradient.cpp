@@ -13,6 +13,7 @@
 #include <unordered_set>
 
 #include "automodel/base/error.h"
+#include "automodel/kernels/optimizer/optimizer_gpu.h"
 
 namespace automodel::optim {
 namespace {
@@ -91,6 +92,13 @@ double gradient_norm(const std::vector<ParameterPtr>& parameters, int64_t step) 
   }
   if (!std::isfinite(total)) report_not_finite(distinct, step);
   return std::sqrt(total);
+}
+
+at::Tensor gradient_stats(const std::vector<ParameterPtr>& parameters, double max_norm) {
+  std::vector<at::Tensor> grads;
+  for (const auto& parameter : distinct_trainable(parameters))
+    if (parameter->grad().defined()) grads.push_back(parameter->grad());
+  return kernels::gradient_stats(grads, max_norm);
 }
 
 double clip_factor(double norm, double max_norm) {

@@ -17,6 +17,10 @@ std::vector<ParameterPtr> distinct_trainable(const std::vector<ParameterPtr>& pa
 /// naming `step` and the first such tensor; nothing is changed then.
 double gradient_norm(const std::vector<ParameterPtr>& parameters, int64_t step);
 
+/// The same norm left on the GPU, with the clipping factor and whether it is finite, for Adam::step: nobody waits. Read
+/// it a step later (kernels::read_stats). All gradients on one GPU, at least one. max_norm <= 0: a factor of 1.
+at::Tensor gradient_stats(const std::vector<ParameterPtr>& parameters, double max_norm);
+
 /// min(1, max_norm / (norm + 1e-6)): torch.nn.utils.clip_grad_norm_'s factor. REQUIRES max_norm > 0.
 double clip_factor(double norm, double max_norm);
 
