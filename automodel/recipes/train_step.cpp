@@ -46,7 +46,7 @@ LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const st
     numbers.push_back(engine.forward_backward(made.microbatches.back(), context).to(at::kDouble));
   }
   made.norm = optim::clip_gradients(optimizer.parameters(), input.max_norm);
-  optimizer.step(input.lr, input.weight_decay, made.norm.total);
+  optimizer.step(input.lr, input.weight_decay, made.norm);
   numbers.push_back(made.norm.total);
   send_to_host(made, at::stack(numbers));
   return made;

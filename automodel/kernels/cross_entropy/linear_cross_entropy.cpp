@@ -1,21 +1,21 @@
 #include "automodel/kernels/cross_entropy/linear_cross_entropy.h"
 
-#include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/full_like.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/nonzero_static.h>
 #include <ATen/ops/scalar_tensor.h>
-#include <ATen/ops/square.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/zeros.h>
 
 #include "automodel/base/error.h"
+#include "automodel/kernels/cuda/library.h"
 #include "automodel/kernels/linear/linear.h"
 #include "automodel/kernels/product/product.h"
 #include "automodel/kernels/simd.h"
@@ -110,16 +110,7 @@ RowOptions row_options(const Parameter& weight, double scale, const CrossEntropy
 
 int64_t chunk_rows(const Parameter& weight, const CrossEntropyOptions& options) {
   if (options.chunk_tokens > 0) return options.chunk_tokens;
-  const int64_t bytes = int64_t{weight.value().is_cpu() ? 32 : 512} << 20;  // a GPU needs larger products to be busy
-  return std::max<int64_t>(16, bytes / (4 * weight.shape()[0]));
-}
-
-// The places of the labels that are trained, [n]; a GPU is not asked for their number if it is known.
-at::Tensor trained_rows(const at::Tensor& labels, int64_t count) {
-  const auto trained = labels.ne(kIgnoreLabel);
-  if (count < 0 || labels.is_cpu()) return at::nonzero(trained).squeeze(1);
-  if (count == labels.numel()) return at::arange(count, labels.options());
-  return at::nonzero_static(trained, count).squeeze(1);
+  return std::max<int64_t>(16, (int64_t{32} << 20) / (4 * weight.shape()[0]));
 }
 
 void check_labels(const at::Tensor& labels, int64_t V) {
@@ -130,51 +121,107 @@ void check_labels(const at::Tensor& labels, int64_t V) {
                       "the tokenizer does not fit the model's embedding");
 }
 
-// The sum of a chunk's losses, 0-dim; with `gradient`, logits become d loss / d raw logits as in row_loss.
-at::Tensor chunk_loss(at::Tensor& logits, const at::Tensor& labels, const RowOptions& o, bool gradient) {
-  if (logits.is_cpu()) {
-    std::vector<double> losses(static_cast<size_t>(labels.numel()));
-    rows_loss(logits, labels.const_data_ptr<int64_t>(), o, gradient, losses.data());
-    double total = 0;
-    for (const double loss : losses) total += loss;
-    return at::scalar_tensor(total, at::kDouble);
+// On a GPU the rows that are trained are picked out if their number is known, since the host must not wait for a count;
+// else all pass through the head, and those that are not trained get zeros. Logits are in the dtype of hidden, their
+// gradient takes their place; losses stay on the device.
+struct GpuHead {
+  at::Tensor loss, dx;
+  at::Tensor rows;  // of hidden that dx belongs to; undefined: all
+};
+
+at::Tensor chunk_losses_gpu(at::Tensor& logits, const at::Tensor& labels, const RowOptions& row, bool gradient) {
+  auto losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
+  const CudaLaunch on(logits);
+  on(cuda_table().cross_entropy.softmax_loss({.dtype = cuda_dtype(logits),
+                                              .rows = logits.size(0),
+                                              .columns = row.V,
+                                              .logits = logits.mutable_data_ptr(),
+                                              .stride = row.V,
+                                              .labels = labels.const_data_ptr<int64_t>(),
+                                              .loss = losses.mutable_data_ptr<float>(),
+                                              .lse = nullptr,
+                                              .ignore = kIgnoreLabel,
+                                              .scale = row.scale,
+                                              .softcap = row.softcap,
+                                              .logit_scale = row.logit_scale,
+                                              .smoothing = row.smoothing,
+                                              .z_loss = row.z_loss,
+                                              .gradient = gradient},
+                                             on.stream()));
+  return losses;
+}
+
+GpuHead head_gpu(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& given_labels,
+                 double scale, const CrossEntropyOptions& options, bool gradient) {
+  auto x = hidden.contiguous(), labels = given_labels.to(hidden.device()).contiguous();
+  GpuHead out{at::zeros({}, x.options().dtype(at::kDouble)), {}, {}};
+  if (options.trained_tokens >= 0 && options.trained_tokens < labels.numel()) {
+    out.rows = at::nonzero_static(labels.ne(kIgnoreLabel), options.trained_tokens).squeeze(1);
+    x = at::index_select(x, 0, out.rows), labels = at::index_select(labels, 0, out.rows);
   }
-  if (o.logit_scale != 1) logits.mul_(o.logit_scale);
-  if (o.softcap > 0) logits.div_(o.softcap).tanh_().mul_(o.softcap);
-  const auto lse = at::logsumexp(logits, {-1}, true), label = labels.unsqueeze(1);
-  auto loss = (lse - logits.gather(1, label)) * (1.0 - o.smoothing) + lse * lse * o.z_loss;
-  if (o.smoothing > 0) loss = loss + (lse - logits.mean({-1}, true)) * o.smoothing;
-  if (gradient) {
-    auto slope = o.softcap > 0 ? 1 - at::square(logits / o.softcap) : at::Tensor();
-    logits.sub_(lse).exp_();
-    if (o.z_loss > 0) logits.mul_(1 + lse * (2 * o.z_loss));
-    if (o.smoothing > 0) logits.sub_(o.smoothing / static_cast<double>(o.V));
-    logits.scatter_add_(1, label, at::full_like(lse, o.smoothing - 1.0));
-    if (slope.defined()) logits.mul_(slope);
-    logits.mul_(o.scale * o.logit_scale);
+  if (gradient && hidden.requires_grad()) out.dx = at::empty_like(x);
+  const auto row = row_options(weight, scale, options);
+  const int64_t step =
+      options.chunk_tokens > 0 ? options.chunk_tokens : std::max<int64_t>(1024, (int64_t{1} << 29) / (2 * row.V));
+  for (int64_t begin = 0; begin < x.size(0); begin += step) {
+    const int64_t n = std::min(step, x.size(0) - begin);
+    const auto part = x.narrow(0, begin, n);
+    auto logits = product(part, weight.value());
+    if (bias) logits.add_(bias->value());
+    out.loss.add_(
+        at::sum(chunk_losses_gpu(logits, labels.narrow(0, begin, n), row, gradient), {0}, false, at::kDouble));
+    if (!gradient) continue;
+    if (out.dx.defined()) {
+      auto dx = out.dx.narrow(0, begin, n);
+      at::mm_out(dx, logits, weight.value());
+    }
+    weight.add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, logits, part); });
+    if (bias) bias->add_grad(at::sum(logits, {0}, false, at::kFloat));
   }
-  return at::sum(loss, at::kDouble);
+  out.loss = (out.loss * scale).to(at::kFloat);
+  return out;
+}
+
+at::Tensor token_log_probs_gpu(const at::Tensor& hidden, Parameter& weight, Parameter* bias,
+                               const at::Tensor& given_labels, CrossEntropyOptions options) {
+  options.label_smoothing = options.z_loss = 0;
+  const auto labels = given_labels.to(hidden.device()).contiguous();
+  auto out = at::zeros({hidden.size(0)}, hidden.options().dtype(at::kFloat));
+  const int64_t step = options.chunk_tokens > 0 ? options.chunk_tokens : 1024;
+  for (int64_t begin = 0; begin < hidden.size(0); begin += step) {
+    const int64_t n = std::min(step, hidden.size(0) - begin);
+    auto logits = raw_logits(hidden.narrow(0, begin, n), weight, bias);
+    out.narrow(0, begin, n)
+        .sub_(chunk_losses_gpu(logits, labels.narrow(0, begin, n), row_options(weight, 1, options), false));
+  }
+  return out;
 }
 
 struct HeadFunction : torch::autograd::Function<HeadFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& anchor,
                             Parameter* weight, Parameter* bias, const at::Tensor& labels, double scale,
                             const CrossEntropyOptions& options, bool gradient) {
-    const auto rows = trained_rows(labels, options.trained_tokens);
+    if (hidden.is_cuda()) {
+      auto head = head_gpu(hidden, *weight, bias, labels, scale, options, gradient);
+      ctx->saved_data["tokens"] = hidden.size(0);
+      ctx->save_for_backward({head.dx, head.rows});
+      return head.loss;
+    }
+    const auto rows = at::nonzero(labels.ne(kIgnoreLabel)).squeeze(1);
     const bool all = rows.numel() == labels.numel();
     const auto x = all ? hidden : at::index_select(hidden, 0, rows);
     const auto y = (all ? labels : at::index_select(labels, 0, rows)).contiguous();
-    if (y.is_cpu()) check_labels(y, weight->shape()[0]);
+    check_labels(y, weight->shape()[0]);
     const bool wants_dx = gradient && hidden.requires_grad();
     auto dx = wants_dx ? at::empty_like(x) : at::Tensor();
     const auto row = row_options(*weight, scale, options);
-    at::Tensor total = at::zeros({}, x.options().dtype(at::kDouble));
+    std::vector<double> losses(static_cast<size_t>(x.size(0)));
     const int64_t step = chunk_rows(*weight, options);
     for (int64_t begin = 0; begin < x.size(0); begin += step) {
       const int64_t n = std::min(step, x.size(0) - begin);
       const auto part = x.narrow(0, begin, n);
       auto logits = raw_logits(part, *weight, bias);
-      total = total + chunk_loss(logits, y.narrow(0, begin, n), row, gradient);
+      rows_loss(logits, y.const_data_ptr<int64_t>() + begin, row, gradient, losses.data() + begin);
       if (!gradient) continue;
       const auto d = logits.to(x.scalar_type());
       if (wants_dx) {
@@ -183,9 +230,11 @@ struct HeadFunction : torch::autograd::Function<HeadFunction> {
       weight->add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, d, part); });
       if (bias) bias->add_grad(at::sum(logits, {0}));
     }
+    double total = 0;
+    for (const double loss : losses) total += loss;
     ctx->saved_data["tokens"] = hidden.size(0);
     ctx->save_for_backward({dx, all ? at::Tensor() : rows});
-    return (total * scale).to(at::kFloat);
+    return at::scalar_tensor(total * scale, hidden.options().dtype(at::kFloat));
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
@@ -193,7 +242,7 @@ struct HeadFunction : torch::autograd::Function<HeadFunction> {
     const auto saved = ctx->get_saved_variables();
     at::Tensor dx = saved[0];
     if (dx.defined()) {
-      if (dx.is_cpu()) {  // a GPU is not waited for
+      if (dx.is_cpu()) {  // nothing is read back from a GPU
         const double factor = grads[0].item<double>();
         AM_CHECK(factor == 1, "the head's gradient was made for a factor of 1, not {}", factor);
       }
@@ -217,24 +266,11 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, Parameter& weight, Par
   return HeadFunction::apply(hidden, gradient_anchor(), &weight, bias, labels, scale, options, gradient);
 }
 
-static at::Tensor log_probs_on_device(const at::Tensor& hidden, Parameter& weight, Parameter* bias,
-                                      const at::Tensor& labels, const CrossEntropyOptions& options) {
-  auto out = at::zeros({hidden.size(0)}, hidden.options().dtype(at::kFloat));
-  const int64_t step = chunk_rows(weight, options);
-  for (int64_t begin = 0; begin < hidden.size(0); begin += step) {
-    const int64_t n = std::min(step, hidden.size(0) - begin);
-    const auto log_p = at::log_softmax(head_logits(hidden.narrow(0, begin, n), weight, bias, options), -1);
-    const auto label = labels.narrow(0, begin, n), trained = label.ne(kIgnoreLabel);
-    out.narrow(0, begin, n).copy_(log_p.gather(1, label.clamp_min(0).unsqueeze(1)).squeeze(1) * trained);
-  }
-  return out;
-}
-
 at::Tensor token_log_probs(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& given_labels,
                            const CrossEntropyOptions& options) {
   at::NoGradGuard guard;
+  if (hidden.is_cuda()) return token_log_probs_gpu(hidden, weight, bias, given_labels, options);
   const auto labels = given_labels.contiguous();
-  if (!hidden.is_cpu()) return log_probs_on_device(hidden, weight, bias, labels, options);
   check_labels(labels.masked_select(labels.ne(kIgnoreLabel)), weight.shape()[0]);
   auto out = at::zeros({hidden.size(0)}, hidden.options().dtype(at::kFloat));
   float* to = out.mutable_data_ptr<float>();

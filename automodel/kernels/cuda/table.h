@@ -7,7 +7,10 @@
 #pragma once
 
 #include "automodel/kernels/activation/activation_cuda.h"
+#include "automodel/kernels/cross_entropy/softmax_loss_cuda.h"
 #include "automodel/kernels/cuda/types.h"
+#include "automodel/kernels/embedding/embedding_cuda.h"
+#include "automodel/kernels/optimizer/optimizer_cuda.h"
 #include "automodel/kernels/qkv/qkv_cuda.h"
 #include "automodel/kernels/rms_norm/norm_cuda.h"
 
@@ -19,6 +22,9 @@ struct Table {
   Norm norm;
   Gated gated;
   SplitQkv split_qkv;
+  Embedding embedding;
+  Optimizer optimizer;
+  CrossEntropy cross_entropy;
 };
 
 /// The one exported function, "automodel_cuda_open". Fills `table` and returns its own version; where `version`
