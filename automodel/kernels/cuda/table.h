@@ -7,6 +7,7 @@
 #pragma once
 
 #include "automodel/kernels/activation/activation_cuda.h"
+#include "automodel/kernels/attention/attention_cuda.h"
 #include "automodel/kernels/cuda/types.h"
 #include "automodel/kernels/qkv/qkv_cuda.h"
 #include "automodel/kernels/rms_norm/norm_cuda.h"
@@ -19,6 +20,7 @@ struct Table {
   Norm norm;
   Gated gated;
   SplitQkv split_qkv;
+  Attention attention;
 };
 
 /// The one exported function, "automodel_cuda_open". Fills `table` and returns its own version; where `version`
