@@ -7,6 +7,7 @@
 #pragma once
 
 #include "automodel/kernels/activation/activation_cuda.h"
+#include "automodel/kernels/attention/attention_cuda.h"
 #include "automodel/kernels/cross_entropy/softmax_loss_cuda.h"
 #include "automodel/kernels/cuda/types.h"
 #include "automodel/kernels/embedding/embedding_cuda.h"
@@ -25,6 +26,7 @@ struct Table {
   Embedding embedding;
   Optimizer optimizer;
   CrossEntropy cross_entropy;
+  Attention attention;
 };
 
 /// The one exported function, "automodel_cuda_open". Fills `table` and returns its own version; where `version`
