@@ -72,7 +72,7 @@ void set_unigram(const std::string& name, const Json& config, Json& rest, Json& 
 Json template_of(const std::string& before, std::optional<int32_t> before_id, const std::string& after, int32_t id) {
   const auto special = [](const std::string& text) { return Json{{"SpecialToken", {{"id", text}, {"type_id", 0}}}}; };
   const auto known = [](const std::string& text, int32_t value) {
-    return Json{{"id", text}, {"ids", Json::array({value})}, {"tokens", Json::array({text})}};
+    return Json{{"id", text}, {"ids", Json::array({static_cast<uint32_t>(value)})}, {"tokens", Json::array({text})}};
   };
   Json single = Json::array(), tokens = Json::object();
   if (before_id) {
@@ -144,8 +144,8 @@ std::optional<Json> class_post_processor(const std::string& name, const Json& co
   if (name != "RobertaTokenizer" && name != "MPNetTokenizer") return std::nullopt;
   const bool roberta = name == "RobertaTokenizer";
   return Json{{"type", "RobertaProcessing"},
-              {"sep", Json::array({sep, known(sep, "sep_token")})},
-              {"cls", Json::array({cls, known(cls, "cls_token")})},
+              {"sep", Json::array({sep, static_cast<uint32_t>(known(sep, "sep_token"))})},
+              {"cls", Json::array({cls, static_cast<uint32_t>(known(cls, "cls_token"))})},
               {"trim_offsets", flag_member(roberta ? config : Json::object(), "trim_offsets", where, true)},
               {"add_prefix_space", flag_member(roberta ? config : Json::object(), "add_prefix_space", where, false)}};
 }

@@ -18,6 +18,9 @@
 
 namespace automodel::tokenizer {
 
+/// Byte offsets [begin, end) of the input.
+using Offsets = std::vector<std::pair<size_t, size_t>>;
+
 struct Encoding {
   std::vector<int32_t> ids;
   std::vector<std::pair<size_t, size_t>>
@@ -31,6 +34,11 @@ class Tokenizer {
   /// `add_special`: the post-processor's tokens (bos, eos) are added.
   virtual std::vector<int32_t> encode(std::string_view text, bool add_special) const = 0;
   virtual Encoding encode_with_offsets(std::string_view text, bool add_special) const = 0;
+  /// At most `max_tokens` ids, special ones among them: those of the text are cut at its end, or at its beginning if
+  /// `keep_end`, as transformers' truncation=True with truncation_side does. Throws ConfigError if the special ids
+  /// alone are more.
+  virtual Encoding encode_truncated(std::string_view text, bool add_special, size_t max_tokens,
+                                    bool keep_end = false) const;
   virtual std::string decode(std::span<const int32_t> ids, bool skip_special = false) const = 0;
 
   /// Ids are in [0, vocab_size()): base vocabulary and added tokens.
@@ -60,6 +68,10 @@ class Tokenizer {
 /// Or one file, by the rules of its own library: tokenizer.json, NAME.model (sentencepiece), NAME.tiktoken,
 /// tekken.json. Throws DataError naming the file and what it lacks, UnsupportedError for what this build cannot read.
 std::shared_ptr<const Tokenizer> load(const std::filesystem::path& place);
+
+/// The same offsets counted in characters (code points) of `text`, as the Python libraries count them; an offset inside
+/// a character counts as that character's beginning.
+Offsets character_offsets(std::string_view text, const Offsets& bytes);
 
 /// The files of `folder` that make up its tokenizer (to be copied beside a saved model).
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& folder);
