@@ -39,9 +39,10 @@ struct Repo {
 };
 
 struct RepoFile {
-  std::string path;   ///< within the repository, with '/'
-  uint64_t size = 0;  ///< bytes
-  std::string etag;   ///< sha256 (64 digits, LFS) or git blob sha1 (40 digits) of the content
+  std::string path;               ///< within the repository, with '/'
+  uint64_t size = 0;              ///< bytes
+  std::string etag;               ///< sha256 (64 digits, LFS) or git blob sha1 (40 digits) of the content
+  std::string blob_id, xet_hash;  ///< what huggingface_hub wants to find in a list; not used here
 };
 
 struct Listing {
