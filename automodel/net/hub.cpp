@@ -10,6 +10,7 @@
 #include "automodel/base/text.h"
 #include "automodel/net/answers.h"
 #include "automodel/net/repo_cache.h"
+#include "automodel/net/resolve.h"
 #include "automodel/net/retry.h"
 #include "automodel/net/transfer.h"
 #include "automodel/net/url.h"

@@ -6,9 +6,10 @@
 namespace automodel::net {
 
 // The server's own words, as far as they can be printed on one line.
-static std::string server_words(const Answer& answer) {
-  std::string out;
-  for (const char c : answer.header("x-error-message").substr(0, 200))
+static std::string server_words(const HubSettings& settings, const Answer& answer) {
+  std::string out, said = answer.header("x-error-message");
+  if (!settings.token.empty()) said = replace_all(said, settings.token, "(the token)");
+  for (const char c : said.substr(0, 200))
     if (static_cast<unsigned char>(c) >= ' ' && static_cast<unsigned char>(c) < 0x7f) out += c;
   return out.empty() ? "" : fmt::format("; the Hub says: {}", out);
 }
@@ -25,7 +26,7 @@ static std::string token_hint(const HubSettings& settings) {
 
 static HubError meaning_of(const HubSettings& settings, const Repo& repo, const std::string& path,
                            const Answer& answer) {
-  const std::string code = answer.header("x-error-code"), words = server_words(answer);
+  const std::string code = answer.header("x-error-code"), words = server_words(settings, answer);
   const char* kind = repo.kind == RepoKind::Dataset ? "data set" : "model";
   const char* other = repo.kind == RepoKind::Dataset ? "model" : "data set";
   const std::string file = path.empty() ? repo.repo : repo.repo + ": " + path;
@@ -46,12 +47,14 @@ static HubError meaning_of(const HubSettings& settings, const Repo& repo, const 
     return HubError(file, fmt::format("the token is not accepted (HTTP 401){}", words),
                     "it may have expired: set HF_TOKEN to a valid one, or unset it for what is public");
   if (code == "RepoNotFound" || status == 401 || status == 404)
-    return HubError(
-        repo.repo,
-        fmt::format("there is no such {} on {}, or it is private (HTTP {}){}", kind, shown_url(settings.endpoint),
-                    status, words),
-        fmt::format("check the spelling, and that it is no {}; for a private one, {}", other, token_hint(settings)));
-  if (status == 403) throw HubError(file, fmt::format("access is forbidden (HTTP 403){}", words), token_hint(settings));
+    return HubError(repo.repo,
+                    fmt::format("there is no such {} on {}, or it is private (HTTP {}){}", kind,
+                                shown_url(settings.endpoint), status, words),
+                    fmt::format("check the spelling, and that it is no {}{}; for a private one, {}", other,
+                                repo.kind == RepoKind::Model ? " (no folder here has this name either)" : "",
+                                token_hint(settings)));
+  if (status == 403)
+    return HubError(file, fmt::format("access is forbidden (HTTP 403){}", words), token_hint(settings));
   if (status == 407)
     return HubError(shown_url(answer.url), "the proxy asks for a user and password (HTTP 407)",
                     "put them into the proxy's address: https_proxy=http://USER:PASSWORD@HOST:PORT");

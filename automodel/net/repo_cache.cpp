@@ -10,6 +10,7 @@
 #include "automodel/base/log.h"
 #include "automodel/base/text.h"
 #include "automodel/net/answers.h"
+#include "automodel/net/resolve.h"
 
 namespace automodel::net {
 namespace fs = std::filesystem;

@@ -13,9 +13,6 @@ namespace automodel::net {
 /// Throws ConfigError unless the name and the revision can be those of a repository: they become parts of paths.
 void check_repo(const Repo& repo);
 
-/// True if this could be a repository's name: "name" or "org/name" of letters, digits and "-_.".
-bool could_be_repo(const std::string& text);
-
 class RepoCache {
  public:
   RepoCache(const std::filesystem::path& cache, const Repo& repo);

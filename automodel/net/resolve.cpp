@@ -74,14 +74,7 @@ static std::vector<std::string> weight_files(const Repo& repo, const Listing& li
                  "choose another repository");
 }
 
-fs::path resolve_model(const Hub& hub, const std::string& name_or_path, const std::string& revision, ModelFiles files,
-                       const Progress& progress) {
-  std::error_code ignored;
-  if (fs::exists(name_or_path, ignored)) return name_or_path;
-  if (!could_be_repo(name_or_path))
-    throw CheckpointError(name_or_path, "does not exist",
-                          "expected a folder in Hugging Face layout, or a name on the Hub like org/model");
-  Repo repo{name_or_path, RepoKind::Model, revision};
+fs::path fetch_model(const Hub& hub, Repo repo, ModelFiles files, const Progress& progress) {
   const Listing listing = hub.list(repo);
   repo.revision = listing.commit;  // one commit for all steps, whatever is pushed meanwhile
   std::vector<std::string> wanted;
@@ -96,16 +89,33 @@ fs::path resolve_model(const Hub& hub, const std::string& name_or_path, const st
   return files == ModelFiles::All ? hub.snapshot(repo, weight_files(repo, listing, folder), progress) : folder;
 }
 
-fs::path resolve_model(const std::string& name_or_path, const std::string& revision, ModelFiles files) {
-  if (std::error_code ignored; fs::exists(name_or_path, ignored)) return name_or_path;  // needs no settings
-  return resolve_model(Hub::from_environment(), name_or_path, revision, files, show_progress());
+static Hub hub_with(const std::string& cache_dir) {
+  Hub hub = Hub::from_environment();
+  if (cache_dir.empty()) return hub;
+  HubSettings settings = hub.settings();
+  settings.cache = fs::absolute(cache_dir);
+  return Hub(std::move(settings));
 }
 
-std::optional<fs::path> find_local_model(const std::string& name_or_path, const std::string& revision) {
+static Repo model_repo(const std::string& name, const std::string& revision) {
+  return {name, RepoKind::Model, revision.empty() ? "main" : revision};
+}
+
+fs::path resolve_model(const std::string& name_or_path, const std::string& revision, ModelFiles files,
+                       const std::string& cache_dir) {
+  if (std::error_code ignored; fs::exists(name_or_path, ignored)) return name_or_path;
+  if (!could_be_repo(name_or_path))
+    throw CheckpointError(name_or_path, "does not exist",
+                          "expected a folder in Hugging Face layout, or a name on the Hub like org/model");
+  return fetch_model(hub_with(cache_dir), model_repo(name_or_path, revision), files, show_progress());
+}
+
+std::optional<fs::path> find_local_model(const std::string& name_or_path, const std::string& revision,
+                                         const std::string& cache_dir) {
   std::error_code ignored;
   if (fs::exists(name_or_path, ignored)) return name_or_path;
   if (!could_be_repo(name_or_path)) return std::nullopt;
-  const auto folder = Hub::from_environment().find_cached({name_or_path, RepoKind::Model, revision});
+  const auto folder = hub_with(cache_dir).find_cached(model_repo(name_or_path, revision));
   if (!folder || !fs::exists(*folder / "config.json", ignored)) return std::nullopt;
   return folder;
 }
