@@ -247,6 +247,21 @@ TEST_F(FaultTest, AProxyIsUsedAndMayAskForAPassword) {
               HasSubstr("the proxy asks for a user and password (HTTP 407)"));
 }
 
+TEST_F(FaultTest, CertificatesAreCheckedAndHttpsIsNotLeft) {
+  const auto key = folder_ / "key.pem", cert = folder_ / "cert.pem";
+  const std::string make = fmt::format(
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 2 "
+      "-addext subjectAltName=IP:127.0.0.1 -keyout {} -out {} 2>/dev/null",
+      key.string(), cert.string());
+  if (std::system(make.c_str()) != 0) GTEST_SKIP() << "skipped: openssl, which makes the certificate, is not here";
+  const auto port = control("tls?" + quote(Json{{"cert", cert}, {"key", key}}.dump(), false));
+  settings_.endpoint = "https://127.0.0.1:" + port;
+  EXPECT_THAT(failure(), AllOf(HasSubstr("certificate cannot be trusted"), HasSubstr("SSL_CERT_FILE")));
+  settings_.ca_file = cert;
+  EXPECT_THAT(failure(), HasSubstr("leads from https to http://127.0.0.1"));  // where the large files lie
+  expect_same(hub().snapshot(tiny_, {"config.json"}), "models/org/tiny", "config.json");
+}
+
 // A limit on the size of files stands in for the disk that becomes full while a piece is written.
 TEST_F(FaultTest, AWriteThatFailsKeepsWhatIsThere) {
   rlimit before{};

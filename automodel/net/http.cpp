@@ -14,6 +14,7 @@
 namespace automodel::net {
 
 constexpr size_t kErrorBodyBytes = 64 << 10;
+constexpr size_t kHeaderBytes = 1 << 20;
 constexpr size_t kMaxHeaders = 1000;
 constexpr int kMaxRedirects = 10;
 
@@ -43,6 +44,7 @@ struct HttpClient::State {
   const Request* request = nullptr;
   Answer answer;
   bool announced = false, too_long = false;
+  size_t header_bytes = 0;
   std::exception_ptr thrown;  // an exception must not pass through libcurl's C frames
 
   explicit State(const HubSettings& given) : settings(given) {
@@ -98,6 +100,7 @@ struct HttpClient::State {
   static size_t on_header(char* data, size_t one, size_t count, void* self) {
     auto& state = *static_cast<State*>(self);
     const std::string_view line(data, one * count);
+    if ((state.header_bytes += line.size()) > kHeaderBytes) return 0;
     try {
       add_header_line(state.answer.headers, line);
     } catch (...) {
@@ -165,6 +168,7 @@ void HttpClient::State::exchange(const std::string& url, bool with_token) {
   answer = {};
   answer.url = url;
   announced = too_long = false;
+  header_bytes = 0;
   thrown = nullptr;
   char message[CURL_ERROR_SIZE] = {};
   curl_slist* lines = curl.slist_append(nullptr, "Accept-Encoding: identity");  // lengths and ranges are of the file

@@ -30,7 +30,7 @@ struct Hub::State {
 
   Request request(const std::string& url) const;
   std::string ask_commit(const Repo& repo, bool patiently);
-  std::vector<RepoFile> ask_tree(const Repo& repo, const std::string& commit) const;
+  std::vector<RepoFile> ask_tree(const Repo& repo, const std::string& commit, bool patiently) const;
   std::optional<FileHead> ask_file(const Repo& repo, const RepoCache& cache, const std::string& path,
                                    bool patiently) const;
   Pinned pin(const Repo& repo, const RepoCache& cache);
@@ -85,13 +85,13 @@ std::string Hub::State::ask_commit(const Repo& repo, bool patiently) {
   return info.commit;
 }
 
-std::vector<RepoFile> Hub::State::ask_tree(const Repo& repo, const std::string& commit) const {
+std::vector<RepoFile> Hub::State::ask_tree(const Repo& repo, const std::string& commit, bool patiently) const {
   HttpClient http(settings);
   std::vector<RepoFile> files;
   Request page = request(api_url(settings, repo, "/tree/" + commit + "?recursive=true"));
   std::set<std::string> seen;
   while (seen.insert(page.url).second) {
-    const Answer answer = send_patiently(http, settings, repo, page);
+    const Answer answer = send_patiently(http, patiently ? settings : without_patience(settings), repo, page);
     if (!answer.ok()) throw_for_status(settings, repo, "", answer);
     parse_tree_page(answer.body, shown_url(page.url), files);
     const std::string next = next_page(answer.header("link"));
@@ -139,6 +139,16 @@ static bool stands_in(const HubError& error, const Repo& repo) {
   return may;
 }
 
+// Notes for the next time; a cache that only others may write serves without them.
+template <class Write>
+static void where_writable(const Write& write) {
+  try {
+    write();
+  } catch (const SystemError& error) {
+    log_warning(fmt::format("{}\n  going on without this note in the cache", error.what()));
+  }
+}
+
 // The commit that the revision is now; where the Hub cannot be asked, the one that it was when last asked.
 Pinned Hub::State::pin(const Repo& repo, const RepoCache& cache) {
   if (is_commit(repo.revision)) return {repo.revision, ""};
@@ -149,7 +159,7 @@ Pinned Hub::State::pin(const Repo& repo, const RepoCache& cache) {
   }
   try {
     const std::string commit = ask_commit(repo, !cached);
-    cache.write_commit(commit);
+    where_writable([&] { cache.write_commit(commit); });
     return {commit, ""};
   } catch (const HubError& error) {
     if (!cached || !stands_in(error, repo)) throw;
@@ -159,14 +169,19 @@ Pinned Hub::State::pin(const Repo& repo, const RepoCache& cache) {
 
 std::vector<RepoFile> Hub::State::tree(const Repo& repo, const RepoCache& cache, const Pinned& pinned) const {
   if (auto files = cache.find_tree(pinned.commit)) return std::move(*files);
+  auto there = cache.files_there(pinned.commit);  // transformers fetches file by file and keeps no list
   if (!settings.offline && pinned.unreachable.empty()) {
-    auto files = ask_tree(repo, pinned.commit);
-    cache.write_tree(pinned.commit, files);
-    return files;
+    std::vector<RepoFile> files;
+    try {
+      files = ask_tree(repo, pinned.commit, there.empty());
+      where_writable([&] { cache.write_tree(pinned.commit, files); });
+      return files;
+    } catch (const HubError& error) {
+      if (there.empty() || !stands_in(error, repo)) throw;
+    }
   }
-  auto files = cache.files_there(pinned.commit);  // transformers fetches file by file and keeps no list
-  if (files.empty()) throw not_in_cache(settings, repo, "it is", pinned.unreachable);
-  return files;
+  if (there.empty()) throw not_in_cache(settings, repo, "it is", pinned.unreachable);
+  return there;
 }
 
 // "folder/" is all of the folder.
@@ -230,7 +245,7 @@ std::optional<fs::path> Hub::find_file(const Repo& repo, const std::string& path
     return there(*cached);
   }
   if (!head) return std::nullopt;
-  cache.write_commit(head->commit);
+  where_writable([&] { cache.write_commit(head->commit); });
   if (!cache.has(head->commit, head->file)) fetch_files(settings, repo, cache, head->commit, {head->file}, progress);
   return cache.snapshot(head->commit) / path;
 }

@@ -168,6 +168,22 @@ TEST_F(HubTest, NamesThatCannotBeAreRefusedBeforeTheNetwork) {
   EXPECT_EQ(log().size(), 0u);
 }
 
+TEST_F(HubTest, ACommitWithoutAListStandsInWhenTheHubIsAway) {
+  const auto folder = hub().snapshot(tiny_, {"*.json"});
+  fs::remove_all(settings_.cache / "models--org--tiny/trees");
+  settings_.endpoint = "http://127.0.0.1:1";
+  EXPECT_EQ(hub().snapshot({"org/tiny", RepoKind::Model, folder.filename()}, {"*.json"}), folder);
+  EXPECT_EQ(hub().snapshot(tiny_, {"*.json"}), folder);
+}
+
+TEST_F(HubTest, ADamagedBlobOrListIsFetchedAgain) {
+  const auto folder = hub().snapshot(tiny_, {"config.json", "model-00002*"});
+  std::ofstream(fs::canonical(folder / "model-00002-of-00002.safetensors")) << "cut short";
+  std::ofstream(settings_.cache / "models--org--tiny/trees" / (folder.filename().string() + ".json")) << "{";
+  expect_same(hub().snapshot(tiny_, {"config.json", "model-00002*"}), "models/org/tiny",
+              "model-00002-of-00002.safetensors");
+}
+
 TEST_F(HubTest, APatternThatMatchesNothingIsAnError) {
   EXPECT_THAT(message_of<HubError>([&] { hub().snapshot(tiny_, {"*.gguf"}); }), HasSubstr("matches *.gguf"));
 }

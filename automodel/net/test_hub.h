@@ -104,11 +104,13 @@ class TestHub : public testing::Test {
     put(repo + "/additional_chat_templates/rag.jinja", "{{ x }}");
   }
 
-  void control(const std::string& what) const {
+  std::string control(const std::string& what) const {
     HttpClient http(settings_);
     Request request;
-    request.url = settings_.endpoint + "/control/" + what;
-    if (!http.send(request).ok()) throw std::runtime_error("control " + what);
+    request.url = fmt::format("http://127.0.0.1:{}/control/{}", server_.hub_port, what);
+    const Answer answer = http.send(request);
+    if (!answer.ok()) throw std::runtime_error("control " + what);
+    return answer.body;
   }
   /// The next `count` requests whose path matches meet the fault.
   void fault(const std::string& path, const std::string& kind, int count, const Json& more = Json::object()) const {
@@ -116,12 +118,7 @@ class TestHub : public testing::Test {
     fault.update(more);
     control("fault?" + quote(fault.dump(), false));
   }
-  Json log() const {
-    HttpClient http(settings_);
-    Request request;
-    request.url = settings_.endpoint + "/control/log";
-    return Json::parse(http.send(request).body);
-  }
+  Json log() const { return Json::parse(control("log")); }
   int requests(const std::string& part) const {
     int count = 0;
     for (const auto& entry : log()) count += entry.at("path").get<std::string>().find(part) != std::string::npos;

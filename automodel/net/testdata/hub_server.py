@@ -8,12 +8,14 @@ are LFS: /resolve/ leads to the second port with a signed address. Only the toke
 
 /control/fault?JSON         {"path": regex, "kind": ..., "count": n, ...}: the next n requests whose path matches, after "skip"
 /control/log                the requests so far: [{"method", "port", "path", "range", "authorization"}]
+/control/tls?JSON           {"cert": file, "key": file}: the Hub on a third port, by https; the answer is the port
 /control/clear              no faults, an empty log
 """
 import hashlib
 import json
 import re
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -132,6 +134,8 @@ class Handler(BaseHTTPRequestHandler):
         with lock:
             if path == "/control/fault":
                 faults.append(json.loads(urllib.parse.unquote(query)))
+            elif path == "/control/tls":
+                return self.answer(200, str(start_tls(**json.loads(urllib.parse.unquote(query)))).encode())
             elif path == "/control/clear":
                 faults.clear()
                 log.clear()
@@ -281,6 +285,15 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, *_):
         pass  # clients that hang up are part of the tests
+
+
+def start_tls(cert, key):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    server = Server(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_port
 
 
 servers = {name: Server(("127.0.0.1", 0), Handler) for name in ("hub", "cdn")}
