@@ -62,6 +62,13 @@ struct CheckpointOptions {
 };
 int run_checkpoint(const CheckpointOptions& options);
 
+struct DownloadOptions {
+  std::string repo, revision = "main";
+  std::vector<std::string> include;
+  bool dataset = false, json = false;
+};
+int run_download(const DownloadOptions& options);
+
 struct CompareOptions {
   std::vector<std::string> runs;
   bool json = false;

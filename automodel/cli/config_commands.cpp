@@ -24,6 +24,11 @@ config::Capabilities capabilities() {
   config::Capabilities can;
   for (const auto* family : models::families()) can.families.push_back(family->model_type);
   can.recipes = {"finetune", "benchmark"};
+  can.hub = true;
+  can.find_model = [](const std::string& name, const config::ModelSection& section) -> std::optional<std::string> {
+    const auto folder = net::find_local_model(name, section.revision, section.cache_dir);
+    return folder ? std::optional(folder->string()) : std::nullopt;
+  };
   can.dataset_kinds = {"chat", "column_mapped", "squad", "hellaswag", "mock"};
   return can;
 }
@@ -131,8 +136,8 @@ static std::string painted(const data::Segment& segment, bool color) {
 
 int run_data(const ConfigArguments& arguments) {
   const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
-  const auto folder = recipes::open_model_folder(config.model);
-  const auto tokenizer = tokenizer::load(recipes::tokenizer_folder(config, folder));
+  const auto folder = recipes::open_model_folder(config.model, net::ModelFiles::Tokenizer);
+  const auto tokenizer = tokenizer::load(recipes::find_tokenizer_folder(config, folder));
   const auto opened =
       recipes::open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab);
   const auto found =
