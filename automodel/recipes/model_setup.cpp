@@ -5,6 +5,8 @@
 #include "automodel/base/json.h"
 #include "automodel/base/log.h"
 #include "automodel/checkpoint/load_weights.h"
+#include "automodel/recipes/data_setup.h"
+#include "automodel/recipes/token_data.h"
 #include "automodel/tensor/dtype.h"
 
 namespace automodel::recipes {
@@ -105,7 +107,8 @@ TrainedModel load_trained_model(const config::RecipeConfig& config) {
 
   loaded.tokenizer_folder =
       config.tokenizer && !config.tokenizer->path.empty() ? fs::path(config.tokenizer->path) : loaded.folder.path;
-  if (config.dataset.kind != "mock") {  // random ids need no tokenizer
+  const bool beside = is_token_data(config.dataset.kind) && fs::exists(loaded.tokenizer_folder / "tokenizer.json");
+  if (needs_tokenizer(config) || beside) {  // what lies beside the model is saved with it
     loaded.tokenizer = tokenizer::load(loaded.tokenizer_folder);
     check_vocabulary(loaded);
   }

@@ -51,7 +51,7 @@ static void plan_model(Plan& plan, const config::RecipeConfig& config, const Mod
 
 static void plan_data(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder) {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
-  if (config.dataset.kind != "mock") {
+  if (needs_tokenizer(config)) {
     const bool own = config.tokenizer && !config.tokenizer->path.empty();
     tokenizer = tokenizer::load(own ? std::filesystem::path(config.tokenizer->path) : folder.path);
   }
