@@ -92,7 +92,7 @@ struct DatasetSection {
     f("paths", paths,
       "Megatron data: path without .bin and .idx, a pattern, [weight, path, ...], {train: ..., validation: ...}, or a "
       ".json file of these",
-      "string|map|list<string|float>");
+      "string|map|list<string|float>|null");
     f("splits_to_build", splits_to_build, "Megatron data: the part to use; null: the one the section is for",
       "=train|=validation|=test|null");
     f("num_train_samples", num_train_samples, "Megatron data: samples to draw; null: max_steps * global_batch_size",

@@ -157,6 +157,13 @@ class Filler {
       }
     }
     if (dataset.kind == "megatron" && !split) dataset.split = "900,50,50";
+    if (dataset.kind == "megatron" && dataset.paths.empty()) {
+      need((section + ".paths").c_str(), "the paths of the data set are missing", "paths: data/my_text_document");
+    }
+    if (dataset.kind == "nanogpt" && dataset.file_pattern.empty()) {
+      need((section + ".file_pattern").c_str(), "the shards of the data set are missing",
+           "file_pattern: data/train_*.bin");
+    }
     if (dataset.reset_position_ids != dataset.reset_attention_mask) {
       const char* key = dataset.reset_position_ids ? ".reset_position_ids" : ".reset_attention_mask";
       faults_.push_back({place_of(section + key), section + key,
