@@ -3,7 +3,7 @@
 
     python tools/make_megatron_goldens.py          (from the repository's root, which the paths in the files are relative to)
 
-Needs megatron-core 0.16.1 (IndexedDatasetBuilder, helpers_cpp), nemo-automodel 0.7.0 (its GPTDataset, BlendedDataset and builder,
+Needs, in the oracles' Python, `pip install --no-deps --require-hashes -r tools/megatron.lock`: megatron-core 0.16.1 (IndexedDatasetBuilder, helpers_cpp), nemo-automodel 0.7.0 (its GPTDataset, BlendedDataset and builder,
 with megatron-core's compiled helpers in the place of those it would compile itself), numpy < 3.
 Writes automodel/data/testdata/megatron: NAME.bin and NAME.idx, and goldens.json:
   {"shuffles": [{"seed", "sizes", "first", "md5"}], "files": [{"prefix", "dtype", "sequences", "documents", "modes"}],
