@@ -4,15 +4,17 @@
     AUTOMODEL_ASSETS=DIR python3 bench/preprocess.py [--rounds 3] [--tokenizer npm-qwen3] [--megabytes 40] [--out bench/results/preprocess.json]
 
 Needs AUTOMODEL_ORACLES, a Python with tokenizers (tools/setup --oracles). The text is every string of at least 200 characters in the data
-sets of the assets, each once, as rows {"text": ...}; it fits into the page cache and is read once before. The peer runs in one thread,
+sets of the assets, each once (7 MB), and then sentences of these in new order, as rows {"text": ...}; it fits into the page cache and is read once before. The peer runs in one thread,
 as such a loop does (bench/peers/preprocess.py), and its time is that of the loop alone; ours is the whole process from start to exit,
 with 1 worker and with one for each core. The files must be equal byte for byte.
 """
 import argparse
 import filecmp
+import itertools
 import json
 import os
 import pathlib
+import random
 import statistics
 import subprocess
 import sys
@@ -59,6 +61,15 @@ def texts(assets, limit_bytes):
                     return
 
 
+def recombined(base, limit_bytes):
+    """Documents of sentences drawn at random, from a fixed seed."""
+    sentences, chance, total = [part for text in base for part in text.split(". ") if part], random.Random(1), 0
+    while total < limit_bytes:
+        text = ". ".join(chance.choice(sentences) for _ in range(chance.randint(3, 30)))
+        total += len(text.encode())
+        yield text
+
+
 def timed(command, env=None):
     start = time.perf_counter()
     out = subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout
@@ -80,7 +91,9 @@ def main():
         folder = pathlib.Path(name)
         rows = folder / "rows.jsonl"
         with rows.open("w", encoding="utf-8") as out:
-            for text in texts(assets / "datasets", arguments.megabytes * 1e6):
+            base = list(texts(assets / "datasets", arguments.megabytes * 1e6))
+            more = recombined(base, arguments.megabytes * 1e6 - sum(len(text.encode()) for text in base))
+            for text in itertools.chain(base, more):
                 out.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
         cores = len(os.sched_getaffinity(0))
         times = {"peer": [], "ours_1_worker": [], f"ours_{cores}_workers": []}

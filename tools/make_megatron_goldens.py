@@ -7,7 +7,7 @@ Needs, in the oracles' Python, `pip install --no-deps --require-hashes -r tools/
 with megatron-core's compiled helpers in the place of those it would compile itself), numpy < 3.
 Writes automodel/data/testdata/megatron: NAME.bin and NAME.idx, and goldens.json:
   {"shuffles": [{"seed", "sizes", "first", "md5"}], "files": [{"prefix", "dtype", "sequences", "documents", "modes"}],
-   "orders": [{"name", "paths", "options", "part", "samples", "length", "tokens": [[...]], "md5", "cache": {file: md5}}]}
+   "orders": [{"name", "paths", "options", "part", "samples", "length", "tokens": [[...]], "md5", "cache": {file: md5}}], "mock_packed": [{"options", "blocks"}]}
 """
 import hashlib
 import json
@@ -65,6 +65,19 @@ def files():
     made.append(build("with_modes", numpy.int32, [[[1, 2], [3]], [[4, 5, 6]]], modes=[0, 1, 0]))
     for name, dtype, count, longest in (("a", numpy.uint16, 24, 60), ("b", numpy.int32, 11, 30), ("c", numpy.int32, 40, 12)):
         made.append(build(name, dtype, [[random.randint(0, 4096, random.randint(0, longest)).tolist()] for _ in range(count)]))
+    return made
+
+
+def mock_packed():
+    """Blocks of NeMo AutoModel's build_packed_dataset; its own Dataset class is not needed for them."""
+    sys.modules.setdefault("datasets", types.SimpleNamespace(
+        Dataset=types.SimpleNamespace(from_list=lambda rows, features=None: rows), Features=dict, Sequence=list, Value=str))
+    from nemo_automodel.components.datasets.llm.mock_packed import build_packed_dataset
+    made = []
+    for options in ({}, {"seed": 7, "num_blocks": 3, "block_size": 32, "mean_len": 5.5, "std_len": 3.0, "vocab_size": 50},
+                    {"seed": 2**40 + 3, "num_blocks": 2, "block_size": 64, "max_sentence_len": 9}):
+        blocks = [row["input_ids"] for row in build_packed_dataset(**options)]
+        made.append({"options": options, "blocks": blocks})
     return made
 
 
@@ -134,8 +147,8 @@ def main():
     FOLDER.mkdir(parents=True)
     store = tempfile.NamedTemporaryFile()
     torch.distributed.init_process_group("gloo", init_method=f"file://{store.name}", rank=0, world_size=1)
-    goldens = {"shuffles": shuffles(), "files": files(), "orders": orders()}
-    lines = ["{"] + [f'"{part}": [\n' + ",\n".join(json.dumps(item) for item in items) + "\n]" + ("," if part != "orders" else "")
+    goldens = {"shuffles": shuffles(), "files": files(), "orders": orders(), "mock_packed": mock_packed()}
+    lines = ["{"] + [f'"{part}": [\n' + ",\n".join(json.dumps(item) for item in items) + "\n]" + ("," if part != "mock_packed" else "")
                      for part, items in goldens.items()] + ["}"]
     (FOLDER / "goldens.json").write_text("\n".join(lines) + "\n")
     print({part: len(items) for part, items in goldens.items()})

@@ -22,7 +22,7 @@ namespace automodel::cli {
 config::Capabilities capabilities() {
   config::Capabilities can;
   for (const auto* family : models::families()) can.families.push_back(family->model_type);
-  can.dataset_kinds = {"chat", "column_mapped", "squad", "hellaswag", "mock", "megatron", "nanogpt"};
+  can.dataset_kinds = {"chat", "column_mapped", "squad", "hellaswag", "mock", "mock_packed", "megatron", "nanogpt"};
   return can;
 }
 

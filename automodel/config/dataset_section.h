@@ -43,11 +43,13 @@ struct DatasetSection {
   bool mask_history = false;            ///< train only the last assistant turn
   bool mask_reasoning_content = false;  ///< do not train an assistant's reasoning_content
   bool skip_invalid_samples = false;
-  int64_t vocab_size = 100;     // mock
-  int64_t seq_len = 1024;       // mock, nanogpt
-  int64_t num_samples = 1024;   // mock
-  std::optional<int64_t> seed;  // mock, megatron; nullopt: 42, 1234
-  int64_t batch_size = 1;       // mock: samples that come as one row of the batch
+  int64_t vocab_size = 100;                                          // mock
+  int64_t seq_len = 1024;                                            // mock, nanogpt
+  int64_t num_samples = 1024;                                        // mock
+  std::optional<int64_t> seed;                                       // mock, megatron; nullopt: 42, 1234
+  int64_t batch_size = 1;                                            // mock: samples that come as one row of the batch
+  int64_t num_blocks = 10, block_size = 128, max_sentence_len = 64;  // mock_packed
+  double mean_len = 20, std_len = 6;                                 // mock_packed
   std::string paths;            ///< megatron: a prefix, pattern or .json file; lists and maps as JSON
   std::string splits_to_build;  ///< megatron: train, validation or test; "": as the section is for
   std::optional<int64_t> num_train_samples, num_val_samples, num_test_samples;  // megatron
@@ -115,7 +117,12 @@ struct DatasetSection {
     f("vocab_size", vocab_size, "mock data: ids are drawn below this", "int[1,]");
     f("seq_len", seq_len, "mock and NanoGPT data: tokens in a sample", "int[1,]");
     f("num_samples", num_samples, "mock data: samples in the set", "int[1,]");
-    f("seed", seed, "seed of mock data's ids (null: 42) and of the order of Megatron data (null: 1234)",
+    f("num_blocks", num_blocks, "packed mock data: blocks in the set", "int[1,]");
+    f("block_size", block_size, "packed mock data: tokens in a block", "int[2,]");
+    f("mean_len", mean_len, "packed mock data: mean length of a sentence", "float[0,]");
+    f("std_len", std_len, "packed mock data: standard deviation of the length of a sentence", "float[0,]");
+    f("max_sentence_len", max_sentence_len, "packed mock data: longest sentence", "int[1,]");
+    f("seed", seed, "seed of mock data's ids (null: 42; packed: 0) and of the order of Megatron data (null: 1234)",
       "int[0,]|null");
     f("batch_size", batch_size, "mock data: samples handed out at once; step_scheduler's batch sizes decide",
       "int[1,]");

@@ -97,6 +97,8 @@ const std::vector<NameRow>& name_table() {
        "vocab_size seq_len num_samples batch_size seed", ""},
       {"dataset", "mock_text", "@datasets.llm.mock.build_unpacked_dataset", kLacking,
        "num_samples mean_len std_len vocab_size max_sentence_len seed tokenizer", "this mock data set"},
+      {"dataset", "mock_packed", "@datasets.llm.mock_packed.build_packed_dataset", kObeyed,
+       "num_blocks block_size mean_len std_len vocab_size max_sentence_len seed tokenizer", ""},
       {"dataset", "xlam", "@datasets.llm.xlam.make_xlam_dataset", kLacking, CHAT_KEYS, "xLAM function-calling rows"},
       {"dataset", "agent_chat", "@datasets.llm.agent_chat.make_agent_chat_dataset", kLacking,
        CHAT_KEYS

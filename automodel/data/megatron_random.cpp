@@ -1,5 +1,7 @@
 #include "automodel/data/megatron_random.h"
 
+#include <algorithm>
+
 namespace automodel::data {
 
 RandomState::RandomState(uint32_t seed) {
@@ -7,6 +9,33 @@ RandomState::RandomState(uint32_t seed) {
     words_[i] = seed;
     seed = 1812433253u * (seed ^ (seed >> 30)) + static_cast<uint32_t>(i) + 1;
   }
+}
+
+RandomState::RandomState(std::span<const uint32_t> words) : RandomState(19650218u) {
+  constexpr size_t n = kWords;
+  const auto mixed = [&](size_t i, uint32_t factor) {
+    return words_[i] ^ ((words_[i - 1] ^ (words_[i - 1] >> 30)) * factor);
+  };
+  size_t i = 1;
+  const auto advance = [&] {
+    if (++i < n) return;
+    words_[0] = words_[n - 1];
+    i = 1;
+  };
+  for (size_t k = std::max(n, words.size()), j = 0; k > 0; --k, j = (j + 1) % words.size()) {
+    words_[i] = mixed(i, 1664525u) + words[j] + static_cast<uint32_t>(j);
+    advance();
+  }
+  for (size_t k = n - 1; k > 0; --k) {
+    words_[i] = mixed(i, 1566083941u) - static_cast<uint32_t>(i);
+    advance();
+  }
+  words_[0] = 0x80000000u;
+}
+
+double RandomState::uniform() {
+  const uint32_t upper = next32() >> 5, lower = next32() >> 6;
+  return (upper * 67108864.0 + lower) / 9007199254740992.0;
 }
 
 void RandomState::refill() {

@@ -1,4 +1,4 @@
-// numpy's RandomState: the Mersenne Twister and the shuffle by which Megatron orders its samples.
+// numpy's RandomState: the Mersenne Twister and the shuffle by which Megatron orders its samples; and Python's seeding.
 #pragma once
 
 #include <array>
@@ -13,9 +13,12 @@ namespace automodel::data {
 class RandomState {
  public:
   explicit RandomState(uint32_t seed);
+  /// random.seed() of Python for the integer of these words, the lowest first: MT19937 seeded by an array.
+  explicit RandomState(std::span<const uint32_t> words);
 
   uint32_t next32();
   uint64_t next64();  // the first word drawn is the upper one
+  double uniform();   // [0, 1), 53 bits: random.random() of Python, random_sample() of numpy
   /// Uniform in [0, max]: words under the smallest mask that holds max, drawn until one does not exceed it.
   uint64_t interval(uint64_t max);
 

@@ -14,6 +14,7 @@
 #include "automodel/data/megatron_dataset.h"
 #include "automodel/data/megatron_md5.h"
 #include "automodel/data/megatron_random.h"
+#include "automodel/data/mock_packed.h"
 
 namespace automodel::data {
 namespace {
@@ -72,6 +73,18 @@ TEST(RandomState, ShufflesAsNumpyDoes) {
     EXPECT_EQ(std::vector(whole.begin(), whole.begin() + static_cast<int64_t>(golden["first"].size())),
               golden["first"].get<std::vector<int32_t>>());
   }
+}
+
+TEST(MockPacked, BlocksAreThoseOfNemoAutoModel) {
+  for (const auto& golden : goldens()["mock_packed"]) {
+    const Json& given = golden["options"];
+    const MockPackedOptions options{given.value("num_blocks", 10),  given.value("block_size", 128),
+                                    given.value("mean_len", 20.0),  given.value("std_len", 6.0),
+                                    given.value("vocab_size", 100), given.value("max_sentence_len", 64),
+                                    given.value("seed", int64_t{0})};
+    EXPECT_EQ(mock_blocks(options), golden["blocks"].get<std::vector<std::vector<int32_t>>>()) << given;
+  }
+  EXPECT_THAT(error_of([] { mock_blocks({.block_size = 2, .mean_len = 50, .std_len = 0}); }), HasSubstr("hardly ever"));
 }
 
 TEST(MegatronFile, ReadsWhatMegatronWrites) {

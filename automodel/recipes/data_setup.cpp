@@ -4,6 +4,7 @@
 #include "automodel/data/chat.h"
 #include "automodel/data/hellaswag.h"
 #include "automodel/data/mock.h"
+#include "automodel/data/mock_packed.h"
 #include "automodel/data/prompt_answer.h"
 #include "automodel/data/squad.h"
 #include "automodel/recipes/token_data.h"
@@ -33,6 +34,12 @@ std::shared_ptr<const data::SampleBuilder> make_builder(const config::DatasetSec
   if (section.kind == "mock")
     return std::make_shared<data::MockBuilder>(section.seq_len, section.vocab_size,
                                                static_cast<uint64_t>(section.seed.value_or(42)));
+  if (section.kind == "mock_packed") {
+    data::MockPackedOptions options{section.num_blocks,      section.block_size, section.mean_len,
+                                    section.std_len,         section.vocab_size, section.max_sentence_len,
+                                    section.seed.value_or(0)};
+    return std::make_shared<data::MockPackedBuilder>(options);
+  }
   if (section.kind == "chat") return std::make_shared<data::ChatBuilder>(tokenizer, chat_options(section));
   if (section.kind == "squad")
     return std::make_shared<data::SquadBuilder>(tokenizer, data::SquadOptions{chat_options(section), edges});
@@ -49,6 +56,7 @@ std::shared_ptr<const data::SampleBuilder> make_builder(const config::DatasetSec
 
 std::shared_ptr<data::Rows> open_section_rows(const config::DatasetSection& section) {
   if (section.kind == "mock") return data::mock_rows(section.num_samples);
+  if (section.kind == "mock_packed") return data::mock_rows(section.num_blocks);
   data::RowsOptions options;
   options.paths = section.path;
   options.split = section.split;

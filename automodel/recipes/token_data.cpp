@@ -14,7 +14,7 @@ static constexpr int64_t kMegatronSequenceLength = 2048, kMegatronSeed = 1234, k
 bool is_token_data(const std::string& kind) { return kind == "megatron" || kind == "nanogpt"; }
 
 bool needs_tokenizer(const config::DatasetSection& section) {
-  if (section.kind == "mock") return false;
+  if (section.kind == "mock" || section.kind == "mock_packed") return false;
   return !is_token_data(section.kind) || section.eod_mask_loss || section.reset_attention_mask;
 }
 
