@@ -1,6 +1,6 @@
 """Writes the lock files of tools/setup: every wheel by exact version, sha256 and size in bytes.
 
-    python3 tools/relock.py cpu|cuda|nvcc|oracles|format ...   (needs pip and network; downloads each wheel once)
+    python3 tools/relock.py cpu|cuda|nvcc|oracles|format|megatron ...   (needs pip and network; downloads each wheel once)
 
 A profile's lock changes only by this script; the folder that tools/setup unpacks into is keyed by the lock's hash.
 """
@@ -43,6 +43,7 @@ PROFILES = {
     "nvcc": lambda: NVCC,
     "oracles": lambda: [name for name in resolved(GOLDEN + ["torch==2.11.0"] + CPU[1:]) if not ONLY_WITH_GPU.match(name)],
     "format": lambda: ["clang-format==14.0.6"],
+    "megatron": lambda: ["megatron-core==0.16.1", "nemo-automodel==0.7.0"],  # beside the oracles, without what they ask for
 }
 
 

@@ -9,6 +9,7 @@
 
 #include "automodel/config/capabilities.h"
 #include "automodel/config/overrides.h"
+#include "automodel/data/preprocess.h"
 
 namespace automodel::cli {
 
@@ -36,6 +37,12 @@ struct TokenizeOptions {
   bool no_special = false, decode = false, offsets = false, jsonl = false;
 };
 int run_tokenize(const TokenizeOptions& options);
+
+struct PreprocessCommand {
+  data::PreprocessOptions options;
+  bool json = false;
+};
+int run_preprocess(const PreprocessCommand& command);
 
 struct RenderOptions {
   std::string model, chat = "-", template_file, tools_file;

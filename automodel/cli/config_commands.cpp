@@ -29,7 +29,7 @@ config::Capabilities capabilities() {
     const auto folder = net::find_local_model(name, section.revision, section.cache_dir);
     return folder ? std::optional(folder->string()) : std::nullopt;
   };
-  can.dataset_kinds = {"chat", "column_mapped", "squad", "hellaswag", "mock"};
+  can.dataset_kinds = {"chat", "column_mapped", "squad", "hellaswag", "mock", "mock_packed", "megatron", "nanogpt"};
   return can;
 }
 

@@ -15,7 +15,7 @@ namespace {
 const char* kUsage = R"(automodel CONFIG.yaml [--a.b.c VALUE ...]        run the recipe that the YAML names
 automodel finetune|pretrain|kd|benchmark llm|vlm -c CONFIG.yaml ...
 automodel check|plan|data CONFIG.yaml [--json] [--a.b.c VALUE ...]
-automodel tokenize|render|score|generate --help
+automodel tokenize|render|score|generate|preprocess --help
 automodel checkpoint info|verify|merge PATH ...
 automodel download REPO [--dataset] [--revision R] [--include PATTERN ...]
 automodel compare RUN RUN ... | models | doctor | help TOPIC | version)";
@@ -56,6 +56,26 @@ void add_tokenize(CLI::App& app, int& result) {
   command->add_flag("--offsets", options->offsets, "{\"ids\", \"offsets\"}: the bytes each id came from");
   command->add_flag("--jsonl", options->jsonl, "each line in (or, with --decode, out) is a JSON string");
   command->callback([options, &result] { result = run_tokenize(*options); });
+}
+
+void add_preprocess(CLI::App& app, int& result) {
+  auto* command = app.add_subcommand("preprocess", "JSON lines tokenised into Megatron's .bin/.idx");
+  auto given = std::make_shared<PreprocessCommand>();
+  auto& options = given->options;
+  command->add_option("--input", options.inputs, "one or more .jsonl files")->required();
+  command->add_option("--output-prefix", options.output_prefix, "writes PREFIX_KEY_document.bin and .idx")->required();
+  command->add_option("--model", options.model, "folder with tokenizer.json")->required();
+  command->add_option("--json-keys", options.keys, "keys of a row that hold a text, or a list of texts")
+      ->capture_default_str();
+  command->add_flag("--append-eod", options.append_eod, "end each document with the eos token");
+  command->add_flag("!--no-special", options.add_special, "do not add bos and eos as the tokenizer would");
+  command->add_option("--workers", options.workers, "threads; 0: one for each core")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1024));
+  command->add_flag("--skip-bad-rows", options.skip_bad_rows, "leave out and count rows that cannot be used");
+  command->add_flag("--restart", options.restart, "throw away what an earlier run wrote");
+  command->add_flag("--json", given->json, "as JSON");
+  command->callback([given, &result] { result = run_preprocess(*given); });
 }
 
 void add_render(CLI::App& app, int& result) {
@@ -175,6 +195,7 @@ int run_other(const Words& words, const char* program) {
   int result = 0;
   app.require_subcommand(1);
   add_tokenize(app, result);
+  add_preprocess(app, result);
   add_render(app, result);
   add_score(app, result);
   add_generate(app, result);

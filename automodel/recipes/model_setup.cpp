@@ -5,7 +5,9 @@
 #include "automodel/base/json.h"
 #include "automodel/base/log.h"
 #include "automodel/checkpoint/load_weights.h"
+#include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/device.h"
+#include "automodel/recipes/token_data.h"
 #include "automodel/tensor/dtype.h"
 
 namespace automodel::recipes {
@@ -115,7 +117,8 @@ TrainedModel load_trained_model(const config::RecipeConfig& config) {
   if (config.peft) peft::initialize_adapters(*loaded.model, static_cast<uint64_t>(config.seed));
 
   loaded.tokenizer_folder = find_tokenizer_folder(config, loaded.folder);
-  if (config.dataset.kind != "mock") {  // random ids need no tokenizer
+  const bool beside = is_token_data(config.dataset.kind) && fs::exists(loaded.tokenizer_folder / "tokenizer.json");
+  if (needs_tokenizer(config) || beside) {  // what lies beside the model is saved with it
     loaded.tokenizer = tokenizer::load(loaded.tokenizer_folder);
     check_vocabulary(loaded);
   }
