@@ -23,6 +23,12 @@ std::string join(const std::vector<std::string>& words, std::string_view separat
   return fmt::format("{}", fmt::join(words, separator));
 }
 
+std::string list_some(std::vector<std::string> items) {
+  const size_t count = items.size();
+  if (count > 5) items.resize(5);
+  return join(items, ", ") + (count > 5 ? fmt::format(", and {} more", count - 5) : "");
+}
+
 std::string_view trim(std::string_view text) {
   const auto space = " \t\r\n\f\v";
   const size_t begin = text.find_first_not_of(space);

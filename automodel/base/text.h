@@ -10,6 +10,8 @@ namespace automodel {
 
 std::vector<std::string> split(std::string_view text, char separator);
 std::string join(const std::vector<std::string>& words, std::string_view separator);
+/// At most five of `items` in a row, and how many more there are.
+std::string list_some(std::vector<std::string> items);
 std::string_view trim(std::string_view text);
 std::string replace_all(std::string text, std::string_view from, std::string_view to);
 

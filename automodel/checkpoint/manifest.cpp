@@ -10,11 +10,11 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "automodel/base/crc32c.h"
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/json.h"
 #include "automodel/base/text.h"
-#include "automodel/checkpoint/crc32c.h"
 
 namespace automodel::checkpoint {
 namespace fs = std::filesystem;

@@ -135,27 +135,6 @@ void write_folder_atomically(const fs::path& folder, const std::function<void(co
   sync_folder(target.parent_path());
 }
 
-std::vector<fs::path> tokenizer_files(const fs::path& folder) {
-  static constexpr const char* kNames[] = {"tokenizer.json",
-                                           "tokenizer_config.json",
-                                           "special_tokens_map.json",
-                                           "added_tokens.json",
-                                           "vocab.json",
-                                           "merges.txt",
-                                           "vocab.txt",
-                                           "tokenizer.model",
-                                           "spiece.model",
-                                           "chat_template.jinja",
-                                           "chat_template.json"};
-  std::vector<fs::path> files;
-  for (const char* name : kNames)
-    if (fs::is_regular_file(folder / name)) files.push_back(folder / name);
-  if (fs::is_directory(folder / kNamedTemplates))
-    for (const auto& file : fs::directory_iterator(folder / kNamedTemplates))
-      if (file.path().extension() == ".jinja") files.push_back(file.path());
-  return files;
-}
-
 uint64_t parse_shard_size(std::string_view text, const std::string& key) {
   const std::string word(trim(text));
   size_t digits = 0;

@@ -22,7 +22,7 @@ struct ModelFiles {
   std::string config;                            // config.json
   std::optional<std::string> generation_config;  // generation_config.json
   std::optional<std::string> chat_template;      // chat_template.jinja
-  /// Tokenizer files to copy under their own names. Those that a name list finds in a folder: see tokenizer_files().
+  /// Tokenizer files to copy under their own names (those of a folder: tokenizer::tokenizer_files).
   std::vector<std::filesystem::path> copies;
 };
 
@@ -48,10 +48,6 @@ std::vector<FileRecord> write_adapter_folder(const std::filesystem::path& folder
 /// hidden folder. Throws CheckpointError when `folder` exists and is not empty.
 void write_folder_atomically(const std::filesystem::path& folder,
                              const std::function<void(const std::filesystem::path& hidden)>& write);
-
-/// The tokenizer's files that lie in a Hugging Face folder: tokenizer.json, tokenizer_config.json,
-/// special_tokens_map.json, added_tokens.json, vocab.json, merges.txt, tokenizer.model, chat_template.jinja, ...
-std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& folder);
 
 /// The assignment of tensors (by index) to shards: in order, a new shard when the next tensor would exceed `max_bytes`.
 std::vector<std::vector<size_t>> plan_shards(std::span<const uint64_t> sizes_bytes, uint64_t max_bytes);

@@ -9,9 +9,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "automodel/base/crc32c.h"
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
-#include "automodel/checkpoint/crc32c.h"
 #include "automodel/checkpoint/test_folder.h"
 #include "automodel/checkpoint/weight_source.h"
 
@@ -33,7 +33,8 @@ TEST(ModelFolder, HoldsTheFilesThatFromPretrainedWants) {
                                           {.config = "{\"model_type\":\"llama\"}",
                                            .generation_config = "{}",
                                            .chat_template = "new",
-                                           .copies = tokenizer_files(folder.path)},
+                                           .copies = {folder / "tokenizer.json", folder / "chat_template.jinja",
+                                                      folder / "additional_chat_templates/tools.jinja"}},
                                           {.max_shard_size_bytes = 1200});
   for (const auto& record : records) {
     const std::string bytes = read_file(folder / "out" / record.path);

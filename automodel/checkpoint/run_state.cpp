@@ -57,11 +57,9 @@ std::vector<FileRecord> write_run_state(const fs::path& folder, const RunRecord&
   write_sharded(folder, "weights", weights, options, records);
   write_sharded(folder, "optimizer", optimizer, options, records);
   if (options.rank == 0) {
-    const Json tree = {
-        {"format", kFormat},           {"version", kStateVersion},          {"step", record.step},
-        {"epoch", record.epoch},       {"config_hash", record.config_hash}, {"optimizer", record.optimizer},
-        {"schedule", record.schedule}, {"random", record.random},           {"data", record.data},
-        {"layout", record.layout}};
+    const Json tree = {{"format", kFormat},       {"version", kStateVersion},      {"step", record.step},
+                       {"epoch", record.epoch},   {"optimizer", record.optimizer}, {"schedule", record.schedule},
+                       {"random", record.random}, {"data", record.data},           {"layout", record.layout}};
     records.push_back(write_text_file(folder / "state.json", tree.dump(2) + "\n"));
   }
   sync_folder(folder);
@@ -92,19 +90,13 @@ RunRecord load_run_record(const fs::path& folder) {
     if (found == tree.end()) fail(fmt::format("'{}' is missing", key));
     return *found;
   };
-  const Json hash = object("config_hash");
-  if (!hash.is_string()) fail("'config_hash' is no text");
-  return {number("step"),     number("epoch"),  hash.get<std::string>(), object("optimizer"),
-          object("schedule"), object("random"), object("data"),          object("layout")};
+  return {number("step"),   number("epoch"), object("optimizer"), object("schedule"),
+          object("random"), object("data"),  object("layout")};
 }
 
 SavedState open_run_state(const fs::path& folder) {
   RunRecord record = load_run_record(folder);
   return {std::move(record), SavedTensors(folder / "weights"), SavedTensors(folder / "optimizer")};
-}
-
-std::string optimizer_name(const std::string& weight, const std::string& key) {
-  return fmt::format("state.{}.{}", weight, key);
 }
 
 }  // namespace automodel::checkpoint

@@ -29,7 +29,6 @@ inline constexpr int kStateVersion = 1;
 struct RunRecord {
   int64_t step = 0;                 // optimizer steps finished
   int64_t epoch = 0;                // the epoch that the next step belongs to
-  std::string config_hash;          // of the effective configuration
   Json optimizer = Json::object();  // scalars that are no tensors, e.g. the name of the algorithm
   Json schedule = Json::object();   // of the learning rate
   Json random = Json::object();     // seeds and counters
@@ -100,8 +99,5 @@ SavedState open_run_state(const std::filesystem::path& folder);
 
 /// The state.json alone: cheap.
 RunRecord load_run_record(const std::filesystem::path& folder);
-
-/// "state.model.norm.weight.exp_avg": the optimizer's tensor `key` for a weight, as torch flattens optimizer state.
-std::string optimizer_name(const std::string& weight, const std::string& key);
 
 }  // namespace automodel::checkpoint

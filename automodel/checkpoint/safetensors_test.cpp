@@ -15,10 +15,10 @@
 #include <cstring>
 #include <fstream>
 
+#include "automodel/base/crc32c.h"
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/random.h"
-#include "automodel/checkpoint/crc32c.h"
 #include "automodel/checkpoint/safetensors_writer.h"
 #include "automodel/checkpoint/test_folder.h"
 

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "automodel/base/crc32c.h"
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
-#include "automodel/checkpoint/crc32c.h"
 #include "automodel/checkpoint/safetensors.h"
 
 namespace automodel::checkpoint {

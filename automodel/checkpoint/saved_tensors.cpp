@@ -154,12 +154,6 @@ void SavedTensors::copy_to(const std::string& name, const at::Tensor& target,
   }
 }
 
-static std::string list_up_to_5(std::vector<std::string> items) {
-  const size_t count = items.size();
-  if (count > 5) items.resize(5);
-  return join(items, ", ") + (count > 5 ? fmt::format(", and {} more", count - 5) : "");
-}
-
 void load_tensors(const SavedTensors& saved, std::span<const NamedTensor> targets) {
   std::vector<std::string> missing, unwanted, wrong, wanted;
   for (const auto& target : targets) {
@@ -180,7 +174,7 @@ void load_tensors(const SavedTensors& saved, std::span<const NamedTensor> target
     if (!std::binary_search(wanted.begin(), wanted.end(), name)) unwanted.push_back(name);
   const auto fail = [](const std::vector<std::string>& items, const char* what) {
     if (!items.empty())
-      throw CheckpointError("training state", fmt::format("{} tensors {}: {}", items.size(), what, list_up_to_5(items)),
+      throw CheckpointError("training state", fmt::format("{} tensors {}: {}", items.size(), what, list_some(items)),
                             "resume with the configuration that wrote the checkpoint");
   };
   fail(missing, "are missing");

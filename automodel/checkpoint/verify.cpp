@@ -1,5 +1,6 @@
 #include "automodel/checkpoint/verify.h"
 
+#include <ATen/ops/isfinite.h>
 #include <fmt/format.h>
 
 #include <map>
@@ -56,6 +57,17 @@ void collect(VerifyReport& report, Check check) {
   }
 }
 
+void verify_tensors(VerifyReport& report, const fs::path& path) {
+  const SafetensorsFile file(path);
+  report.tensors += static_cast<int64_t>(file.tensors().size());
+  for (const auto& entry : file.tensors()) {
+    const auto tensor = file.view(entry);
+    if (at::isFloatingType(tensor.scalar_type()) && tensor.element_size() > 1 && tensor.numel() > 0 &&
+        !at::isfinite(tensor).all().item<bool>())
+      throw CheckpointError(fmt::format("{}: {}", path.string(), entry.name), "holds values that are not finite");
+  }
+}
+
 void verify_contents(VerifyReport& report, const fs::path& folder) {
   for (const auto& item : fs::recursive_directory_iterator(folder)) {
     if (!item.is_regular_file()) continue;
@@ -63,7 +75,7 @@ void verify_contents(VerifyReport& report, const fs::path& folder) {
     report.bytes += item.file_size();
     collect(report, [&] {
       if (item.path().extension() == ".safetensors")
-        report.tensors += static_cast<int64_t>(SafetensorsFile(item.path()).tensors().size());
+        verify_tensors(report, item.path());
       else if (item.path().extension() == ".json")
         load_json(item.path());
     });
@@ -141,7 +153,6 @@ Json describe_state(const fs::path& folder) {
   const RunRecord record = load_run_record(folder);
   return {{"step", record.step},
           {"epoch", record.epoch},
-          {"config_hash", record.config_hash},
           {"layout", record.layout},
           {"weights", describe_folder(folder / "weights")},
           {"optimizer", describe_folder(folder / "optimizer")}};

@@ -1,5 +1,6 @@
 #include "automodel/checkpoint/verify.h"
 
+#include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <gmock/gmock.h>
 
@@ -58,6 +59,20 @@ TEST(Verify, FindsOneFlippedBitInAnyFile) {
     flip_bit(file, last);
   }
   EXPECT_THAT(verify(run.path).faults, IsEmpty());
+}
+
+TEST(Verify, FindsValuesThatAreNotFiniteWhateverTheirDtype) {
+  const auto bad = at::randn({40});
+  bad[17] = std::numeric_limits<float>::quiet_NaN();
+  const auto verify_with = [&](const at::Tensor& tensor) {
+    TestFolder folder;
+    const std::vector<NamedTensor> tensors{{"good", at::randn({3}), {}}, {"layer.bad", tensor, {}}};
+    write_model_folder(folder / "model", tensors, {.config = "{}"});
+    return verify(folder / "model").faults;
+  };
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf})
+    EXPECT_THAT(verify_with(bad.to(dtype)), Contains(HasSubstr("layer.bad: holds values that are not finite")));
+  EXPECT_THAT(verify_with(at::ones({4}, at::kLong)), IsEmpty());
 }
 
 TEST(Verify, NamesMissingAndTruncatedFilesAndStrangers) {

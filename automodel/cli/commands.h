@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,9 +19,10 @@ config::Capabilities capabilities();
 /// CONFIG.yaml and --a.b.c overrides, as `run`, `check`, `plan` and `data` take them.
 struct ConfigArguments {
   std::string file;
+  std::string recipe;  // the one that the YAML must name; empty: any
   std::vector<config::Override> overrides;
   bool json = false;
-  int64_t samples = 3;  // data --n
+  std::optional<int64_t> samples;  // data --n
 };
 /// Splits what follows the subcommand. Throws ConfigError when there is no file.
 ConfigArguments parse_config_arguments(const std::vector<std::string>& arguments, const std::string& usage);
@@ -49,12 +51,12 @@ struct RenderOptions {
 int run_render(const RenderOptions& options);
 
 struct ScoreOptions {
-  std::string model, batch, logits, grads, dtype = "auto", device = "cpu", lora;
+  std::string model, batch, logits, grads, dtype = "auto", device = "auto", lora;
 };
 int run_score(const ScoreOptions& options);
 
 struct GenerateOptions {
-  std::string model, prompt, chat, dtype = "auto", device = "cpu", lora;
+  std::string model, prompt, chat, dtype = "auto", device = "auto", lora;
   int64_t max_new_tokens = 256, top_k = 0, seed = 42;
   double temperature = 0, top_p = 1;
   bool json = false;
@@ -66,6 +68,13 @@ struct CheckpointOptions {
   bool json = false;
 };
 int run_checkpoint(const CheckpointOptions& options);
+
+struct DownloadOptions {
+  std::string repo, revision = "main";
+  std::vector<std::string> include;
+  bool dataset = false, json = false;
+};
+int run_download(const DownloadOptions& options);
 
 struct CompareOptions {
   std::vector<std::string> runs;

@@ -17,6 +17,7 @@ automodel finetune|pretrain|kd|benchmark llm|vlm -c CONFIG.yaml ...
 automodel check|plan|data CONFIG.yaml [--json] [--a.b.c VALUE ...]
 automodel tokenize|render|score|generate|preprocess --help
 automodel checkpoint info|verify|merge PATH ...
+automodel download REPO [--dataset] [--revision R] [--include PATTERN ...]
 automodel compare RUN RUN ... | models | doctor | help TOPIC | version)";
 
 using Words = std::vector<std::string>;
@@ -24,26 +25,30 @@ using Words = std::vector<std::string>;
 // The commands that take a configuration read --a.b.c themselves; everything else is CLI11's.
 int run_config_command(const std::string& command, const Words& rest) {
   const auto arguments = parse_config_arguments(rest, kUsage);
+  if (arguments.samples && command != "data") throw ConfigError("--n", "belongs to `automodel data`");
   if (command == "check") return run_check(arguments);
   if (command == "plan") return run_plan(arguments);
   if (command == "data") return run_data(arguments);
   return run_recipe(arguments);
 }
 
-// "finetune llm -c FILE ..." is "FILE ..." in the older spelling.
-Words without_older_spelling(const Words& words) {
+// "finetune llm -c FILE ..." is "FILE ..." in the older spelling, and FILE must name that recipe.
+int run_older_spelling(const Words& words) {
   if (words.size() < 2 || (words[1] != "llm" && words[1] != "vlm"))
     throw ConfigError("automodel " + words[0], "expected llm or vlm, then -c CONFIG.yaml");
-  Words out;
+  Words rest;
   for (size_t i = 2; i < words.size(); ++i)
-    if (words[i] != "-c" && words[i] != "--config") out.push_back(words[i]);
-  return out;
+    if (words[i] != "-c" && words[i] != "--config") rest.push_back(words[i]);
+  auto arguments = parse_config_arguments(rest, kUsage);
+  const std::string verb = words[0] == "pretrain" ? "finetune" : words[0];  // one recipe, as in NeMo AutoModel
+  arguments.recipe = words[1] == "vlm" ? "vlm_" + verb : verb;
+  return run_recipe(arguments);
 }
 
 void add_tokenize(CLI::App& app, int& result) {
   auto* command = app.add_subcommand("tokenize", "one line of text in, one JSON list of ids out");
   auto options = std::make_shared<TokenizeOptions>();
-  command->add_option("--model", options->model, "folder with tokenizer.json")->required();
+  command->add_option("--model", options->model, "folder with tokenizer.json, or a Hub id")->required();
   command->add_option("FILE", options->file, "text, one line each; - is standard input");
   command->add_flag("--no-special", options->no_special,
                     "do not add bos and eos; with --decode: leave special tokens out");
@@ -76,7 +81,7 @@ void add_preprocess(CLI::App& app, int& result) {
 void add_render(CLI::App& app, int& result) {
   auto* command = app.add_subcommand("render", "the chat template applied");
   auto options = std::make_shared<RenderOptions>();
-  command->add_option("--model", options->model, "folder with tokenizer_config.json");
+  command->add_option("--model", options->model, "folder with tokenizer_config.json, or a Hub id");
   command->add_option("CHAT.json", options->chat,
                       "a list of messages, or an object of template variables; - is standard input");
   command->add_option("--template", options->template_file, "file with another template");
@@ -91,21 +96,21 @@ void add_render(CLI::App& app, int& result) {
 void add_score(CLI::App& app, int& result) {
   auto* command = app.add_subcommand("score", "loss and per-token log-probabilities of a batch, as JSON");
   auto options = std::make_shared<ScoreOptions>();
-  command->add_option("--model", options->model, "model folder, checkpoint or adapter folder")->required();
+  command->add_option("--model", options->model, "model folder, checkpoint, adapter folder or Hub id")->required();
   command->add_option("--batch", options->batch, "{\"documents\": [{\"input_ids\": [...], \"labels\": [...]}]}")
       ->required();
   command->add_option("--logits", options->logits, "write the logits [T, vocab] in fp32 to this safetensors file");
   command->add_option("--grads", options->grads, "write the gradients of the mean loss to this safetensors file");
   command->add_option("--dtype", options->dtype, "auto, float32, bfloat16 or float16");
-  command->add_option("--device", options->device, "cpu");
-  command->add_option("--lora", options->lora, "PEFT adapter folder");
+  command->add_option("--device", options->device, "auto, cpu or cuda");
+  command->add_option("--lora", options->lora, "PEFT adapter folder or Hub id");
   command->callback([options, &result] { result = run_score(*options); });
 }
 
 void add_generate(CLI::App& app, int& result) {
   auto* command = app.add_subcommand("generate", "text from a model, streamed");
   auto options = std::make_shared<GenerateOptions>();
-  command->add_option("--model", options->model, "model folder, checkpoint or adapter folder")->required();
+  command->add_option("--model", options->model, "model folder, checkpoint, adapter folder or Hub id")->required();
   auto* prompt = command->add_option("--prompt", options->prompt, "text to go on from");
   command->add_option("--chat", options->chat, "JSON file: a list of messages")->excludes(prompt);
   command->add_option("--max-new-tokens", options->max_new_tokens, "at most so many");
@@ -114,8 +119,8 @@ void add_generate(CLI::App& app, int& result) {
   command->add_option("--top-p", options->top_p, "draw among the likeliest whose probabilities reach p");
   command->add_option("--seed", options->seed, "of the draws");
   command->add_option("--dtype", options->dtype, "auto, float32, bfloat16 or float16");
-  command->add_option("--device", options->device, "cpu");
-  command->add_option("--lora", options->lora, "PEFT adapter folder");
+  command->add_option("--device", options->device, "auto, cpu or cuda");
+  command->add_option("--lora", options->lora, "PEFT adapter folder or Hub id");
   command->add_flag("--json", options->json, "print {\"text\", \"ids\", ...} at the end instead of streaming");
   command->callback([options, &result] { result = run_generate(*options); });
 }
@@ -136,6 +141,18 @@ void add_checkpoint(CLI::App& app, int& result) {
     action->add_flag("--json", options->json, "as JSON");
     action->callback([options, &result] { result = run_checkpoint(*options); });
   }
+}
+
+void add_download(CLI::App& app, int& result) {
+  auto* command = app.add_subcommand("download", "a model or data set from the Hub, ahead of the run that needs it");
+  auto options = std::make_shared<DownloadOptions>();
+  command->add_option("REPO", options->repo, "org/name")->required();
+  command->add_option("--revision", options->revision, "branch, tag or commit");
+  command->add_flag("--dataset", options->dataset, "REPO is a data set");
+  command->add_option("--include", options->include,
+                      "only files that match; '*' is any run of characters (of a model: instead of what a run needs)");
+  command->add_flag("--json", options->json, "print {\"path\", \"commit\", \"files\", \"bytes\"}");
+  command->callback([options, &result] { result = run_download(*options); });
 }
 
 void add_rest(CLI::App& app, int& result) {
@@ -183,6 +200,7 @@ int run_other(const Words& words, const char* program) {
   add_score(app, result);
   add_generate(app, result);
   add_checkpoint(app, result);
+  add_download(app, result);
   add_rest(app, result);
   check_command_name(app, words[0]);
   std::vector<const char*> argv = {program};
@@ -214,7 +232,7 @@ int dispatch(const Words& words, const char* program) {
   const Words rest(words.begin() + 1, words.end());
   if (first == "check" || first == "plan" || first == "data") return run_config_command(first, rest);
   if (first == "finetune" || first == "pretrain" || first == "kd" || first == "benchmark")
-    return run_config_command("run", without_older_spelling(words));
+    return run_older_spelling(words);
   if (is_yaml(first) || (first.starts_with("--") && first != "--help" && first != "--version"))
     return run_config_command("run", words);
   if (first == "--version") return run_version(false);

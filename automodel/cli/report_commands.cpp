@@ -1,6 +1,5 @@
 // checkpoint, compare, models, doctor, help, version.
 #include <ATen/Parallel.h>
-#include <dlfcn.h>
 #include <torch/version.h>
 
 #include <fstream>
@@ -15,6 +14,7 @@
 #include "automodel/checkpoint/verify.h"
 #include "automodel/cli/commands.h"
 #include "automodel/config/help.h"
+#include "automodel/kernels/cuda/library.h"
 #include "automodel/metrics/compare.h"
 #include "automodel/recipes/model_setup.h"
 
@@ -22,7 +22,7 @@ namespace automodel::cli {
 namespace fs = std::filesystem;
 
 static int merge_adapter(const CheckpointOptions& options) {
-  auto loaded = recipes::load_inference_model(options.path, "", "auto");
+  auto loaded = recipes::load_inference_model(options.path, "", "auto", "cpu");
   if (!loaded.lora) throw CheckpointError(options.path, "holds no adapter: there is nothing to merge");
   peft::merge_lora(*loaded.model);
   checkpoint::ModelFiles files{.config = loaded.folder.config.dump(2) + "\n",
@@ -84,6 +84,23 @@ static std::string cpu_model() {
   return "unknown";
 }
 
+// Driver, GPUs and libraries; a note says what is missing and how to mend it.
+static void report_gpus(Json& report, Json& notes) {
+  const auto& cuda = kernels::load_cuda();
+  report["device"] = cuda.ready ? "cuda" : "cpu";
+  report["gpu_driver"] =
+      cuda.driver ? fmt::format("CUDA {}.{}", cuda.driver_version / 1000, cuda.driver_version % 1000 / 10) : "none";
+  Json gpus = Json::array();
+  for (const auto& gpu : cuda.gpus)
+    gpus.push_back(fmt::format("{}, {:.1f} GiB, compute capability {}.{}, {} multiprocessors", gpu.name,
+                               static_cast<double>(gpu.memory_bytes) / (1 << 30), gpu.major, gpu.minor,
+                               gpu.multiprocessors));
+  if (!gpus.empty()) report["gpus"] = gpus;
+  if (!cuda.library.empty()) report["kernels"] = cuda.library + (cuda.archs.empty() ? "" : " for " + cuda.archs);
+  for (const auto& library : cuda.libraries) report[library.name] = library.version;
+  if (!cuda.ready) notes.push_back(cuda.reason + (cuda.hint.empty() ? "" : ": " + cuda.hint));
+}
+
 int run_doctor(bool json) {
   Json report{{"version", AUTOMODEL_VERSION},
               {"libtorch", TORCH_VERSION},
@@ -94,11 +111,8 @@ int run_doctor(bool json) {
                            : __builtin_cpu_supports("avx2")  ? "AVX2"
                                                              : "SSE";
 #endif
-  void* driver = ::dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
-  report["gpu_driver"] = driver != nullptr;
-  report["device"] = "cpu";
   Json notes = Json::array();
-  if (driver) notes.push_back("a GPU driver is there, but this build trains on the CPU only");
+  report_gpus(report, notes);
   if (report.value("instructions", "AVX2") == "SSE") notes.push_back("this CPU has no AVX2: training will be slow");
   if (at::get_num_threads() == 1) notes.push_back("one thread only: set OMP_NUM_THREADS to the number of cores");
   report["notes"] = notes;
@@ -108,7 +122,10 @@ int run_doctor(bool json) {
   }
   for (const auto& [key, value] : report.items())
     if (key != "notes")
-      std::cout << fmt::format("{:<14} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+      std::cout << fmt::format("{:<14} {}\n", key,
+                               value.is_string()  ? value.get<std::string>()
+                               : value.is_array() ? join(value.get<std::vector<std::string>>(), "; ")
+                                                  : value.dump());
   for (const auto& note : notes) std::cout << "note: " << note.get<std::string>() << "\n";
   if (notes.empty()) std::cout << "nothing is missing\n";
   return 0;
@@ -120,9 +137,9 @@ int run_help(const std::string& topic) {
   } else if (topic == "config" || topic.starts_with("config ")) {
     std::cout << config::config_help(topic == "config" ? "" : topic.substr(7)) << "\n";
   } else if (topic.empty()) {
-    std::cout << "automodel --help lists the commands; topics: config, config SECTION\n";
+    std::cout << "automodel --help lists the commands; topics: config, or a SECTION of it\n";
   } else {
-    throw ConfigError("help", fmt::format("'{}' is no topic; expected config or config SECTION", topic));
+    std::cout << config::config_help(topic) << "\n";
   }
   return 0;
 }

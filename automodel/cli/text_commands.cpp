@@ -11,6 +11,7 @@
 #include "automodel/base/text.h"
 #include "automodel/cli/commands.h"
 #include "automodel/data/chat_format.h"
+#include "automodel/net/resolve.h"
 #include "automodel/tokenizer/chat_template.h"
 #include "automodel/tokenizer/tokenizer.h"
 
@@ -53,8 +54,8 @@ void print_text(const tokenizer::Tokenizer& tokenizer, const Json& ids, const st
   if (!ids.is_array()) throw DataError(where, "expected a JSON list of ids");
   std::vector<int32_t> list;
   for (const auto& id : ids) {
-    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() > INT32_MAX)
-      throw DataError(where, "expected ids, got " + id.dump());
+    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() >= tokenizer.vocab_size())
+      throw DataError(where, fmt::format("expected ids below {}, got {}", tokenizer.vocab_size(), id.dump()));
     list.push_back(id.get<int32_t>());
   }
   const auto text = tokenizer.decode(list, options.no_special);
@@ -64,7 +65,7 @@ void print_text(const tokenizer::Tokenizer& tokenizer, const Json& ids, const st
 }  // namespace
 
 int run_tokenize(const TokenizeOptions& options) {
-  const auto tokenizer = tokenizer::load(options.model);
+  const auto tokenizer = tokenizer::load(net::resolve_model(options.model, "", net::ModelFiles::Tokenizer));
   for_each_line(options.file, [&](const std::string& line, const std::string& where) {
     if (options.decode) return print_text(*tokenizer, parse_json(line, where), where, options);
     if (!options.jsonl) return print_ids(*tokenizer, line, options);
@@ -80,7 +81,8 @@ namespace {
 class Renderer {
  public:
   explicit Renderer(const RenderOptions& options) : options_(options) {
-    if (!options.model.empty()) tokenizer_ = tokenizer::load(options.model);
+    if (!options.model.empty())
+      tokenizer_ = tokenizer::load(net::resolve_model(options.model, "", net::ModelFiles::Tokenizer));
     std::string source, name = "chat template";
     if (!options.template_file.empty())
       source = data::resolve_chat_template(options.template_file), name = options.template_file;

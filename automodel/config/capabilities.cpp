@@ -93,7 +93,7 @@ class Finder {
 
   void folder(const std::string& key, const std::string& path) {
     if (path.empty() || exists(path) || (can_.hub && looks_like_hub_id(path))) return;
-    add(key, path, looks_like_hub_id(path) ? "the Hub client: this is no local folder" : "a folder that is there");
+    add(key, path, looks_like_hub_id(path) ? "the Hub client: this is no local folder" : "a path that is there");
   }
 
   void model(const ModelSection& model) {
@@ -101,8 +101,10 @@ class Finder {
                       : root_.at_path("model.config.name_or_path")         ? "model.config.name_or_path"
                                                                    : "model.config.pretrained_model_name_or_path";
     folder(key, model.path);
-    fs::path config = fs::path(model.path) / "config.json";
-    if (!exists(config.string())) {
+    std::string place = model.path;
+    if (!exists(place) && can_.find_model) place = can_.find_model(model.path, model).value_or("");
+    fs::path config = fs::path(place) / "config.json";
+    if (place.empty() || !exists(config.string())) {
       if (exists(model.path)) add(key, model.path, "a config.json in this folder");
       return;
     }
@@ -126,9 +128,9 @@ class Finder {
     for (const char* name : {"path_or_dataset_id", "path_or_dataset", "dataset_name"}) {
       if (!root_.at_path(section + "." + name)) continue;
       for (const std::string& path : dataset.path) {
-        if (exists(path) || (can_.hub && looks_like_hub_id(path))) continue;
+        if (exists(path) || (can_.hub_datasets && looks_like_hub_id(path))) continue;
         add(section + "." + name, path,
-            looks_like_hub_id(path) ? "the Hub client: this is no local file" : "a file that is there");
+            looks_like_hub_id(path) ? "the Hub client: this is no local file" : "a path that is there");
       }
     }
     const std::string& chat = dataset.chat_template;

@@ -109,6 +109,8 @@ class Checker {
     if (inherited.verdict) {
       note.from_section = path.find('.') != std::string::npos;
       note.key_class = inherited.verdict->key_class, note.note = inherited.verdict->note;
+    } else if (const Value* mode = entry.value.find("mode"); path == "wandb" && mode && mode->text == "disabled") {
+      note.key_class = KeyClass::kInert, note.note = "mode: disabled turns the section off";
     } else if (enable && enable->is(Value::Kind::kBool) && !enable->boolean) {
       note.key_class = KeyClass::kInert, note.note = "enable: false turns the section off";
     } else {

@@ -182,7 +182,7 @@ class Filler {
   }
 
   void loggers() {
-    if (config_.wandb && !config_.wandb->enable) config_.wandb.reset();
+    if (config_.wandb && (!config_.wandb->enable || config_.wandb->mode == "disabled")) config_.wandb.reset();
     if (config_.mlflow && !config_.mlflow->enable) config_.mlflow.reset();
     if (config_.comet && !config_.comet->enable) config_.comet.reset();
   }

@@ -42,8 +42,6 @@ const std::vector<KeyRow>& llm_key_rows() {
       {"model", "force_hf", "bool", kMapped, "", "there is one implementation of each family"},
       {"model", "output_hidden_states", "bool", kMapped, "",
        "only the fused loss of NeMo AutoModel needs it; ours does not"},
-      {"model", "cache_dir", "string|null", kInert, "", "used only when files are fetched from the Hub"},
-      {"model", "revision", "string|null", kInert, "", "used only when files are fetched from the Hub"},
       {"model", "dtype", "dtype|=auto", kMapped, "", "the same as torch_dtype"},
       {"model", "mtp_loss_scaling_factor", "float[0,]", kInert, "",
        "the families of this build predict one token ahead"},

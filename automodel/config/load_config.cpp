@@ -31,7 +31,10 @@ Report check_config(const std::filesystem::path& file, const std::vector<Overrid
 
 RecipeConfig load_config(const std::filesystem::path& file, const std::vector<Override>& overrides,
                          const Capabilities& capabilities, const Environment& environment) {
-  Report report = check_config(file, overrides, capabilities, environment);
+  return require_runnable(check_config(file, overrides, capabilities, environment));
+}
+
+RecipeConfig require_runnable(const Report& report) {
   const std::vector<Fault>& faults = report.findings.faults;
   if (!faults.empty()) {
     std::string hint = faults[0].hint;

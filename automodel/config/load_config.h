@@ -41,6 +41,9 @@ Report check_config(Value root, const std::string& name, const Capabilities& cap
 
 /// The configuration to run with. Throws ConfigError that lists the mistakes, or UnsupportedError that lists what
 /// lacks.
+RecipeConfig require_runnable(const Report& report);
+
+/// require_runnable(check_config(...)).
 RecipeConfig load_config(const std::filesystem::path& file, const std::vector<Override>& overrides,
                          const Capabilities& capabilities, const Environment& environment = process_environment());
 

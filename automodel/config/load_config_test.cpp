@@ -89,6 +89,10 @@ TEST(LoadConfig, ReadsEverySection) {
   EXPECT_THAT(config.peft->target_modules, ElementsAre("*_proj"));
   EXPECT_EQ(config.peft->lora_dtype, "bfloat16");
   EXPECT_FALSE(config.wandb.has_value());
+  EXPECT_EQ(check(kShort + "wandb: {mode: online}\n").exit_code(), 3);
+  const Report disabled = check(kShort + "wandb: {mode: disabled}\n");
+  EXPECT_FALSE(disabled.config.wandb.has_value());
+  for (const auto& lacking : disabled.lacking) EXPECT_NE(lacking.path, "wandb");
   ASSERT_EQ(config.validation_sets.size(), 2u);
   EXPECT_EQ(config.validation_sets[0].name, "a");
   EXPECT_EQ(config.validation_sets[0].dataset.limit, 64);

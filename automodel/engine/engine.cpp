@@ -38,6 +38,13 @@ void add_to(at::Tensor& sum, const at::Tensor& term) {
     sum = term;
 }
 
+at::Tensor weighted_sum(const std::vector<LossTerm>& terms) {
+  at::Tensor sum;
+  for (const auto& term : terms) add_to(sum, term.weight == 1 ? term.value : term.value * term.weight);
+  AM_CHECK(sum.defined(), "no block of the model put out a loss");
+  return sum;
+}
+
 bool finite(const at::Tensor& tensor) { return !tensor.is_floating_point() || at::isfinite(tensor).all().item<bool>(); }
 }  // namespace
 
@@ -76,15 +83,13 @@ Engine::Visit Engine::run(nn::Block& block, Flow& flow, const Batch& batch, Cont
   return visit;
 }
 
-double Engine::forward_loss(const Batch& batch, Context& context) {
+at::Tensor Engine::forward_loss(const Batch& batch, Context& context) {
   Flow flow;
   for (nn::Block* block : model_.row()) run(*block, flow, batch, context, false, false);
-  double loss = 0;
-  for (const auto& term : flow.losses) loss += term.value.item<double>() * term.weight;
-  return loss;
+  return weighted_sum(flow.losses);
 }
 
-double Engine::forward_backward(const Batch& batch, Context& context) {
+at::Tensor Engine::forward_backward(const Batch& batch, Context& context) {
   const auto row = model_.row();
   size_t start = 0;  // blocks before it train nothing: no graph, and the backward stops there
   while (start < row.size() && !trains(*row[start])) ++start;
@@ -98,8 +103,7 @@ double Engine::forward_backward(const Batch& batch, Context& context) {
     auto visit = run(*row[i], flow, batch, context, i >= start && !again, i > start);
     if (i >= start) visits.push_back(std::move(visit));
   }
-  double loss = 0;
-  for (const auto& term : flow.losses) loss += term.value.item<double>() * term.weight;
+  const auto loss = weighted_sum(flow.losses);
 
   Flow grads;
   flow = {};

@@ -23,12 +23,13 @@ class Engine {
   /// `policy` may be null; model and policy must outlive the engine.
   explicit Engine(nn::Model& model, Recompute recompute = Recompute::None, nn::BlockPolicy* policy = nullptr);
 
-  /// One microbatch forward and backward: the sum of the loss terms, gradients in the parameters' sinks.
-  /// context.loss_scale is 1 / trained tokens of the whole step, so the results of the microbatches of a step add up.
-  double forward_backward(const Batch& batch, Context& context);
+  /// One microbatch forward and backward: the weighted sum of the loss terms, 0-dim fp32 on the model's device, where
+  /// it may not be computed yet; gradients in the parameters' sinks. context.loss_scale is 1 / trained tokens of the
+  /// whole step, so the results of the microbatches of a step add up.
+  at::Tensor forward_backward(const Batch& batch, Context& context);
 
   /// The forward alone, no graph: validation.
-  double forward_loss(const Batch& batch, Context& context);
+  at::Tensor forward_loss(const Batch& batch, Context& context);
 
   /// Where a non-finite number first appears: "parameter x", "output of model.layers.3", "gradient of x", or "" if
   /// nowhere.

@@ -38,7 +38,7 @@ Run collect_run(nn::Model& model, double loss) {
 Run run_engine(nn::Model& model, const Batch& batch, Recompute recompute = Recompute::None,
                nn::BlockPolicy* policy = nullptr, bool training = false) {
   auto context = context_for(batch, training);
-  const double loss = Engine(model, recompute, policy).forward_backward(batch, context);
+  const double loss = Engine(model, recompute, policy).forward_backward(batch, context).item<double>();
   return collect_run(model, loss);
 }
 
@@ -93,7 +93,7 @@ TEST(Engine, GradientIsTheSlopeOfTheLoss) {
   const auto run = run_engine(*model, batch);
   auto context = context_for(batch);
   Engine engine(*model);
-  EXPECT_NEAR(engine.forward_loss(batch, context), run.loss, 1e-6);
+  EXPECT_NEAR(engine.forward_loss(batch, context).item<double>(), run.loss, 1e-6);
   uint64_t key = 0;
   for (const auto& parameter : model->parameters()) {
     const auto direction = random_tensor(parameter->shape(), ++key);
@@ -101,7 +101,7 @@ TEST(Engine, GradientIsTheSlopeOfTheLoss) {
     const auto loss_at = [&](double step) {
       parameter->set_value(value + direction * static_cast<float>(step));
       auto fresh = context_for(batch);
-      return engine.forward_loss(batch, fresh);
+      return engine.forward_loss(batch, fresh).item<double>();
     };
     const double h = 2e-3, slope = (loss_at(h) - loss_at(-h)) / (2 * h);
     parameter->set_value(value);
@@ -122,7 +122,7 @@ TEST(Engine, MicrobatchesAddUp) {
     Batch one{
         whole.ids.narrow(0, begin, n), whole.labels.narrow(0, begin, n), whole.positions.narrow(0, begin, n), {0, n}};
     auto context = context_for(whole);
-    loss += engine.forward_backward(one, context);
+    loss += engine.forward_backward(one, context).item<double>();
   }
   expect_equal(collect_run(*model, loss), expected, 2e-6);
 }
@@ -269,7 +269,7 @@ TEST(EnginePolicy, WeightsMayBeAwayBetweenForwardAndBackward) {
       expect_equal(run_engine(*model, batch, recompute, &policy), plain, 0);
       for (const auto& [parameter, count] : policy.held) EXPECT_EQ(count, 0) << parameter->name();
       auto context = context_for(batch);
-      EXPECT_EQ(Engine(*model, recompute, &policy).forward_loss(batch, context), plain.loss);
+      EXPECT_EQ(Engine(*model, recompute, &policy).forward_loss(batch, context).item<double>(), plain.loss);
       for (const auto& [parameter, count] : policy.held) EXPECT_EQ(count, 0) << parameter->name();
     }
 }

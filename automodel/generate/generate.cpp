@@ -59,10 +59,10 @@ std::vector<int32_t> generate(nn::Model& model, const std::vector<int32_t>& prom
   while (static_cast<int64_t>(fresh.size()) < options.max_new_tokens) {
     Context context;
     context.cache = &cache;
-    const auto batch = next_batch(feed, cache.length);
+    const auto batch = next_batch(feed, cache.length).to(model.device);
     const auto hidden = nn::forward_hidden(model, batch, context);
     cache.length += batch.tokens();
-    const auto logits = model.head->logits(hidden.narrow(0, hidden.size(0) - 1, 1)).contiguous();
+    const auto logits = model.head->logits(hidden.narrow(0, hidden.size(0) - 1, 1)).cpu().contiguous();
     const double draw = uniform(RandomKey{options.seed}, static_cast<uint64_t>(cache.length));
     const int32_t id = sample(logits.const_data_ptr<float>(), logits.size(1), options, draw);
     fresh.push_back(id);

@@ -19,7 +19,7 @@ namespace automodel::kernels {
 /// e^x, relative error < 2e-7 for x in [-87, 88]; below -87.3 it is 0, NaN stays NaN (Cody and Waite reduction, degree
 /// 6).
 AM_INLINE float exp_fast(float x) {
-  const float clamped = x < -87.3f ? -87.3f : (x > 88.7f ? 88.7f : x);
+  const float clamped = x > -87.3f ? (x > 88.7f ? 88.7f : x) : -87.3f;  // NaN too: casting one to int is undefined
   const float n = __builtin_rintf(clamped * 1.44269504f);
   float r = __builtin_fmaf(n, -0.693359375f, clamped);
   r = __builtin_fmaf(n, 2.12194440e-4f, r);
@@ -31,7 +31,7 @@ AM_INLINE float exp_fast(float x) {
   p = __builtin_fmaf(p, r, 5.0000001201e-1f);
   p = __builtin_fmaf(p * r, r, r) + 1.0f;
   const float power = std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
-  return x < -87.3f ? 0.0f : p * power;
+  return x >= -87.3f ? p * power : (x < -87.3f ? 0.0f : x);
 }
 
 AM_INLINE float sigmoid_fast(float x) { return 1.0f / (1.0f + exp_fast(-x)); }
@@ -42,7 +42,7 @@ AM_INLINE float tanh_fast(float x) { return 1.0f - 2.0f / (exp_fast(2.0f * x) + 
 inline constexpr int kLanes =
     16;  // partial sums kept side by side, so that a reduction vectorises without reordering flags
 
-/// Sum of f(i) for i in [0, n), in kLanes partial sums: the same order for every instruction set.
+/// Sum of f(i) for i in [0, n), in kLanes partial sums added pairwise: one order, whatever the number of threads.
 template <class F>
 AM_INLINE float lane_sum(int64_t n, F f) {
   float partial[kLanes] = {};

@@ -5,21 +5,18 @@
 
 namespace automodel::loss {
 
-static Loss cross_entropy(const LossOptions& options) {
+static kernels::HeadLoss cross_entropy(const LossOptions& options) {
   return [options](const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels, double scale,
                    const kernels::CrossEntropyOptions& head) {
     auto all = head;
     if (options.logit_softcapping > 0) all.softcap = options.logit_softcapping;
-    all.label_smoothing = options.label_smoothing;
-    all.z_loss = options.z_loss;
-    all.chunk_tokens = options.chunk_tokens;
     return kernels::linear_cross_entropy(hidden, weight, bias, labels, scale, all);
   };
 }
 
 struct Entry {
   std::string name;
-  Loss (*make)(const LossOptions&);
+  kernels::HeadLoss (*make)(const LossOptions&);
 };
 static const Entry kLosses[] = {{"cross_entropy", cross_entropy}};
 
@@ -29,7 +26,7 @@ std::vector<std::string> loss_names() {
   return names;
 }
 
-Loss make_loss(const LossOptions& options) {
+kernels::HeadLoss make_loss(const LossOptions& options) {
   for (const auto& entry : kLosses)
     if (entry.name == options.name) return entry.make(options);
   throw ConfigError("loss_fn",

@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
 
+#include "automodel/base/crc32c.h"
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 
@@ -20,18 +20,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "numbers are copied as they lie");
 constexpr std::string_view kPrefix = "events.out.tfevents.";
 
-constexpr std::array<uint32_t, 256> make_table() {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit) value = value & 1 ? (value >> 1) ^ 0x82f63b78u : value >> 1;
-    table[i] = value;
-  }
-  return table;
-}
-constexpr auto kTable = make_table();
-
-uint32_t masked(std::string_view data) { return std::rotr(crc32c(data), 15) + 0xa282ead8u; }
+uint32_t masked(std::string_view data) { return std::rotr(crc32c(0, data.data(), data.size()), 15) + 0xa282ead8u; }
 
 template <class T>
 void put(std::string& out, T value) {
@@ -78,12 +67,6 @@ int64_t seconds_in_name(const fs::path& file) {
 }
 
 }  // namespace
-
-uint32_t crc32c(std::string_view data) {
-  uint32_t crc = ~0u;
-  for (const char c : data) crc = kTable[(crc ^ static_cast<uint8_t>(c)) & 0xff] ^ (crc >> 8);
-  return ~crc;
-}
 
 EventFile::EventFile(const fs::path& folder, int64_t next_step, double wall_time) {
   make_folders(folder);

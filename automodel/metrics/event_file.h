@@ -19,9 +19,6 @@
 
 namespace automodel::metrics {
 
-/// CRC-32C (Castagnoli), not masked: crc32c("123456789") == 0xe3069283.
-uint32_t crc32c(std::string_view data);
-
 class EventFile {
  public:
   /// Starts "events.out.tfevents.SECONDS.HOST.PID" in `folder` (made if missing), whose name sorts after those already

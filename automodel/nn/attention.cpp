@@ -50,18 +50,20 @@ at::Tensor Attention::forward(const at::Tensor& x, const Batch& batch, Context& 
   if (spec_.qk_norm) norm = {q_norm_->weight(), k_norm_->weight(), spec_.qk_norm->eps, spec_.qk_norm->plus_one};
   const auto rope = spec_.rope ? rope_table(*spec_.rope, batch, context) : kernels::RopeTable{};
   auto [q, k, v] =
-      kernels::split_qkv(qkv_.forward(x, context), {spec_.heads, spec_.kv_heads, spec_.head_dim}, norm, rope);
+      kernels::split_qkv_in_place(qkv_.forward(x, context), {spec_.heads, spec_.kv_heads, spec_.head_dim}, norm, rope);
 
   kernels::AttentionPlan plan{batch.cu_seqlens,
                               batch.cu_seqlens,
                               spec_.window,
                               spec_.scale,
                               context.training ? spec_.dropout : 0,
-                              context.key.with(static_cast<uint64_t>(layer_)).with(kProbabilityDropout)};
+                              context.key.with(static_cast<uint64_t>(layer_)).with(kProbabilityDropout),
+                              batch.borders};
   if (context.cache) {
     AM_CHECK(batch.documents() == 1, "a cache holds one document, the batch has {}", batch.documents());
     std::tie(k, v) = extend(context.cache->layers.at(static_cast<size_t>(layer_)), k, v);
     plan.k_begin = {0, k.size(0)};
+    plan.borders = at::Tensor();
   }
   return out_.forward(core->forward(q, k, v, plan).flatten(1), context);
 }

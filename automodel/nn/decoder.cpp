@@ -20,7 +20,7 @@ Embedding::Embedding(const EmbeddingSpec& spec, at::ScalarType dtype) : Block(sp
 Flow Embedding::forward(Flow flow, const Batch& batch, Context& context) {
   flow.hidden = kernels::embedding(batch.ids, *weight_, spec_.scale, spec_.init.zero_row);
   if (positions_) {
-    const int64_t longest = batch.positions.numel() > 0 ? batch.positions.max().item<int64_t>() + 1 : 0;
+    const int64_t longest = (context.cache ? context.cache->length : 0) + batch.longest();
     if (longest > spec_.positions)
       throw DataError("document",
                       fmt::format("has {} tokens, the model has learned positions for {}", longest, spec_.positions),
@@ -90,7 +90,9 @@ Head::Head(const HeadSpec& spec, int64_t hidden, ParameterPtr tied, at::ScalarTy
 
 Flow Head::forward(Flow flow, const Batch& batch, Context& context) {
   const auto normal = norm_.forward(flow.hidden);
-  flow.losses.push_back({"cross_entropy", loss(normal, weight(), bias(), batch.labels, context.loss_scale, options())});
+  auto how = options();
+  how.trained_tokens = batch.trained_tokens;
+  flow.losses.push_back({"cross_entropy", loss(normal, weight(), bias(), batch.labels, context.loss_scale, how)});
   return flow;
 }
 

@@ -78,11 +78,6 @@ struct HeadSpec {
 /// Final norm, output projection and loss. forward() adds the loss to the flow and never forms the full logits.
 class Head : public Block {
  public:
-  /// The slot for the loss: (hidden [T, H], weight, bias or null, labels [T], scale, what the head does to logits) ->
-  /// 0-dim.
-  using Loss = std::function<at::Tensor(const at::Tensor&, Parameter&, Parameter*, const at::Tensor&, double,
-                                        const kernels::CrossEntropyOptions&)>;
-
   /// `tied` is the embedding's weight when spec.tied, else null.
   Head(const HeadSpec& spec, int64_t hidden, ParameterPtr tied, at::ScalarType dtype);
   Flow forward(Flow flow, const Batch& batch, Context& context) override;
@@ -94,7 +89,7 @@ class Head : public Block {
   /// log p of each label, [T] fp32, without gradient.
   at::Tensor log_probs(const at::Tensor& hidden, const at::Tensor& labels);
 
-  Loss loss = kernels::linear_cross_entropy;
+  kernels::HeadLoss loss = kernels::linear_cross_entropy;
 
  private:
   kernels::CrossEntropyOptions options() const { return {spec_.softcap, spec_.logit_scale}; }

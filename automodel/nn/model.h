@@ -14,6 +14,7 @@ class Model {
   std::unique_ptr<Embedding> embedding;
   std::vector<std::unique_ptr<Block>> layers;
   std::unique_ptr<Head> head;
+  at::Device device{at::kCPU};  // of the parameters, and of the batches it takes
 
   /// embedding, layers, head: the order of the forward.
   std::vector<Block*> row() const;

@@ -1,6 +1,9 @@
 #include "automodel/nn/rope.h"
 
+#include <ATen/ops/cos.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/sin.h>
+#include <ATen/ops/tensor.h>
 
 #include <cmath>
 #include <numbers>
@@ -80,9 +83,35 @@ std::vector<float> rope_inverse_frequencies(const RopeSpec& s, int64_t length) {
   return out;
 }
 
+// One product of all positions with the frequencies; documents apart only where the frequencies depend on the length.
+static kernels::RopeTable table_on_device(const RopeSpec& spec, const Batch& batch, int64_t before) {
+  const auto options = batch.positions.options().dtype(at::kFloat);
+  const auto frequencies = [&](int64_t length) {
+    const auto host = rope_inverse_frequencies(spec, length);
+    return at::tensor(host).to(options.device(), true);
+  };
+  const auto positions = batch.positions.to(at::kFloat).unsqueeze(1);
+  at::Tensor angles;
+  if (!spec.depends_on_length()) {
+    angles = positions * frequencies(0);
+  } else {
+    angles = at::empty({batch.tokens(), spec.dim / 2}, options);
+    for (int64_t d = 0; d < batch.documents(); ++d) {
+      const int64_t begin = batch.cu_seqlens[d], length = batch.cu_seqlens[d + 1] - begin;
+      angles.narrow(0, begin, length).copy_(positions.narrow(0, begin, length) * frequencies(before + length));
+    }
+  }
+  return {angles.cos().mul_(spec.attention_factor), angles.sin().mul_(spec.attention_factor)};
+}
+
 kernels::RopeTable rope_table(const RopeSpec& spec, const Batch& batch, Context& context) {
   auto& memo = context.memo[spec.key()];
   if (memo.has_value()) return std::any_cast<kernels::RopeTable>(memo);
+  if (!batch.positions.is_cpu()) {
+    const auto table = table_on_device(spec, batch, context.cache ? context.cache->length : 0);
+    memo = table;
+    return table;
+  }
   const int64_t T = batch.tokens(), half = spec.dim / 2;
   kernels::RopeTable table{at::empty({T, half}, at::kFloat), at::empty({T, half}, at::kFloat)};
   float *cos = table.cos.mutable_data_ptr<float>(), *sin = table.sin.mutable_data_ptr<float>();

@@ -9,6 +9,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <regex>
 #include <utility>
 
@@ -179,9 +180,49 @@ void Adam::update_mixed(Unit& unit, double lr, double weight_decay) const {
   if (settings_.amsgrad) back(state.max_exp_avg_sq, lists.max_exp_avg_sqs[0]);
 }
 
-void Adam::step(double lr, double weight_decay) {
+static bool has_kernel(const at::Tensor& weight, const at::Tensor& grad, const SliceState& state) {
+  const auto master = state.master.defined() ? kernels::cuda::Master::Full : kernels::cuda::Master::None;
+  return weight.is_cuda() &&
+         kernels::has_adam_update(weight.scalar_type(), grad.scalar_type(), state.exp_avg.scalar_type(), master);
+}
+
+// All weights that the GPU's kernel takes, in a few launches.
+void Adam::update_on_gpu(double lr, double weight_decay, const at::Tensor& stats) {
+  std::vector<kernels::AdamItem> plain, with_master;
+  for (size_t i = 0; i < units_.size(); ++i) {
+    auto& unit = units_[i];
+    if (!unit.parameter->grad().defined()) continue;
+    const auto& s = unit.state;
+    const auto weight = unit.rows_of(unit.parameter->value()), grad = unit.rows_of(unit.parameter->grad());
+    if (!has_kernel(weight, grad, s)) continue;
+    (s.master.defined() ? with_master : plain)
+        .push_back({.weight = weight,
+                    .low = s.master,
+                    .grad = grad,
+                    .m = s.exp_avg,
+                    .v = s.exp_avg_sq,
+                    .v_max = s.max_exp_avg_sq,
+                    .step = s.step,
+                    .lr = lr * unit.lr_mult,
+                    .decay = weight_decay * unit.wd_mult,
+                    .key = i});
+  }
+  kernels::AdamRule rule{.beta1 = settings_.beta1,
+                         .beta2 = settings_.beta2,
+                         .eps = settings_.eps,
+                         .decoupled = settings_.decoupled,
+                         .maximize = settings_.maximize,
+                         .amsgrad = settings_.amsgrad};
+  kernels::adam_update(plain, rule, stats);
+  rule.master = kernels::cuda::Master::Full;
+  kernels::adam_update(with_master, rule, stats);
+}
+
+void Adam::step(double lr, double weight_decay, const GradientNorm& norm) {
   at::NoGradGuard guard;
   allocate();
+  if (norm.total.defined() && norm.total.is_cpu() && !std::isfinite(norm.total.item<double>())) return;
+  update_on_gpu(lr, weight_decay, norm.stats);
   std::map<std::tuple<double, double, at::ScalarType>, Lists> groups;
   std::vector<at::Tensor> rounded, masters;
   for (auto& unit : units_) {
@@ -190,6 +231,8 @@ void Adam::step(double lr, double weight_decay) {
     auto& state = unit.state;
     auto weight = unit.rows_of(unit.parameter->value());
     const auto grad = unit.rows_of(whole);
+    if (has_kernel(weight, grad, state)) continue;
+    AM_CHECK(!norm.stats.defined(), "{} has no update on the GPU", unit.parameter->name());
     if (state.master.defined()) {
       rounded.push_back(weight);
       masters.push_back(weight = state.master);

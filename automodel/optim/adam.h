@@ -19,6 +19,8 @@
 #include <vector>
 
 #include "automodel/config/optimizer_section.h"
+#include "automodel/kernels/optimizer/optimizer_gpu.h"
+#include "automodel/optim/gradient.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::optim {
@@ -57,8 +59,9 @@ class Adam {
   /// parameter at all.
   Adam(const std::vector<ParameterPtr>& parameters, AdamSettings settings);
 
-  /// One update of every parameter that has a gradient; gradients are left as they are.
-  void step(double lr, double weight_decay);
+  /// One update of every parameter that has a gradient; gradients are left as they are. With the `norm` of the
+  /// gradients: nothing changes if it is not finite, and on a GPU it clips on the way. Waits for no GPU.
+  void step(double lr, double weight_decay, const GradientNorm& norm = {});
   void clear_grads();  // keeps the buffers
 
   /// Views by Hugging Face name; write into them to restore, or call restore().
@@ -93,6 +96,7 @@ class Adam {
   void allocate();
   void update(Lists& lists, double lr, double weight_decay) const;
   void update_mixed(Unit& unit, double lr, double weight_decay) const;
+  void update_on_gpu(double lr, double weight_decay, const at::Tensor& stats);
 
   AdamSettings settings_;
   std::vector<ParameterPtr> parameters_;

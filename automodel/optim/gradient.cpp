@@ -6,13 +6,14 @@
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/stack.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <fmt/format.h>
 
 #include <cmath>
 #include <unordered_set>
 
 #include "automodel/base/error.h"
+#include "automodel/kernels/optimizer/optimizer_gpu.h"
 
 namespace automodel::optim {
 namespace {
@@ -42,9 +43,25 @@ double square_sum_on_cpu(const at::Tensor& grad) {
   return total;
 }
 
-[[noreturn]] void report_not_finite(const std::vector<ParameterPtr>& parameters, int64_t step) {
-  for (const auto& parameter : parameters) {
-    if (!parameter->grad().defined()) continue;
+std::vector<at::Tensor> gradients_of(const std::vector<ParameterPtr>& parameters) {
+  std::vector<at::Tensor> grads;
+  for (const auto& parameter : parameters) grads.push_back(parameter->grad());
+  return grads;
+}
+
+constexpr const char* kHint =
+    "lower the learning rate or lengthen the warm-up, clip gradients (clip_grad_norm.max_norm), and look at the data "
+    "of "
+    "this step";
+
+// On the CPU the gradients are still those of the step, so the message can count.
+[[noreturn]] void report_not_finite(const GradientNorm& norm, int64_t step) {
+  if (norm.partial.defined()) {
+    const auto bad = kernels::first_bad_tensor(gradients_of(norm.parameters), norm.partial);
+    throw NumericError(fmt::format("step {}: gradient of {}", step, norm.parameters.at(bad)->name()),
+                       "its norm is not finite; the weights were not updated", kHint);
+  }
+  for (const auto& parameter : norm.parameters) {
     for (const auto& slice : parameter->slices()) {
       const auto grad = Parameter::view(parameter->grad(), slice);
       const int64_t bad = grad.numel() - at::isfinite(grad).sum().item<int64_t>();
@@ -54,12 +71,23 @@ double square_sum_on_cpu(const at::Tensor& grad) {
           fmt::format("step {}: gradient of {}", step, slice.name),
           fmt::format("{} of {} values are not finite ({} NaN, {} infinite); the weights were not updated", bad,
                       grad.numel(), nan, bad - nan),
-          "lower the learning rate or lengthen the warm-up, clip gradients (clip_grad_norm.max_norm), and look at the "
-          "data of "
-          "this step");
+          kHint);
     }
   }
   throw NumericError(fmt::format("step {}", step), "the gradient norm is not finite although every gradient is");
+}
+
+double norm_on_cpu(const std::vector<at::Tensor>& grads) {
+  double total = 0;
+  for (const auto& grad : grads) {
+    if (grad.scalar_type() == at::kFloat && grad.is_contiguous()) {
+      total += square_sum_on_cpu(grad);
+    } else {
+      const double norm = at::linalg_vector_norm(grad, 2, at::OptionalIntArrayRef(), false, at::kDouble).item<double>();
+      total += norm * norm;
+    }
+  }
+  return std::sqrt(total);
 }
 
 }  // namespace
@@ -72,45 +100,41 @@ std::vector<ParameterPtr> distinct_trainable(const std::vector<ParameterPtr>& pa
   return distinct;
 }
 
-double gradient_norm(const std::vector<ParameterPtr>& parameters, int64_t step) {
+static GradientNorm measure(const std::vector<ParameterPtr>& parameters, double max_norm) {
   at::NoGradGuard guard;
-  const auto distinct = distinct_trainable(parameters);
-  double total = 0;
-  std::vector<at::Tensor> norms;  // of what is not summed here
-  for (const auto& parameter : distinct) {
-    const auto& grad = parameter->grad();
-    if (!grad.defined() || grad.numel() == 0) continue;
-    if (grad.is_cpu() && grad.scalar_type() == at::kFloat && grad.is_contiguous())
-      total += square_sum_on_cpu(grad);
-    else
-      norms.push_back(at::linalg_vector_norm(grad, 2, at::OptionalIntArrayRef(), false, at::kDouble));
+  GradientNorm norm;
+  for (const auto& parameter : distinct_trainable(parameters))
+    if (parameter->grad().defined() && parameter->numel() > 0) norm.parameters.push_back(parameter);
+  const auto grads = gradients_of(norm.parameters);
+  if (grads.empty() || grads.front().is_cpu()) {
+    norm.total = at::scalar_tensor(norm_on_cpu(grads), at::kDouble);
+  } else {
+    norm.stats = kernels::gradient_stats(grads, max_norm, norm.partial);
+    norm.total = kernels::norm_of(norm.stats);
   }
-  if (!norms.empty()) {
-    const double norm = at::linalg_vector_norm(at::stack(norms)).item<double>();
-    total += norm * norm;
-  }
-  if (!std::isfinite(total)) report_not_finite(distinct, step);
-  return std::sqrt(total);
+  return norm;
+}
+
+GradientNorm measure_gradients(const std::vector<ParameterPtr>& parameters) { return measure(parameters, 0); }
+
+GradientNorm clip_gradients(const std::vector<ParameterPtr>& parameters, double max_norm) {
+  auto norm = measure(parameters, max_norm);
+  if (max_norm <= 0 || norm.parameters.empty() || norm.stats.defined()) return norm;
+  const double total = norm.total.item<double>(), factor = std::isfinite(total) ? clip_factor(total, max_norm) : 1;
+  at::NoGradGuard guard;
+  if (factor != 1) at::_foreach_mul_(gradients_of(norm.parameters), factor);
+  return norm;
+}
+
+double read_norm(const GradientNorm& norm, int64_t step) {
+  const double total = norm.total.item<double>();
+  if (!std::isfinite(total)) report_not_finite(norm, step);
+  return total;
 }
 
 double clip_factor(double norm, double max_norm) {
   AM_CHECK(max_norm > 0, "{}", max_norm);
   return std::min(1.0, max_norm / (norm + 1e-6));
-}
-
-void scale_gradients(const std::vector<ParameterPtr>& parameters, double factor) {
-  if (factor == 1.0) return;
-  at::NoGradGuard guard;
-  std::vector<at::Tensor> grads;
-  for (const auto& parameter : distinct_trainable(parameters))
-    if (parameter->grad().defined()) grads.push_back(parameter->grad());
-  if (!grads.empty()) at::_foreach_mul_(grads, factor);
-}
-
-double clip_gradients(const std::vector<ParameterPtr>& parameters, double max_norm, int64_t step) {
-  const double norm = gradient_norm(parameters, step);
-  if (max_norm > 0) scale_gradients(parameters, clip_factor(norm, max_norm));
-  return norm;
 }
 
 }  // namespace automodel::optim

@@ -11,19 +11,29 @@ namespace automodel::optim {
 /// The trainable parameters in their order, each once (a tied weight is listed by every user of it).
 std::vector<ParameterPtr> distinct_trainable(const std::vector<ParameterPtr>& parameters);
 
-/// sqrt(sum g^2) over the gradients of distinct_trainable(parameters), which may be of any float dtype; 0 without
-/// gradients. Squares are summed in fp64, on the CPU over fixed blocks whose sums are added in order: the same bits for
-/// any number of threads. On a GPU it waits for the stream once. Throws NumericError if any gradient is not finite,
-/// naming `step` and the first such tensor; nothing is changed then.
-double gradient_norm(const std::vector<ParameterPtr>& parameters, int64_t step);
+/// What the gradients of a step amount to, on their device; there it may not be computed yet.
+struct GradientNorm {
+  std::vector<ParameterPtr> parameters;  // those with a gradient
+  at::Tensor total;                      // sqrt(sum g^2), 0-dim fp64, before clipping
+  // On a GPU, as the optimizer's kernel takes them (kernels/optimizer): what to do with the gradients, and the square
+  // sums of their pieces, which tell which of them went wrong.
+  at::Tensor stats, partial;
+};
+
+/// The norm over the gradients of distinct_trainable(parameters), which may be of any float dtype; 0 without gradients.
+/// Squares are summed in fp64, on the CPU over fixed blocks whose sums are added in order: the same bits for any number
+/// of threads. Waits for no GPU.
+GradientNorm measure_gradients(const std::vector<ParameterPtr>& parameters);
+
+/// measure_gradients, then all gradients times clip_factor in place; max_norm <= 0 clips nothing, and a norm that is
+/// not finite changes no gradient.
+GradientNorm clip_gradients(const std::vector<ParameterPtr>& parameters, double max_norm);
+
+/// The total as a number; waits for the GPU once. Throws NumericError naming `step` and the first tensor whose gradient
+/// is not finite.
+double read_norm(const GradientNorm& norm, int64_t step);
 
 /// min(1, max_norm / (norm + 1e-6)): torch.nn.utils.clip_grad_norm_'s factor. REQUIRES max_norm > 0.
 double clip_factor(double norm, double max_norm);
-
-/// Multiplies all gradients in place; a factor of 1 touches nothing.
-void scale_gradients(const std::vector<ParameterPtr>& parameters, double factor);
-
-/// gradient_norm, then scale_gradients by clip_factor; returns the norm before clipping. max_norm <= 0 clips nothing.
-double clip_gradients(const std::vector<ParameterPtr>& parameters, double max_norm, int64_t step);
 
 }  // namespace automodel::optim

@@ -7,6 +7,7 @@
 #include "automodel/data/mock_packed.h"
 #include "automodel/data/prompt_answer.h"
 #include "automodel/data/squad.h"
+#include "automodel/net/resolve.h"
 #include "automodel/recipes/token_data.h"
 
 namespace automodel::recipes {
@@ -93,7 +94,8 @@ data::LoaderOptions loader_options(const config::RecipeConfig& config, const con
 }
 
 TokenizerPtr tokenizer_of(const config::DatasetSection& section, TokenizerPtr of_run) {
-  return section.tokenizer && !section.tokenizer->path.empty() ? tokenizer::load(section.tokenizer->path) : of_run;
+  if (!section.tokenizer || section.tokenizer->path.empty()) return of_run;
+  return tokenizer::load(net::resolve_model(section.tokenizer->path, "", net::ModelFiles::Tokenizer));
 }
 
 }  // namespace

@@ -6,17 +6,12 @@
 #include "automodel/base/signals.h"
 #include "automodel/base/text.h"
 #include "automodel/config/load_config.h"
-#include "automodel/loss/loss.h"
 #include "automodel/metrics/logger.h"
 #include "automodel/optim/lr_schedule.h"
 #include "automodel/recipes/run_checkpoint.h"
-#include "automodel/recipes/train_step.h"
+#include "automodel/recipes/step_log.h"
 
 namespace automodel::recipes {
-
-static engine::Recompute recompute_of(const config::DistributedSection& section) {
-  return section.activation_checkpointing == "false" ? engine::Recompute::None : engine::Recompute::Full;
-}
 
 static std::optional<int64_t> epoch_microbatches(const config::RecipeConfig& config, const data::Loader& loader) {
   if (const auto known = loader.microbatches_per_epoch()) return known;
@@ -27,9 +22,9 @@ static std::optional<int64_t> epoch_microbatches(const config::RecipeConfig& con
 
 static std::string describe(const TrainedModel& loaded) {
   const auto all = models::count_parameters(*loaded.model), trained = models::count_parameters(*loaded.model, true);
-  return fmt::format("model: {} from {}, {} parameters, {} of them trained", loaded.folder.family->model_type,
-                     loaded.folder.path.string(), format_count(static_cast<uint64_t>(all)),
-                     format_count(static_cast<uint64_t>(trained)));
+  return fmt::format("model: {}, {} {}, {} parameters, {} of them trained", loaded.folder.family->model_type,
+                     loaded.random ? "random weights for the config in" : "weights from", loaded.folder.path.string(),
+                     format_count(static_cast<uint64_t>(all)), format_count(static_cast<uint64_t>(trained)));
 }
 
 static std::vector<int> preemption_signals(const config::StepSchedulerSection& section) {
@@ -71,9 +66,7 @@ RunResult finetune(const config::RecipeConfig& config) {
   auto validation_sets = make_validation_loaders(config, loaded.tokenizer, positions, vocab);
 
   // How it is trained.
-  loaded.model->head->loss =
-      loss::make_loss({.name = config.loss_fn.kind, .logit_softcapping = config.loss_fn.logit_softcapping.value_or(0)});
-  engine::Engine engine(*loaded.model, recompute_of(config.distributed));
+  auto engine = make_engine(*loaded.model, config);
   optim::Adam optimizer(loaded.trained_parameters(), optim::make_adam_settings(config.optimizer));
   optim::StepScheduler scheduler(config.step_scheduler, 1, epoch_microbatches(config, *loader));
   const auto schedule = config.lr_scheduler
@@ -83,7 +76,7 @@ RunResult finetune(const config::RecipeConfig& config) {
   log_info("learning rate: " + schedule.describe());
 
   // Where it goes on, and where it is told.
-  RunCheckpoint checkpoints(config, {loaded, optimizer, scheduler, *loader});
+  RunCheckpoint checkpoints(config, {loaded, optimizer, scheduler, *loader, schedule});
   if (const auto from = checkpoints.resume())
     log_info(fmt::format("resumed from {}: next is step {}", *from, scheduler.step()));
   make_folders(config.checkpoint.checkpoint_dir);
@@ -94,6 +87,7 @@ RunResult finetune(const config::RecipeConfig& config) {
                        .total_steps = scheduler.total_steps(),
                        .loss_average_window_steps = config.step_scheduler.loss_average_window_steps,
                        .tensorboard = config.tensorboard});
+  StepLog steps(engine, log);
   install_stop_signals(preemption_signals(config.step_scheduler));
 
   RunResult result;
@@ -104,28 +98,28 @@ RunResult finetune(const config::RecipeConfig& config) {
       continue;
     }
     const int64_t step = scheduler.step();
-    const auto made = train_step(engine, optimizer, microbatches,
-                                 {.seed = static_cast<uint64_t>(config.seed),
-                                  .step = step,
-                                  .lr = schedule.lr(step),
-                                  .weight_decay = schedule.weight_decay(step),
-                                  .max_norm = config.clip_grad_norm.max_norm.value_or(0)});
+    auto made = train_step(engine, optimizer, microbatches,
+                           {.seed = static_cast<uint64_t>(config.seed),
+                            .step = step,
+                            .lr = schedule.lr(step),
+                            .weight_decay = schedule.weight_decay(step),
+                            .max_norm = config.clip_grad_norm.max_norm.value_or(0)});
     const auto events = scheduler.finish_step(loader->at_epoch_end(), stop_signal() != 0);
     const double next_lr = schedule.lr(step + 1);
-    log.log_train({.step = step,
-                   .epoch = events.epoch,
-                   .loss = made.loss,
-                   .grad_norm = made.grad_norm,
-                   .lr = next_lr,
-                   .num_tokens_per_step = made.tokens,
-                   .num_label_tokens = made.trained_tokens,
-                   .log_remote = events.log_remote});
+    steps.add(std::move(made), {.step = step, .epoch = events.epoch, .lr = next_lr, .log_remote = events.log_remote});
+    if (events.validate || events.checkpoint) steps.flush();
     std::optional<double> metric;
-    if (events.validate) metric = validate_all(config, engine, validation_sets, log, events, next_lr);
+    try {
+      if (events.validate) metric = validate_all(config, engine, validation_sets, log, events, next_lr);
+    } catch (const DataError&) {  // a bad validation row must not cost the steps made
+      log_warning("validation failed; saved " + checkpoints.save(events.epoch, step, {}, false).string());
+      throw;
+    }
     if (events.checkpoint) result.checkpoint = checkpoints.save(events.epoch, step, metric, events.last_step).string();
     ++result.steps;
     if (events.stopped) result.stopped_by = stop_signal();
   }
+  steps.flush();
   log.close();
   log_info("data: " + loader->statistics().summary());
   return result;

@@ -20,7 +20,9 @@ static uint64_t activation_bytes(const models::DecoderSpec& spec, int64_t T, siz
                   inner = layer.mlp.in.rows.size() > 1 || layer.mlp.gated ? 3 : 2;
     int64_t rows = 0;
     for (const int64_t r : layer.mlp.out.rows) rows += r;
-    return 5 * H + qkv + 2 * q + inner * layer.mlp.out.in + rows;
+    // Dropout on the probabilities needs them whole: scores, probabilities and mask of every pair of tokens.
+    const int64_t pairs = a.dropout > 0 ? 3 * a.heads * std::min(T, spec.max_positions) : 0;
+    return 5 * H + qkv + 2 * q + inner * layer.mlp.out.in + rows + pairs;
   };
   int64_t values = 2 * H;  // embedding and head
   int64_t largest = 0;
@@ -51,10 +53,7 @@ static void plan_model(Plan& plan, const config::RecipeConfig& config, const Mod
 
 static void plan_data(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder) {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
-  if (needs_tokenizer(config)) {
-    const bool own = config.tokenizer && !config.tokenizer->path.empty();
-    tokenizer = tokenizer::load(own ? std::filesystem::path(config.tokenizer->path) : folder.path);
-  }
+  if (needs_tokenizer(config)) tokenizer = tokenizer::load(find_tokenizer_folder(config, folder));
   const auto loader =
       make_loader(open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab));
   const auto estimate = loader->estimate_epoch();
@@ -74,7 +73,7 @@ static void plan_data(Plan& plan, const config::RecipeConfig& config, const Mode
 
 Plan plan(const config::RecipeConfig& config) {
   Plan plan;
-  const auto folder = open_model_folder(config.model);
+  const auto folder = open_model_folder(config.model, net::ModelFiles::Tokenizer);
   plan.model_type = folder.family->model_type;
   plan.dtype = dtype_name(folder.dtype);
   std::vector<ParameterPtr> trained;

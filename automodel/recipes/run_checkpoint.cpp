@@ -68,6 +68,13 @@ void RunCheckpoint::check_same_config(const fs::path& from) const {
                         "--checkpoint.restore_from to go on all the same");
 }
 
+// The optimizer's tensors under their names in the file, as torch flattens optimizer state.
+static std::vector<NamedTensor> named_states(const std::map<std::string, at::Tensor>& states) {
+  std::vector<NamedTensor> named;
+  for (const auto& [name, tensor] : states) named.push_back({"state." + name, tensor, {}});
+  return named;
+}
+
 std::optional<std::string> RunCheckpoint::resume() {
   const auto& wanted = config_.checkpoint.restore_from;
   std::optional<checkpoint::CheckpointEntry> entry;
@@ -83,10 +90,14 @@ std::optional<std::string> RunCheckpoint::resume() {
   const auto weights = checkpoint::named_tensors(parameters);
   checkpoint::load_tensors(saved.weights, weights);
   auto states = parts_.optimizer.state_tensors();
-  std::vector<NamedTensor> targets;
-  for (auto& [name, tensor] : states) targets.push_back({"state." + name, tensor, {}});
-  checkpoint::load_tensors(saved.optimizer, targets);
+  checkpoint::load_tensors(saved.optimizer, named_states(states));
   parts_.optimizer.restore(states);
+  const auto planned = saved.record.optimizer.value("learning_rate", ""), now = parts_.schedule.describe();
+  if (!planned.empty() && planned != now)
+    log_warning(
+        fmt::format("the learning rate was planned as {}, it goes on as {}; the whole curve is taken from this "
+                    "configuration (lr_scheduler.lr_decay_steps and lr_warmup_steps fix it)",
+                    planned, now));
   parts_.scheduler.restore(saved.record.schedule);
   parts_.loader.restore(saved.record.data);
   return entry->path.filename().string();
@@ -96,15 +107,13 @@ std::vector<FileRecord> RunCheckpoint::write_state(const fs::path& folder) const
   checkpoint::RunRecord record;
   record.step = parts_.scheduler.step();
   record.epoch = parts_.scheduler.epoch();
-  record.optimizer = {{"kind", config_.optimizer.kind}};
+  record.optimizer = {{"kind", config_.optimizer.kind}, {"learning_rate", parts_.schedule.describe()}};
   record.schedule = parts_.scheduler.state();
   record.random = {{"seed", config_.seed}};  // every random number is a function of (seed, step, place): no state
   record.data = parts_.loader.state();
   record.layout = {{"world_size", 1}};
   const auto weights = checkpoint::named_tensors(parts_.model.trained_parameters());
-  std::vector<NamedTensor> states;
-  for (auto& [name, tensor] : parts_.optimizer.state_tensors()) states.push_back({"state." + name, tensor, {}});
-  return checkpoint::write_run_state(folder, record, weights, states);
+  return checkpoint::write_run_state(folder, record, weights, named_states(parts_.optimizer.state_tensors()));
 }
 
 std::vector<FileRecord> RunCheckpoint::write_model(const fs::path& folder) const {

@@ -10,6 +10,7 @@
 #include "automodel/config/recipe_config.h"
 #include "automodel/data/loader.h"
 #include "automodel/optim/adam.h"
+#include "automodel/optim/lr_schedule.h"
 #include "automodel/optim/step_scheduler.h"
 #include "automodel/recipes/model_setup.h"
 
@@ -21,6 +22,7 @@ struct RunParts {
   optim::Adam& optimizer;
   optim::StepScheduler& scheduler;
   data::Loader& loader;
+  const optim::LrSchedule& schedule;
 };
 
 class RunCheckpoint {

@@ -1,58 +1,98 @@
 #include "automodel/recipes/train_step.h"
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/stack.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
 #include <cmath>
 
 #include "automodel/base/error.h"
-#include "automodel/optim/gradient.h"
+#include "automodel/loss/loss.h"
 
 namespace automodel::recipes {
 
-StepResult train_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
-                      const StepInput& input) {
-  StepResult result;
-  for (const auto& batch : microbatches) result.tokens += batch.tokens(), result.trained_tokens += batch.trained_tokens;
-  if (result.trained_tokens == 0)
-    throw DataError(fmt::format("step {}", input.step), fmt::format("none of its {} tokens is trained", result.tokens),
+engine::Engine make_engine(nn::Model& model, const config::RecipeConfig& config) {
+  model.head->loss =
+      loss::make_loss({.name = config.loss_fn.kind, .logit_softcapping = config.loss_fn.logit_softcapping.value_or(0)});
+  return engine::Engine(model, config.distributed.activation_checkpointing == "false" ? engine::Recompute::None
+                                                                                      : engine::Recompute::Full);
+}
+
+static void send_to_host(LaunchedStep& made, const at::Tensor& numbers) {
+  made.numbers = numbers;
+  if (numbers.is_cpu()) return;
+  made.numbers = at::empty(numbers.sizes(), at::TensorOptions(at::kDouble).pinned_memory(true));
+  made.numbers.copy_(numbers, true);
+  made.ready = std::make_shared<c10::Event>(numbers.device().type());
+  made.ready->record(c10::impl::VirtualGuardImpl(numbers.device().type()).getStream(numbers.device()));
+}
+
+LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
+                        const StepInput& input) {
+  LaunchedStep made{.step = input.step};
+  for (const auto& batch : microbatches) made.tokens += batch.tokens(), made.trained_tokens += batch.trained_tokens;
+  if (made.trained_tokens == 0)
+    throw DataError(fmt::format("step {}", input.step), fmt::format("none of its {} tokens is trained", made.tokens),
                     "look at the data with `automodel data`");
 
+  std::vector<at::Tensor> numbers;
   optimizer.clear_grads();
   for (size_t m = 0; m < microbatches.size(); ++m) {
     Context context;
     context.training = true;
     context.key = RandomKey{input.seed, static_cast<uint64_t>(input.step), m};
-    context.loss_scale = 1.0 / static_cast<double>(result.trained_tokens);
-    const double loss = engine.forward_backward(microbatches[m], context);
-    if (!std::isfinite(loss)) {
-      Context again;
-      again.loss_scale = context.loss_scale;
-      const auto where = engine.find_non_finite(microbatches[m], again);
-      throw NumericError(fmt::format("step {}", input.step),
-                         fmt::format("the loss is {}; first non-finite: {}", std::isnan(loss) ? "NaN" : "infinite",
-                                     where.empty() ? "the loss itself" : where),
-                         "nothing was saved over; lower the learning rate, or look at the data of this step");
-    }
-    result.loss += loss;
+    context.loss_scale = 1.0 / static_cast<double>(made.trained_tokens);
+    made.microbatches.push_back(microbatches[m].to(engine.model().device));
+    numbers.push_back(engine.forward_backward(made.microbatches.back(), context).to(at::kDouble));
   }
-  result.grad_norm = optim::clip_gradients(optimizer.parameters(), input.max_norm, input.step);
-  optimizer.step(input.lr, input.weight_decay);
-  return result;
+  made.norm = optim::clip_gradients(optimizer.parameters(), input.max_norm);
+  optimizer.step(input.lr, input.weight_decay, made.norm);
+  numbers.push_back(made.norm.total);
+  send_to_host(made, at::stack(numbers));
+  return made;
+}
+
+// Runs the batch again to find where the numbers went wrong.
+[[noreturn]] static void report_loss(engine::Engine& engine, const Batch& batch, double scale, double loss,
+                                     const std::string& where, const std::string& hint) {
+  Context context;
+  context.loss_scale = scale;
+  const auto first = engine.find_non_finite(batch, context);
+  throw NumericError(where,
+                     fmt::format("the loss is {}; first non-finite: {}", std::isnan(loss) ? "NaN" : "infinite",
+                                 first.empty() ? "the loss itself" : first),
+                     hint);
+}
+
+StepNumbers read_step(engine::Engine& engine, const LaunchedStep& step) {
+  if (step.ready) step.ready->synchronize();
+  const double* values = step.numbers.const_data_ptr<double>();
+  StepNumbers numbers;
+  for (size_t m = 0; m < step.microbatches.size(); ++m) {
+    const double loss = values[m];
+    if (!std::isfinite(loss))
+      report_loss(engine, step.microbatches[m], 1.0 / static_cast<double>(step.trained_tokens), loss,
+                  fmt::format("step {}", step.step),
+                  "nothing was saved over; lower the learning rate, or look at the data of this step");
+    numbers.loss += loss;
+  }
+  numbers.grad_norm = values[step.microbatches.size()];
+  if (!std::isfinite(numbers.grad_norm)) optim::read_norm(step.norm, step.step);  // throws, naming the tensor
+  return numbers;
 }
 
 Validation validate(engine::Engine& engine, data::Loader& loader, int64_t step) {
   Validation result;
   loader.rewind();
-  while (const auto batch = loader.next()) {
+  while (const auto next = loader.next()) {
+    const auto batch = next->to(engine.model().device);
     Context context;  // loss_scale 1: a sum
-    const double loss = engine.forward_loss(*batch, context);
-    if (!std::isfinite(loss)) {
-      const auto where = engine.find_non_finite(*batch, context);
-      throw NumericError(fmt::format("validation after step {}", step),
-                         fmt::format("the loss is {}; first non-finite: {}", std::isnan(loss) ? "NaN" : "infinite",
-                                     where.empty() ? "the loss itself" : where),
-                         "this step was not saved; lower the learning rate");
-    }
+    const double loss = engine.forward_loss(batch, context).item<double>();
+    if (!std::isfinite(loss))
+      report_loss(engine, batch, 1, loss, fmt::format("validation after step {}", step),
+                  "this step was not saved; lower the learning rate");
     result.loss += loss;
-    result.trained_tokens += batch->trained_tokens;
+    result.trained_tokens += batch.trained_tokens;
   }
   if (result.trained_tokens > 0) result.loss /= static_cast<double>(result.trained_tokens);
   return result;

@@ -1,13 +1,20 @@
 // The one loop body that every training recipe uses.
 #pragma once
 
+#include <c10/core/Event.h>
+
+#include <memory>
 #include <vector>
 
 #include "automodel/engine/engine.h"
 #include "automodel/optim/adam.h"
+#include "automodel/optim/gradient.h"
 #include "automodel/recipes/data_setup.h"
 
 namespace automodel::recipes {
+
+/// Puts the configured loss into the model's head and walks it with the configured recomputation.
+engine::Engine make_engine(nn::Model& model, const config::RecipeConfig& config);
 
 struct StepInput {
   uint64_t seed = 42;
@@ -16,17 +23,28 @@ struct StepInput {
   double max_norm = 0;  // gradients are clipped to it; 0: not clipped
 };
 
-struct StepResult {
-  double loss = 0;       // mean over the step's trained tokens, with the weights before the update
-  double grad_norm = 0;  // before clipping
-  int64_t tokens = 0, trained_tokens = 0;
+/// A step as it was launched: on a GPU its numbers may not be computed yet.
+struct LaunchedStep {
+  int64_t step = 0, tokens = 0, trained_tokens = 0;
+  std::vector<Batch> microbatches;  // on the model's device
+  optim::GradientNorm norm;
+  at::Tensor numbers;                 // fp64 on the host: the loss of each microbatch, then the norm; there after
+  std::shared_ptr<c10::Event> ready;  // on a GPU: reading waits for this step alone, not for those launched after it
 };
 
 /// Forward and backward of all microbatches, clipping, update. The loss and the gradient are sums over trained tokens
-/// divided by their count in the whole step. Throws NumericError naming step and first non-finite tensor, before
-/// anything is updated; DataError when no token of the step is trained.
-StepResult train_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
-                      const StepInput& input);
+/// divided by their count in the whole step. Where the gradients are not finite nothing is updated. Waits for no GPU.
+/// Throws DataError when no token of the step is trained.
+LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
+                        const StepInput& input);
+
+struct StepNumbers {
+  double loss = 0;       // mean over the step's trained tokens, with the weights before the update
+  double grad_norm = 0;  // before clipping
+};
+
+/// Waits for the step. Throws NumericError naming it and the first non-finite tensor.
+StepNumbers read_step(engine::Engine& engine, const LaunchedStep& step);
 
 struct Validation {
   double loss = 0;  // mean over the set's trained tokens

@@ -13,6 +13,17 @@ int64_t Batch::longest() const {
   return longest;
 }
 
+Batch Batch::to(at::Device device) const {
+  if (device.is_cpu()) return *this;
+  Batch moved = *this;
+  const auto copy = [&](const at::Tensor& host) { return host.pin_memory().to(device, true); };
+  auto host_borders = at::empty({documents() + 1}, at::kInt);
+  std::copy(cu_seqlens.begin(), cu_seqlens.end(), host_borders.mutable_data_ptr<int32_t>());
+  moved.ids = copy(ids), moved.labels = copy(labels), moved.positions = copy(positions);
+  moved.borders = copy(host_borders);
+  return moved;
+}
+
 Batch make_batch(const std::vector<std::vector<int32_t>>& ids, const std::vector<std::vector<int32_t>>& labels) {
   if (!labels.empty() && labels.size() != ids.size())
     throw DataError("batch", fmt::format("{} documents but {} label lists", ids.size(), labels.size()));

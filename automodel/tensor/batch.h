@@ -22,11 +22,14 @@ struct Batch {
   at::Tensor labels;                // [T] int64: the target of position t, already shifted; kIgnoreLabel is not trained
   at::Tensor positions;             // [T] int64, counted from 0 in each document
   std::vector<int64_t> cu_seqlens;  // [D + 1], on the host: document d is [cu_seqlens[d], cu_seqlens[d + 1])
+  at::Tensor borders;               // the same on the device, [D + 1] int32, where kernels look it up; else undefined
   int64_t trained_tokens = 0;       // labels that are not kIgnoreLabel
 
   int64_t tokens() const { return cu_seqlens.back(); }
   int64_t documents() const { return static_cast<int64_t>(cu_seqlens.size()) - 1; }
-  int64_t longest() const;
+  int64_t longest() const;  // tokens of the longest document
+  /// The batch on a device, copied without waiting for it. On the CPU: itself.
+  Batch to(at::Device device) const;
 };
 
 /// Packs documents; labels may be empty: then the next token is the target and the last position is not trained.

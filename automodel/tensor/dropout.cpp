@@ -7,7 +7,7 @@
 namespace automodel {
 
 static at::Tensor scaled_mask(at::IntArrayRef sizes, const at::TensorOptions& options, double p, uint64_t key) {
-  auto mask = at::empty(sizes, options.dtype(at::kFloat));
+  auto mask = at::empty(sizes, at::kFloat);
   float* out = mask.mutable_data_ptr<float>();
   const int64_t size = mask.numel();
   const float kept = p < 1 ? static_cast<float>(1 / (1 - p)) : 0.0f;
@@ -20,7 +20,7 @@ static at::Tensor scaled_mask(at::IntArrayRef sizes, const at::TensorOptions& op
         out[block * 4 + lane] = words[static_cast<size_t>(lane)] < threshold ? 0.0f : kept;
     }
   });
-  return mask.to(options.dtype());
+  return mask.to(options);
 }
 
 namespace {

@@ -63,6 +63,10 @@ void Parameter::add_grad(const Accumulate& accumulate) {
   has_grad_ = true;
 }
 
+void Parameter::add_grad(const at::Tensor& contribution) {
+  add_grad([&](at::Tensor& grad, double beta) { beta == 0 ? grad.copy_(contribution) : grad.add_(contribution); });
+}
+
 void Parameter::drop_grad() {
   grad_ = at::Tensor();
   has_grad_ = false;
@@ -78,12 +82,7 @@ struct Differentiable : torch::autograd::Function<Differentiable> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
                                                  torch::autograd::variable_list grads) {
     auto* parameter = reinterpret_cast<Parameter*>(ctx->saved_data["parameter"].toInt());
-    parameter->add_grad([&](at::Tensor& grad, double beta) {
-      if (beta == 0)
-        grad.copy_(grads[0]);
-      else
-        grad.add_(grads[0]);
-    });
+    parameter->add_grad(grads[0]);
     return {at::Tensor(), at::Tensor()};
   }
 };

@@ -63,6 +63,8 @@ class Parameter {
   /// frozen.
   using Accumulate = std::function<void(at::Tensor& grad, double beta)>;
   void add_grad(const Accumulate& accumulate);
+  /// Adds a contribution that exists as a tensor, [shape], any float dtype.
+  void add_grad(const at::Tensor& contribution);
 
   /// The gradient gathered since clear_grad(); undefined if there was none.
   const at::Tensor& grad() const { return has_grad_ ? grad_ : none_; }

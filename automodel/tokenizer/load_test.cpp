@@ -82,16 +82,19 @@ TEST(Load, ChatTemplateFileComesBeforeTheConfigs) {
   EXPECT_EQ(load(folder.path())->chat_template, "D");
   folder.write("chat_template.jinja", "J");
   EXPECT_EQ(load(folder.path())->chat_template, "J");
+  fs::create_directory(folder.path() / "additional_chat_templates");
+  folder.write("additional_chat_templates/tools.jinja", "T");
   std::vector<std::string> names;
   for (const auto& file : tokenizer_files(folder.path())) names.push_back(file.filename());
-  EXPECT_THAT(names, testing::UnorderedElementsAre("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"));
+  EXPECT_THAT(names, testing::UnorderedElementsAre("tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+                                                   "tools.jinja"));
 }
 
 TEST(Load, MissingAndWrongFilesAreNamed) {
   const Folder folder;
   EXPECT_THROW(load(folder.path()), DataError);
   folder.write("tokenizer.model", "x");
-  EXPECT_THROW(load(folder.path()), UnsupportedError);
+  EXPECT_THROW(load(folder.path()), DataError);
   fs::copy_file(kData / "word_piece.json", folder.path() / "tokenizer.json");
   folder.write("tokenizer_config.json", R"({"tokenizer_class": "LlamaTokenizer"})");
   EXPECT_THROW(load(folder.path()), DataError);  // not a BPE
@@ -105,14 +108,14 @@ TEST(Load, MissingAndWrongFilesAreNamed) {
 
 TEST(ClassRules, FollowModelTypeAndNamedClass) {
   const auto chosen = [](const char* named, const char* model_type) {
-    return tokenizer_class(Json{{"tokenizer_class", named}}, model_type);
+    return tokenizer_class(Json{{"tokenizer_class", named}}, Json{{"model_type", model_type}});
   };
   EXPECT_EQ(chosen("LlamaTokenizerFast", "llama"), "LlamaTokenizer");
   EXPECT_EQ(chosen("LlamaTokenizer", "phi3"), "TokenizersBackend");
   EXPECT_EQ(chosen("LlamaTokenizerFast", "qwen2"), "Qwen2Tokenizer");
   EXPECT_EQ(chosen("PreTrainedTokenizerFast", "qwen3"), "TokenizersBackend");
-  EXPECT_EQ(tokenizer_class(Json::object(), "gpt2"), "GPT2Tokenizer");
-  EXPECT_EQ(tokenizer_class(Json::object(), ""), "TokenizersBackend");
+  EXPECT_EQ(tokenizer_class(Json::object(), Json{{"model_type", "gpt2"}}), "GPT2Tokenizer");
+  EXPECT_EQ(tokenizer_class(Json::object(), Json::object()), "TokenizersBackend");
 }
 
 }  // namespace

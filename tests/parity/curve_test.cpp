@@ -35,7 +35,7 @@ double accumulate(nn::Model& model, std::vector<Batch> microbatches, engine::Rec
   for (const auto& batch : microbatches) {
     Context context;
     context.loss_scale = 1.0 / static_cast<double>(trained);
-    loss += engine.forward_backward(batch, context);
+    loss += engine.forward_backward(batch, context).item<double>();
   }
   return loss;
 }
@@ -57,7 +57,8 @@ void expect_curve(nn::Model& model, const Json& golden, bool as_one_microbatch) 
     }
     if (as_one_microbatch) microbatches.push_back(to_batch(all));
     const double loss = accumulate(model, std::move(microbatches), engine::Recompute::None);
-    const double norm = optim::clip_gradients(parameters, golden.at("clip_grad_norm"), static_cast<int64_t>(step));
+    const double norm =
+        optim::read_norm(optim::clip_gradients(parameters, golden.at("clip_grad_norm")), static_cast<int64_t>(step));
     const double lr = schedule.lr(static_cast<int64_t>(step));
     adam.step(lr, schedule.weight_decay(static_cast<int64_t>(step)));
     adam.clear_grads();

@@ -84,7 +84,7 @@ Tensors run(nn::Model& model, const Batch& batch, engine::Recompute recompute) {
   }
   Context context;
   context.loss_scale = 1.0 / static_cast<double>(batch.trained_tokens);
-  const double loss = engine::Engine(model, recompute).forward_backward(batch, context);
+  const double loss = engine::Engine(model, recompute).forward_backward(batch, context).item<double>();
   found["loss"] = at::zeros_like(found["logprobs"]).narrow(0, 0, 1) + loss;
   for (const auto& parameter : parameters) {
     if (!parameter->trainable || !parameter->grad().defined()) continue;

@@ -52,7 +52,8 @@ TEST_P(StreamedWeights, GiveTheSameGradients) {
   Streaming policy(*model);
   Context context;
   context.loss_scale = 1.0 / static_cast<double>(batch.trained_tokens);
-  const double loss = engine::Engine(*model, engine::Recompute::None, &policy).forward_backward(batch, context);
+  const double loss =
+      engine::Engine(*model, engine::Recompute::None, &policy).forward_backward(batch, context).item<double>();
   EXPECT_TRUE(policy.balanced());
   EXPECT_EQ(static_cast<float>(loss), plain.at("loss").item<float>());
   for (const auto& parameter : model->parameters())

@@ -78,6 +78,18 @@ TEST_F(BadData, AFileThatIsNotThere) {
                  {"--dataset.path_or_dataset_id", "/nothing/here.jsonl"});
 }
 
+TEST_F(BadData, ABadValidationRowEndsTheRunAndKeepsItsSteps) {
+  write_file_atomically(folder_ / "validation.jsonl", "{\"messages\": 3}\n");
+  const auto finished =
+      run(with(config_, {"--validation_dataset._target_", "chat", "--validation_dataset.path_or_dataset_id",
+                         (folder_ / "validation.jsonl").string(), "--step_scheduler.max_steps", "4",
+                         "--step_scheduler.val_every_steps", "2"}));
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, testing::HasSubstr("validation.jsonl:1"));
+  EXPECT_THAT(finished.err, testing::HasSubstr("validation failed; saved " + (out() / "epoch_0_step_1").string()));
+  EXPECT_EQ(fs::read_symlink(out() / "LATEST"), "epoch_0_step_1");
+}
+
 using BadConfig = BadRun;
 
 TEST_F(BadConfig, AnUnknownKeyIsNamedByFileAndLineWithTheNearestOne) {

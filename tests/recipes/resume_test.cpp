@@ -97,6 +97,22 @@ TEST_F(ResumedRun, GoesOnByItselfFromLatestAndTellsSo) {
   EXPECT_EQ(steps_of(out()).size(), 3u);
 }
 
+TEST_F(ResumedRun, SaysWhenAnotherLengthBendsTheLearningRate) {
+  const Arguments cosine = {"--lr_scheduler.lr_decay_style",  "cosine",
+                            "--lr_scheduler.lr_warmup_steps", "0",
+                            "--checkpoint.checkpoint_dir",    (folder_ / "cosine").string(),
+                            "--step_scheduler.max_steps"};
+  const auto of_length = [&](const char* steps) {
+    auto arguments = cosine;
+    arguments.push_back(steps);
+    return run(with(config_, arguments));
+  };
+  expect_success(of_length("2"));
+  const auto longer = of_length("4");
+  expect_success(longer);
+  EXPECT_THAT(longer.err, testing::HasSubstr("the learning rate was planned as cosine"));
+}
+
 TEST_F(ResumedRun, AFinishedRunStartedAgainChangesNothing) {
   const auto names = names_in(out());
   const auto steps = steps_of(out());

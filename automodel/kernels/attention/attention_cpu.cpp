@@ -8,6 +8,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/kernels/attention/attention.h"
+#include "automodel/kernels/attention/attention_gpu.h"
 #include "automodel/kernels/simd.h"
 
 // libtorch's BLAS (MKL or OpenBLAS), column-major; one thread when called from inside a parallel region.
@@ -218,6 +219,7 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
                plan.k_begin.back() == k.size(0),
            "the borders end at {} and {}, the tensors have {} queries and {} keys", plan.q_begin.back(),
            plan.k_begin.back(), q.size(0), k.size(0));
+  if (q.is_cuda()) return attention_gpu(q, k, v, plan);
   // Narrower dtypes on the CPU: the plain operations would keep the probabilities of all pairs of tokens.
   if (q.device().is_cpu() && (q.scalar_type() == at::kBFloat16 || q.scalar_type() == at::kHalf) && plan.dropout == 0)
     return attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), plan).to(q.scalar_type());

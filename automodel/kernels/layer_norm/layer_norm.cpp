@@ -5,8 +5,18 @@
 namespace automodel::kernels {
 
 at::Tensor layer_norm(const at::Tensor& x, Parameter& weight, Parameter* bias, double eps) {
+  if (const NormSettings norm{.weight = &weight, .bias = bias, .eps = eps, .center = true}; has_norm_gpu(x, norm))
+    return norm_gpu(x, norm);
   const std::optional<at::Tensor> shift = bias ? std::optional(differentiable(*bias)) : std::nullopt;
   return at::layer_norm(x, {x.size(-1)}, differentiable(weight), shift, eps);
+}
+
+AddNorm add_layer_norm(const at::Tensor& x, const at::Tensor& residual, Parameter& weight, Parameter* bias,
+                       double eps) {
+  if (const NormSettings norm{.weight = &weight, .bias = bias, .eps = eps, .center = true}; has_norm_gpu(x, norm))
+    return add_norm_gpu(x, residual, norm);
+  const auto h = x + residual;
+  return {h, layer_norm(h, weight, bias, eps)};
 }
 
 }  // namespace automodel::kernels

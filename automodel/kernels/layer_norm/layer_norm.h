@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "automodel/kernels/rms_norm/norm_gpu.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::kernels {
@@ -12,5 +13,8 @@ namespace automodel::kernels {
 /// x [..., D] float dtype; weight, bias [D] dtype of x; returns [..., D], dtype of x; statistics in fp32.
 /// source  Ba et al. 2016; torch.nn.LayerNorm
 at::Tensor layer_norm(const at::Tensor& x, Parameter& weight, Parameter* bias, double eps);
+
+/// h = x + residual, y = layer_norm(h): one pass over both on a GPU. x, residual [..., D] of one dtype.
+AddNorm add_layer_norm(const at::Tensor& x, const at::Tensor& residual, Parameter& weight, Parameter* bias, double eps);
 
 }  // namespace automodel::kernels

@@ -9,6 +9,13 @@ namespace automodel::kernels {
 
 void accumulate_outer(at::Tensor& grad, double beta, const at::Tensor& a, const at::Tensor& b) {
   const auto dtype = grad.scalar_type();
+  if (grad.is_cuda()) {  // one product that reads narrow inputs and adds into a wider gradient
+    if (a.scalar_type() == dtype)
+      at::addmm_out(grad, grad, a.t(), b, beta, 1);
+    else
+      at::addmm_out(grad, grad, a.t(), b, dtype, beta, 1);
+    return;
+  }
   // The CPU has no product with a wider output, so narrower inputs are widened first.
   const auto wide_a = a.to(dtype), wide_b = b.to(dtype);
   // The tokens are summed over: whole blocks of them through product(), the rest added by MKL (see kTokenBlock).
@@ -54,15 +61,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
       const auto x = ctx->get_saved_variables()[0];
       weight->add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, dy, x); });
     }
-    if (bias) {
-      bias->add_grad([&](at::Tensor& grad, double beta) {
-        const auto sum = at::sum(dy, {0}, false, grad.scalar_type());
-        if (beta == 0)
-          grad.copy_(sum);
-        else
-          grad.add_(sum);
-      });
-    }
+    if (bias && bias->trainable) bias->add_grad(at::sum(dy, {0}, false, bias->grad_dtype));
     return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };

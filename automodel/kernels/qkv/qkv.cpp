@@ -6,6 +6,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "automodel/base/error.h"
+#include "automodel/kernels/qkv/qkv_gpu.h"
 #include "automodel/kernels/rms_norm/rms_norm.h"
 #include "automodel/kernels/simd.h"
 
@@ -120,17 +121,6 @@ Qkv forward_cpu(const at::Tensor& qkv, const Shape& s, const QkNorm& norm, const
   return out;
 }
 
-void add_to_sink(Parameter* parameter, const at::Tensor& partial) {
-  if (!parameter) return;
-  parameter->add_grad([&](at::Tensor& grad, double beta) {
-    const auto sum = at::sum(partial, {0});
-    if (beta == 0)
-      grad.copy_(sum);
-    else
-      grad.add_(sum);
-  });
-}
-
 struct SplitFunction : torch::autograd::Function<SplitFunction> {
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* ctx, const at::Tensor& qkv,
                                                 const at::Tensor& anchor, const at::Tensor& cos, const at::Tensor& sin,
@@ -183,8 +173,8 @@ struct SplitFunction : torch::autograd::Function<SplitFunction> {
           std::copy_n(gv + t * s.K * s.D, s.K * s.D, out + (s.Q + s.K) * s.D);
         }
     });
-    add_to_sink(q_norm, partial_q);
-    add_to_sink(k_norm, partial_k);
+    if (q_norm) q_norm->add_grad(at::sum(partial_q, {0}));
+    if (k_norm) k_norm->add_grad(at::sum(partial_k, {0}));
     return {d, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
@@ -192,6 +182,7 @@ struct SplitFunction : torch::autograd::Function<SplitFunction> {
 }  // namespace
 
 Qkv split_qkv(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const RopeTable& rope) {
+  if (has_split_qkv_gpu(qkv, norm)) return split_qkv_gpu(qkv, heads, norm, rope, false);
   const bool fused = qkv.device().is_cpu() && qkv.scalar_type() == at::kFloat && qkv.is_contiguous();
   if (!fused) return split_qkv_reference(qkv, heads, norm, rope);
   const auto none = at::empty({0}, qkv.options());
@@ -209,6 +200,11 @@ Qkv split_qkv(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const R
   if (!at::GradMode::is_enabled() || (!trains && !qkv.requires_grad())) return forward_cpu(qkv, shape, norm, cos, sin);
   const auto out = SplitFunction::apply(qkv, gradient_anchor(), cos, sin, shape, norm);
   return {out[0], out[1], out[2]};
+}
+
+Qkv split_qkv_in_place(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const RopeTable& rope) {
+  if (has_split_qkv_gpu(qkv, norm)) return split_qkv_gpu(qkv, heads, norm, rope, true);
+  return split_qkv(qkv, heads, norm, rope);
 }
 
 }  // namespace automodel::kernels

@@ -92,24 +92,27 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
         backward_rows(from, w, shift, eps, grad, c * chunk, std::min(rows, (c + 1) * chunk), D, to,
                       partial ? partial + c * D : nullptr);
     });
-    weight->add_grad([&](at::Tensor& sink, double beta) {
-      const auto sum = at::sum(dw, {0});
-      if (beta == 0)
-        sink.copy_(sum);
-      else
-        sink.add_(sum);
-    });
+    if (dw.defined()) weight->add_grad(at::sum(dw, {0}));
     return {dx, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, Parameter& weight, double eps, bool plus_one) {
+  if (const NormSettings norm{.weight = &weight, .eps = eps, .plus_one = plus_one}; has_norm_gpu(x, norm))
+    return norm_gpu(x, norm);
   const bool fused = x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
   if (!fused) return rms_norm_reference(x, weight, eps, plus_one);
   if (!at::GradMode::is_enabled() || (!x.requires_grad() && !weight.trainable))
     return forward_cpu(x, weight.value(), eps, plus_one);
   return RmsNormFunction::apply(x, gradient_anchor(), &weight, eps, plus_one);
+}
+
+AddNorm add_rms_norm(const at::Tensor& x, const at::Tensor& residual, Parameter& weight, double eps, bool plus_one) {
+  if (const NormSettings norm{.weight = &weight, .eps = eps, .plus_one = plus_one}; has_norm_gpu(x, norm))
+    return add_norm_gpu(x, residual, norm);
+  const auto h = x + residual;
+  return {h, rms_norm(h, weight, eps, plus_one)};
 }
 
 }  // namespace automodel::kernels

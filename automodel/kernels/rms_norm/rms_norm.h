@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "automodel/kernels/rms_norm/norm_gpu.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::kernels {
@@ -16,6 +17,10 @@ namespace automodel::kernels {
 /// source  Zhang and Sennrich 2019; LlamaRMSNorm (rounds before the product with w), Gemma3RMSNorm (plus_one: rounds
 /// after it)
 at::Tensor rms_norm(const at::Tensor& x, Parameter& weight, double eps, bool plus_one = false);
+
+/// h = x + residual, y = rms_norm(h): one pass over both on a GPU. x, residual [..., D] of one dtype.
+AddNorm add_rms_norm(const at::Tensor& x, const at::Tensor& residual, Parameter& weight, double eps,
+                     bool plus_one = false);
 
 /// The same by plain tensor operations: what rms_norm means, and what runs where no fused version exists.
 at::Tensor rms_norm_reference(const at::Tensor& x, Parameter& weight, double eps, bool plus_one = false);

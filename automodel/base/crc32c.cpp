@@ -1,4 +1,4 @@
-#include "automodel/checkpoint/crc32c.h"
+#include "automodel/base/crc32c.h"
 
 #include <array>
 #include <cstring>
@@ -7,7 +7,7 @@
 #include <nmmintrin.h>
 #endif
 
-namespace automodel::checkpoint {
+namespace automodel {
 
 static constexpr std::array<uint32_t, 256> kTable = [] {
   std::array<uint32_t, 256> table{};
@@ -45,4 +45,4 @@ uint32_t crc32c(uint32_t crc, const void* data, size_t size) {
   return ~plain(~crc, bytes, size);
 }
 
-}  // namespace automodel::checkpoint
+}  // namespace automodel

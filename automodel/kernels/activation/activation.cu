@@ -1,0 +1,171 @@
+#include "automodel/kernels/activation/activation_cuda.h"
+#include "automodel/kernels/cuda/device.cuh"
+
+namespace automodel::kernels::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+enum Function { kSilu, kGelu, kGeluTanh, kRelu, kReluSquared };  // the order of kernels::Activation
+
+// fp32 wants fp32's exactness; what is rounded to 16 bits is not changed by the hardware's approximations.
+template <typename T>
+__device__ __forceinline__ float sigmoid(float x) {
+  if constexpr (sizeof(T) == 4) return 1.0f / (1.0f + expf(-x));
+  return __fdividef(1.0f, 1.0f + __expf(-x));
+}
+template <typename T>
+__device__ __forceinline__ float hyperbolic_tangent(float x) {
+  if constexpr (sizeof(T) == 4) return tanhf(x);
+  return 1.0f - __fdividef(2.0f, 1.0f + __expf(2.0f * x));
+}
+
+struct Point {
+  float value, slope;
+};
+
+template <typename T, int f>
+__device__ __forceinline__ Point evaluate(float x) {
+  if constexpr (f == kSilu) {
+    const float s = sigmoid<T>(x);
+    return {x * s, s * (1.0f + x * (1.0f - s))};
+  } else if constexpr (f == kGelu) {
+    const float half = 0.5f * (1.0f + erff(x * 0.7071067812f));
+    return {x * half, half + x * 0.3989422804f * expf(-0.5f * x * x)};
+  } else if constexpr (f == kGeluTanh) {
+    constexpr float kRoot = 0.7978845608f, kCube = 0.044715f;
+    const float h = hyperbolic_tangent<T>(kRoot * (x + kCube * x * x * x));
+    const float bend = 1.0f - h * h;
+    const float slope = bend == 0.0f ? 0.0f : 0.5f * x * bend * kRoot * (1.0f + 3.0f * kCube * x * x);
+    return {0.5f * x * (1.0f + h), 0.5f * (1.0f + h) + slope};
+  } else if constexpr (f == kRelu) {
+    return {x > 0 ? x : 0.0f * x, x > 0 ? 1.0f : 0.0f};  // 0 * x keeps a NaN
+  } else {
+    return {x > 0 ? x * x : 0.0f * x, x > 0 ? 2.0f * x : 0.0f};
+  }
+}
+
+// N elements at a time: a vector where everything is aligned, else one.
+template <typename T, int N>
+struct Piece {
+  T at[N];
+  static __device__ __forceinline__ Piece load(const T* from) {
+    Piece p;
+    if constexpr (N == 1) {
+      p.at[0] = *from;
+    } else {
+      const auto v = Vector<T>::stream(from);
+#pragma unroll
+      for (int i = 0; i < N; ++i) p.at[i] = v.at[i];
+    }
+    return p;
+  }
+  __device__ __forceinline__ void store(T* to) const {
+    if constexpr (N == 1) {
+      *to = at[0];
+    } else {
+      Vector<T> v;
+#pragma unroll
+      for (int i = 0; i < N; ++i) v.at[i] = at[i];
+      v.store(to);
+    }
+  }
+};
+
+// A block takes kThreads pieces of one row; blocks walk (row, part of the row).
+template <typename T, int f, int N>
+__global__ void __launch_bounds__(kThreads) gated_forward(GatedForward a, int64_t parts) {
+  for (int64_t work = blockIdx.x; work < a.rows * parts; work += gridDim.x) {
+    const int64_t row = work / parts, c = ((work - row * parts) * kThreads + threadIdx.x) * N;
+    if (c >= a.columns) continue;
+    const T* gate = static_cast<const T*>(a.gate_up) + row * a.gate_up_stride + c;
+    auto g = Piece<T, N>::load(gate);
+    const auto u = Piece<T, N>::load(gate + a.columns);
+#pragma unroll
+    for (int i = 0; i < N; ++i) g.at[i] = from_float<T>(evaluate<T, f>(to_float(g.at[i])).value * to_float(u.at[i]));
+    g.store(static_cast<T*>(a.y) + row * a.y_stride + c);
+  }
+}
+
+template <typename T, int f, int N>
+__global__ void __launch_bounds__(kThreads) gated_backward(GatedBackward a, int64_t parts) {
+  for (int64_t work = blockIdx.x; work < a.rows * parts; work += gridDim.x) {
+    const int64_t row = work / parts, c = ((work - row * parts) * kThreads + threadIdx.x) * N;
+    if (c >= a.columns) continue;
+    const T* gate = static_cast<const T*>(a.gate_up) + row * a.gate_up_stride + c;
+    auto g = Piece<T, N>::load(gate), u = Piece<T, N>::load(gate + a.columns);
+    auto d = Piece<T, N>::load(static_cast<const T*>(a.dy) + row * a.dy_stride + c);
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      const Point p = evaluate<T, f>(to_float(g.at[i]));
+      const float up = to_float(u.at[i]), dy = to_float(d.at[i]);
+      g.at[i] = from_float<T>(dy * up * p.slope);
+      u.at[i] = from_float<T>(dy * p.value);
+      d.at[i] = from_float<T>(p.value * up);
+    }
+    T* out = static_cast<T*>(a.d_gate_up) + row * a.d_stride + c;
+    g.store(out);
+    u.store(out + a.columns);
+    if (a.y) d.store(static_cast<T*>(a.y) + row * a.y_stride + c);
+  }
+}
+
+template <typename F>
+void with_function(int32_t f, const F& run) {
+  using std::integral_constant;
+  if (f == kSilu) run(integral_constant<int, kSilu>{});
+  if (f == kGelu) run(integral_constant<int, kGelu>{});
+  if (f == kGeluTanh) run(integral_constant<int, kGeluTanh>{});
+  if (f == kRelu) run(integral_constant<int, kRelu>{});
+  if (f == kReluSquared) run(integral_constant<int, kReluSquared>{});
+}
+
+bool whole_vectors(int64_t vector, std::initializer_list<int64_t> sizes) {
+  for (const int64_t size : sizes)
+    if (size % vector != 0) return false;
+  return true;
+}
+
+Status forward(const GatedForward& a, Stream stream) {
+  if (a.rows == 0 || a.columns == 0) return 0;
+  with_type(a.dtype, [&](auto type) {
+    using T = decltype(type);
+    constexpr int N = kVector<T>;
+    const bool vectors = aligned16(a.gate_up, a.y) && whole_vectors(N, {a.columns, a.gate_up_stride, a.y_stride});
+    const int64_t parts = divide_up(a.columns, (vectors ? N : 1) * int64_t{kThreads});
+    with_function(a.f, [&](auto f) {
+      if (vectors)
+        gated_forward<T, decltype(f)::value, N>
+            <<<blocks_for(a.rows * parts), kThreads, 0, stream_of(stream)>>>(a, parts);
+      else
+        gated_forward<T, decltype(f)::value, 1>
+            <<<blocks_for(a.rows * parts), kThreads, 0, stream_of(stream)>>>(a, parts);
+    });
+  });
+  return launched();
+}
+
+Status backward(const GatedBackward& a, Stream stream) {
+  if (a.rows == 0 || a.columns == 0) return 0;
+  with_type(a.dtype, [&](auto type) {
+    using T = decltype(type);
+    constexpr int N = kVector<T>;
+    const bool vectors = aligned16(a.gate_up, a.dy, a.d_gate_up, a.y) &&
+                         whole_vectors(N, {a.columns, a.gate_up_stride, a.dy_stride, a.d_stride, a.y ? a.y_stride : 0});
+    const int64_t parts = divide_up(a.columns, (vectors ? N : 1) * int64_t{kThreads});
+    with_function(a.f, [&](auto f) {
+      if (vectors)
+        gated_backward<T, decltype(f)::value, N>
+            <<<blocks_for(a.rows * parts), kThreads, 0, stream_of(stream)>>>(a, parts);
+      else
+        gated_backward<T, decltype(f)::value, 1>
+            <<<blocks_for(a.rows * parts), kThreads, 0, stream_of(stream)>>>(a, parts);
+    });
+  });
+  return launched();
+}
+
+}  // namespace
+
+const Gated kGated = {forward, backward};
+
+}  // namespace automodel::kernels::cuda

@@ -1,0 +1,62 @@
+#include "automodel/kernels/attention/attention_gpu.h"
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+
+#include "automodel/base/log.h"
+#include "automodel/kernels/cuda/library.h"
+
+namespace automodel::kernels {
+
+using Way = AttentionChoice::Way;
+
+static bool fits_flash(const at::Tensor& q, const AttentionPlan& plan, std::string& reason) {
+  const int64_t D = q.size(2);
+  if (q.scalar_type() != at::kBFloat16 && q.scalar_type() != at::kHalf)
+    reason = std::string("it is computed in ") + toString(q.scalar_type());
+  else if (plan.dropout > 0)
+    reason = "attention_dropout is set";
+  else if (D % 8 != 0 || D > 256)
+    reason = fmt::format("head dim {} is not a multiple of 8 up to 256", D);
+  return reason.empty();
+}
+
+AttentionChoice choose_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                 const AttentionPlan& plan) {
+  std::string reason;
+  if (!fits_flash(q, plan, reason)) return {Way::Reference, reason};
+  // With a cache there is no gradient and little work. Windows and head dim 96: see the header.
+  if (plan.q_begin != plan.k_begin || plan.window > 0 || q.size(2) == 96) return {Way::Flash, ""};
+  if (!has_attention_cudnn(q, k, v, plan, reason)) return {Way::Flash, reason};
+  return {Way::Cudnn, ""};
+}
+
+static void say_once(const AttentionChoice& choice) {
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::lock_guard lock(mutex);
+  if (!said.insert(choice.reason).second) return;
+  if (choice.way == Way::Flash)
+    log_warning(fmt::format("attention runs at half speed, by flash attention: cuDNN cannot ({})", choice.reason));
+  else
+    log_warning(fmt::format(
+        "attention is slow and keeps all pairs of tokens of a document: no fused kernel takes it ({})", choice.reason));
+}
+
+at::Tensor attention_gpu(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan) {
+  if (q.size(0) == 0) return attention_reference(q, k, v, plan);
+  const auto choice = choose_attention(q, k, v, plan);
+  if (!choice.reason.empty()) say_once(choice);
+  switch (choice.way) {
+    case Way::Cudnn:
+      return attention_cudnn(q, k, v, plan);
+    case Way::Flash:
+      return attention_flash(q, k, v, plan);
+    case Way::Reference:
+      break;
+  }
+  return attention_reference(q, k, v, plan);
+}
+
+}  // namespace automodel::kernels

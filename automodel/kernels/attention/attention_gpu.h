@@ -1,0 +1,36 @@
+// Attention of packed documents on a GPU: what attention() calls for CUDA tensors.
+#pragma once
+
+#include <string>
+
+#include "automodel/kernels/attention/attention.h"
+
+namespace automodel::kernels {
+
+/// What computes it, the fastest first. `reason` says what kept a faster one away; empty: nothing did.
+struct AttentionChoice {
+  enum class Way { Cudnn, Flash, Reference } way;
+  std::string reason;
+};
+/// cuDNN wants bf16 or fp16, no dropout, queries that are the keys, and a head dim that is a multiple of 8 up to 256;
+/// flash (libtorch's FlashAttention 2) the same but for the borders. Where both can, the faster one as measured on an
+/// H200: flash for head dim 96 and for windows.
+AttentionChoice choose_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                 const AttentionPlan& plan);
+
+/// attention() by the chosen way. What makes it slow is said once in the log.
+at::Tensor attention_gpu(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan);
+
+/// By cuDNN. Differentiable; keeps q, k, v, O, the log-sum-exp and the documents' offsets. q, k and v may be the parts
+/// of one packed tensor: dq, dk and dv are then the parts of one, rows equally far apart. Host cost 15-30 us. REQUIRES
+/// that choose_attention could take it.
+at::Tensor attention_cudnn(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan);
+
+/// By libtorch's flash attention. Differentiable, keeps the same.
+at::Tensor attention_flash(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan);
+
+/// Whether cuDNN has programs for it, forward and backward; else `reason` says why not.
+bool has_attention_cudnn(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan,
+                         std::string& reason);
+
+}  // namespace automodel::kernels

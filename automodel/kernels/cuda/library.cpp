@@ -1,0 +1,196 @@
+#include "automodel/kernels/cuda/library.h"
+
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <dlfcn.h>
+
+#include <array>
+#include <filesystem>
+
+#include "automodel/base/error.h"
+#include "automodel/base/text.h"
+
+namespace automodel::kernels {
+namespace {
+
+constexpr int kNeededDriver = 13000;  // what the pinned libraries are built for: CUDA 13.0, driver 580
+constexpr const char* kSetupHint = "run `tools/setup --cuda`, then build with `cmake --preset cuda`";
+
+CudaState state;
+cuda::Table table;
+
+// Functions of the driver, by the names and types of cuda.h.
+template <typename... Arguments>
+bool call_driver(void* driver, const char* name, Arguments... arguments) {
+  const auto function = reinterpret_cast<int (*)(Arguments...)>(::dlsym(driver, name));
+  return function && function(arguments...) == 0;
+}
+
+Gpu read_gpu(void* driver, int index) {
+  Gpu gpu{};
+  int device = 0;
+  call_driver(driver, "cuDeviceGet", &device, index);
+  std::array<char, 256> name{};
+  call_driver(driver, "cuDeviceGetName", name.data(), static_cast<int>(name.size()) - 1, device);
+  gpu.name = name.data();
+  const auto attribute = [&](int which) {  // CU_DEVICE_ATTRIBUTE_...
+    int value = 0;
+    call_driver(driver, "cuDeviceGetAttribute", &value, which, device);
+    return value;
+  };
+  gpu.multiprocessors = attribute(16), gpu.major = attribute(75), gpu.minor = attribute(76);
+  size_t bytes = 0;
+  call_driver(driver, "cuDeviceTotalMem_v2", &bytes, device);
+  gpu.memory_bytes = bytes;
+  return gpu;
+}
+
+void fail(const std::string& reason, const std::string& hint) {
+  state.reason = reason;
+  state.hint = hint;
+}
+
+bool find_gpus() {
+  void* driver = ::dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (!driver) {
+    fail("no NVIDIA driver is installed (libcuda.so.1 was not found)",
+         "install NVIDIA's driver 580 or newer; in a container start it with the GPUs passed in");
+    return false;
+  }
+  state.driver = true;
+  int count = 0;
+  call_driver(driver, "cuDriverGetVersion", &state.driver_version);
+  if (!call_driver(driver, "cuInit", 0u) || !call_driver(driver, "cuDeviceGetCount", &count) || count == 0) {
+    fail("the NVIDIA driver finds no GPU", "see what `nvidia-smi` says, and that CUDA_VISIBLE_DEVICES leaves one");
+    return false;
+  }
+  for (int i = 0; i < count; ++i) state.gpus.push_back(read_gpu(driver, i));
+  if (state.driver_version < kNeededDriver) {
+    fail(fmt::format("the NVIDIA driver is too old: it supports CUDA {}.{}, 13.0 is needed",
+                     state.driver_version / 1000, state.driver_version % 1000 / 10),
+         "install NVIDIA's driver 580 or newer");
+    return false;
+  }
+  return true;
+}
+
+// "90a" runs on 9.0 alone, "80" on 8.0 and newer ones of generation 8.
+bool runs_on(std::string_view arch, const Gpu& gpu) {
+  const bool exact = arch.ends_with('a');
+  const int number = std::stoi(std::string(arch)), minor = number % 10;
+  return number / 10 == gpu.major && (exact ? minor == gpu.minor : minor <= gpu.minor);
+}
+
+bool load_kernels() {
+  std::error_code none;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", none);
+  state.library = (program.parent_path().parent_path() / "lib/libautomodel_cuda.so").string();
+  if (!std::filesystem::exists(state.library, none)) {
+    fail("our kernels are not there: " + state.library, kSetupHint);
+    return false;
+  }
+  void* library = ::dlopen(state.library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  auto* open = library ? reinterpret_cast<cuda::Open*>(::dlsym(library, "automodel_cuda_open")) : nullptr;
+  if (!open) {
+    fail(fmt::format("our kernels cannot be loaded: {}", ::dlerror()), kSetupHint);
+    return false;
+  }
+  const std::string version = open(AUTOMODEL_CUDA_VERSION, &table);
+  if (version != AUTOMODEL_CUDA_VERSION) {
+    fail(fmt::format("{} is version {}, this program needs {}", state.library, version, AUTOMODEL_CUDA_VERSION),
+         "build both from the same sources: `cmake --preset cuda && cmake --build --preset cuda`");
+    return false;
+  }
+  state.archs = table.archs;
+  for (const auto& gpu : state.gpus) {
+    bool runs = false;
+    for (const auto& arch : split(state.archs, ' ')) runs = runs || runs_on(arch, gpu);
+    if (runs) continue;
+    fail(fmt::format("{} has compute capability {}.{}, our kernels were built for {}", gpu.name, gpu.major, gpu.minor,
+                     state.archs),
+         fmt::format("build with -DAUTOMODEL_CUDA_ARCHS={}{} (8.0 or newer), or hide it with CUDA_VISIBLE_DEVICES",
+                     gpu.major, gpu.minor));
+    return false;
+  }
+  return true;
+}
+
+// Versions of what libtorch has loaded, asked from the libraries themselves.
+void read_versions() {
+  const auto function = [](const char* library, const char* name) {
+    void* handle = ::dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
+    return handle ? ::dlsym(handle, name) : nullptr;
+  };
+  const auto add = [](const char* name, int64_t major, int64_t minor, int64_t patch) {
+    state.libraries.push_back({name, fmt::format("{}.{}.{}", major, minor, patch)});
+  };
+  int number = 0;
+  if (const auto ask = reinterpret_cast<int (*)(int*)>(function("libcudart.so.13", "cudaRuntimeGetVersion")))
+    if (ask(&number) == 0) add("cuda_runtime", number / 1000, number % 1000 / 10, number % 10);
+  if (const auto ask = reinterpret_cast<size_t (*)()>(function("libcublasLt.so.13", "cublasLtGetVersion"))) {
+    const auto version = static_cast<int64_t>(ask());
+    add("cublas_lt", version / 10000, version % 10000 / 100, version % 100);
+  }
+  if (const auto ask = reinterpret_cast<size_t (*)()>(function("libcudnn.so.9", "cudnnGetVersion"))) {
+    const auto version = static_cast<int64_t>(ask());
+    add("cudnn", version / 10000, version % 10000 / 100, version % 100);
+  }
+  if (const auto ask = reinterpret_cast<int (*)(int*)>(function("libnccl.so.2", "ncclGetVersion")))
+    if (ask(&number) == 0) add("nccl", number / 10000, number % 10000 / 100, number % 100);
+}
+
+bool load_all() {
+  if (!find_gpus()) return false;
+  // Its initialisers register the CUDA operators. Where its NVIDIA libraries are missing, the loader names the first.
+  if (!::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_LOCAL)) {
+    fail(fmt::format("libtorch's CUDA part cannot be loaded: {}", ::dlerror()), kSetupHint);
+    return false;
+  }
+  read_versions();
+  return load_kernels();
+}
+
+}  // namespace
+
+const CudaState& load_cuda() {
+  static const bool once = [] { return state.ready = load_all(); }();
+  (void)once;
+  return state;
+}
+
+void require_cuda(const std::string& where) {
+  if (!load_cuda().ready) throw UnsupportedError(where, "no GPU can be used: " + state.reason, state.hint);
+}
+
+const cuda::Table& cuda_table() {
+  AM_CHECK(load_cuda().ready, "kernels were used without a GPU: {}", state.reason);
+  return table;
+}
+
+CudaLaunch::CudaLaunch(const at::Tensor& x) : before_(x.device()), device_(x.device()) {
+  const c10::impl::VirtualGuardImpl guard(c10::DeviceType::CUDA);
+  before_ = guard.exchangeDevice(device_);
+  stream_ = guard.getStreamNativeHandle(guard.getStream(device_));
+}
+
+CudaLaunch::~CudaLaunch() {
+  if (before_ != device_) c10::impl::VirtualGuardImpl(c10::DeviceType::CUDA).uncheckedSetDevice(before_);
+}
+
+void CudaLaunch::operator()(cuda::Status status) const {
+  if (status != 0) throw SystemError(device_.str(), fmt::format("a kernel failed: {}", table.error_text(status)));
+}
+
+int CudaLaunch::multiprocessors() const { return state.gpus.at(static_cast<size_t>(device_.index())).multiprocessors; }
+
+bool has_cuda_dtype(const at::Tensor& x) {
+  return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf;
+}
+
+cuda::DType cuda_dtype(const at::Tensor& x) {
+  AM_CHECK(has_cuda_dtype(x), "{}", toString(x.scalar_type()));
+  return x.scalar_type() == at::kFloat      ? cuda::DType::Float
+         : x.scalar_type() == at::kBFloat16 ? cuda::DType::BFloat16
+                                            : cuda::DType::Half;
+}
+
+}  // namespace automodel::kernels

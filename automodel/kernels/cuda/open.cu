@@ -1,0 +1,19 @@
+// The one function that libautomodel_cuda.so exports.
+#include <cuda_runtime_api.h>
+
+#include <cstring>
+
+#include "automodel/kernels/cuda/table.h"
+
+namespace automodel::kernels::cuda {
+
+static const char* error_text(Status status) { return cudaGetErrorString(static_cast<cudaError_t>(status)); }
+
+extern "C" __attribute__((visibility("default"))) const char* automodel_cuda_open(const char* version, Table* table) {
+  if (std::strcmp(version, AUTOMODEL_CUDA_VERSION) != 0) return AUTOMODEL_CUDA_VERSION;
+  *table = {AUTOMODEL_CUDA_ARCHS, error_text, kNorm,         kGated,    kSplitQkv,
+            kEmbedding,           kOptimizer, kCrossEntropy, kAttention};
+  return AUTOMODEL_CUDA_VERSION;
+}
+
+}  // namespace automodel::kernels::cuda

@@ -1,0 +1,320 @@
+#include "automodel/kernels/cuda/device.cuh"
+#include "automodel/kernels/rms_norm/norm_cuda.h"
+
+namespace automodel::kernels::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+template <int kPerRow>
+inline constexpr int kBlock = kPerRow > kThreads ? kPerRow : kThreads;
+
+// The sum over the threads that share a row: a warp, or the block.
+template <int kPerRow>
+__device__ __forceinline__ float row_sum(float x) {
+  if constexpr (kPerRow == 32)
+    return warp_sum(x);
+  else
+    return block_sum<kPerRow>(x);
+}
+
+// A row lies in the registers of kPerRow threads, kVectors vectors each.
+template <typename T, int kVectors, int kPerRow>
+__global__ void __launch_bounds__(kBlock<kPerRow>) forward_in_registers(NormForward a) {
+  constexpr int N = kVector<T>, kRows = kBlock<kPerRow> / kPerRow;
+  const int lane = threadIdx.x % kPerRow, vectors = static_cast<int>(a.columns / N);
+  const float inverse = 1.0f / static_cast<float>(a.columns);
+  for (int64_t row = int64_t(blockIdx.x) * kRows + threadIdx.x / kPerRow; row < a.rows;
+       row += int64_t(gridDim.x) * kRows) {
+    const T* x = static_cast<const T*>(a.x) + row * a.x_stride;
+    Vector<T> v[kVectors], r[kVectors];
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {
+      const int c = lane + i * kPerRow;
+      v[i] = c < vectors ? Vector<T>::load(x + c * N) : Vector<T>::zero();
+    }
+    if (a.residual) {
+      const T* residual = static_cast<const T*>(a.residual) + row * a.columns;
+      T* sum = static_cast<T*>(a.sum) + row * a.columns;
+#pragma unroll
+      for (int i = 0; i < kVectors; ++i) {
+        const int c = lane + i * kPerRow;
+        r[i] = c < vectors ? Vector<T>::load(residual + c * N) : Vector<T>::zero();
+      }
+#pragma unroll
+      for (int i = 0; i < kVectors; ++i) {
+        const int c = lane + i * kPerRow;
+#pragma unroll
+        for (int j = 0; j < N; ++j) v[i].set(j, v[i][j] + r[i][j]);
+        if (c < vectors) v[i].store(sum + c * N);
+      }
+    }
+    float mean = 0;
+    if (a.center) {
+      float total = 0;
+#pragma unroll
+      for (int i = 0; i < kVectors; ++i)
+#pragma unroll
+        for (int j = 0; j < N; ++j) total += v[i][j];
+      mean = row_sum<kPerRow>(total) * inverse;
+    }
+    float squares = 0;
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i)
+      if (lane + i * kPerRow < vectors) {
+#pragma unroll
+        for (int j = 0; j < N; ++j) squares += (v[i][j] - mean) * (v[i][j] - mean);
+      }
+    const float rstd = rsqrtf(row_sum<kPerRow>(squares) * inverse + a.eps);
+    if (lane == 0 && a.rstd) a.rstd[row] = rstd;
+    if (lane == 0 && a.mean) a.mean[row] = mean;
+    const T *weight = static_cast<const T*>(a.weight), *bias = static_cast<const T*>(a.bias);
+    T* y = static_cast<T*>(a.y) + row * a.y_stride;
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {
+      const int c = lane + i * kPerRow;
+      if (c >= vectors) continue;
+      const auto w = Vector<T>::load(weight + c * N);
+      const auto b = bias ? Vector<T>::load(bias + c * N) : Vector<T>::zero();
+#pragma unroll
+      for (int j = 0; j < N; ++j) v[i].set(j, (v[i][j] - mean) * rstd * (w[j] + a.shift) + b[j]);
+      v[i].store(y + c * N);
+    }
+  }
+}
+
+// Any width and alignment: a block walks its row three times, the second and third time out of the cache.
+template <typename T>
+__global__ void __launch_bounds__(kThreads) forward_by_walking(NormForward a) {
+  const float inverse = 1.0f / static_cast<float>(a.columns);
+  const T *weight = static_cast<const T*>(a.weight), *bias = static_cast<const T*>(a.bias);
+  for (int64_t row = blockIdx.x; row < a.rows; row += gridDim.x) {
+    const T* h = static_cast<const T*>(a.x) + row * a.x_stride;
+    if (a.residual) {
+      const T* residual = static_cast<const T*>(a.residual) + row * a.columns;
+      T* sum = static_cast<T*>(a.sum) + row * a.columns;
+      for (int64_t c = threadIdx.x; c < a.columns; c += kThreads)
+        sum[c] = from_float<T>(to_float(h[c]) + to_float(residual[c]));
+      h = sum;  // each thread reads again only what it wrote itself
+    }
+    float mean = 0, squares = 0;
+    if (a.center) {
+      for (int64_t c = threadIdx.x; c < a.columns; c += kThreads) mean += to_float(h[c]);
+      mean = block_sum<kThreads>(mean) * inverse;
+    }
+    for (int64_t c = threadIdx.x; c < a.columns; c += kThreads) {
+      const float x = to_float(h[c]) - mean;
+      squares += x * x;
+    }
+    const float rstd = rsqrtf(block_sum<kThreads>(squares) * inverse + a.eps);
+    if (threadIdx.x == 0 && a.rstd) a.rstd[row] = rstd;
+    if (threadIdx.x == 0 && a.mean) a.mean[row] = mean;
+    T* y = static_cast<T*>(a.y) + row * a.y_stride;
+    for (int64_t c = threadIdx.x; c < a.columns; c += kThreads)
+      y[c] = from_float<T>((to_float(h[c]) - mean) * rstd * (to_float(weight[c]) + a.shift) +
+                           (bias ? to_float(bias[c]) : 0.0f));
+  }
+}
+
+// Sums of the weights' gradients stay in registers over all rows of a block; kGrads says whether there are any.
+template <typename T, int kVectors, int kPerRow, bool kGrads>
+__global__ void __launch_bounds__(kBlock<kPerRow>) backward_in_registers(NormBackward a) {
+  constexpr int N = kVector<T>, kRows = kBlock<kPerRow> / kPerRow, kKept = kGrads ? kVectors * N : 1;
+  const int lane = threadIdx.x % kPerRow, vectors = static_cast<int>(a.columns / N);
+  const float inverse = 1.0f / static_cast<float>(a.columns);
+  const T* weight = static_cast<const T*>(a.weight);
+  float dw[kKept] = {}, db[kKept] = {};
+  for (int64_t row = int64_t(blockIdx.x) * kRows + threadIdx.x / kPerRow; row < a.rows;
+       row += int64_t(gridDim.x) * kRows) {
+    const T *h = static_cast<const T*>(a.h) + row * a.h_stride, *dy = static_cast<const T*>(a.dy) + row * a.dy_stride;
+    const T* through = a.through ? static_cast<const T*>(a.through) + row * a.columns : nullptr;
+    T* dx = static_cast<T*>(a.dx) + row * a.columns;
+    Vector<T> x[kVectors], g[kVectors], t[kVectors];
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {
+      const int c = lane + i * kPerRow;
+      const bool inside = c < vectors;
+      x[i] = inside ? Vector<T>::stream(h + c * N) : Vector<T>::zero();
+      g[i] = inside ? Vector<T>::stream(dy + c * N) : Vector<T>::zero();
+      t[i] = inside && through ? Vector<T>::stream(through + c * N) : Vector<T>::zero();
+    }
+    const float rstd = a.rstd[row], mean = a.center ? a.mean[row] : 0.0f;
+    float dot = 0, total = 0;
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {
+      const int c = lane + i * kPerRow;
+      const auto w = c < vectors ? Vector<T>::load(weight + c * N) : Vector<T>::zero();
+#pragma unroll
+      for (int j = 0; j < N; ++j) {
+        const float n = (x[i][j] - mean) * rstd, gw = g[i][j] * (w[j] + a.shift);
+        dot += gw * n;
+        total += gw;
+        if constexpr (kGrads) {
+          dw[i * N + j] += g[i][j] * n;
+          db[i * N + j] += g[i][j];
+        }
+      }
+    }
+    dot = row_sum<kPerRow>(dot) * inverse;
+    total = a.center ? row_sum<kPerRow>(total) * inverse : 0.0f;
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {
+      const int c = lane + i * kPerRow;
+      if (c >= vectors) continue;
+      const auto w = Vector<T>::load(weight + c * N);
+#pragma unroll
+      for (int j = 0; j < N; ++j) {
+        const float n = (x[i][j] - mean) * rstd, gw = g[i][j] * (w[j] + a.shift);
+        x[i].set(j, t[i][j] + rstd * (gw - total - n * dot));
+      }
+      x[i].store(dx + c * N);
+    }
+  }
+  if constexpr (kGrads) {
+    __shared__ float sums[kRows > 1 ? kPerRow * kVectors * N : 1];  // warps add their rows one after the other
+    for (int which = 0; which < 2; ++which) {
+      float* partial = which == 0 ? a.partial_weight : a.partial_bias;
+      if (!partial) continue;
+      partial += int64_t(blockIdx.x) * a.columns;
+      for (int turn = 0; turn < kRows; ++turn) {
+        if (kRows > 1) __syncthreads();
+        if (threadIdx.x / kPerRow != turn) continue;
+#pragma unroll
+        for (int i = 0; i < kVectors; ++i)
+#pragma unroll
+          for (int j = 0; j < N; ++j) {
+            const int c = (lane + i * kPerRow) * N + j;
+            float sum = which == 0 ? dw[i * N + j] : db[i * N + j];
+            if (kRows > 1) {
+              if (turn > 0) sum += sums[c];
+              sums[c] = sum;
+            }
+            if (turn == kRows - 1 && c < a.columns) partial[c] = sum;
+          }
+      }
+    }
+  }
+}
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads) backward_by_walking(NormBackward a) {
+  const float inverse = 1.0f / static_cast<float>(a.columns);
+  const T* weight = static_cast<const T*>(a.weight);
+  float* dw = a.partial_weight ? a.partial_weight + int64_t(blockIdx.x) * a.columns : nullptr;
+  float* db = a.partial_bias ? a.partial_bias + int64_t(blockIdx.x) * a.columns : nullptr;
+  for (int64_t c = threadIdx.x; c < a.columns; c += kThreads) {  // a column's sums belong to one thread
+    if (dw) dw[c] = 0;
+    if (db) db[c] = 0;
+  }
+  for (int64_t row = blockIdx.x; row < a.rows; row += gridDim.x) {
+    const T *h = static_cast<const T*>(a.h) + row * a.h_stride, *dy = static_cast<const T*>(a.dy) + row * a.dy_stride;
+    const T* through = a.through ? static_cast<const T*>(a.through) + row * a.columns : nullptr;
+    T* dx = static_cast<T*>(a.dx) + row * a.columns;
+    const float rstd = a.rstd[row], mean = a.center ? a.mean[row] : 0.0f;
+    float dot = 0, total = 0;
+    for (int64_t c = threadIdx.x; c < a.columns; c += kThreads) {
+      const float g = to_float(dy[c]), n = (to_float(h[c]) - mean) * rstd, gw = g * (to_float(weight[c]) + a.shift);
+      dot += gw * n;
+      total += gw;
+      if (dw) dw[c] += g * n;
+      if (db) db[c] += g;
+    }
+    dot = block_sum<kThreads>(dot) * inverse;
+    total = a.center ? block_sum<kThreads>(total) * inverse : 0.0f;
+    for (int64_t c = threadIdx.x; c < a.columns; c += kThreads) {
+      const float n = (to_float(h[c]) - mean) * rstd, gw = to_float(dy[c]) * (to_float(weight[c]) + a.shift);
+      dx[c] = from_float<T>((through ? to_float(through[c]) : 0.0f) + rstd * (gw - total - n * dot));
+    }
+  }
+}
+
+// A block sums 32 columns, 8 rows at a time.
+template <typename T>
+__global__ void __launch_bounds__(kThreads) sum_columns(ColumnSum a) {
+  __shared__ float sums[8][33];
+  const int x = threadIdx.x % 32, y = threadIdx.x / 32;
+  for (int64_t first = int64_t(blockIdx.x) * 32; first < a.columns; first += int64_t(gridDim.x) * 32) {
+    const int64_t c = first + x;
+    float sum = 0;
+    if (c < a.columns)
+      for (int64_t r = y; r < a.rows; r += 8) sum += a.partial[r * a.columns + c];
+    sums[y][x] = sum;
+    __syncthreads();
+    if (y == 0 && c < a.columns) {
+      for (int i = 1; i < 8; ++i) sum += sums[i][x];
+      T* to = static_cast<T*>(a.sum) + c;
+      *to = from_float<T>(sum + (a.add ? to_float(*to) : 0.0f));
+    }
+    __syncthreads();
+  }
+}
+
+// Calls f(vectors, threads a row) as constants where a row fits into registers; false where it does not.
+template <typename T, typename F>
+bool with_layout(int64_t columns, const F& f) {
+  constexpr int N = kVector<T>;
+  if (columns % N != 0) return false;
+  const int64_t vectors = columns / N;
+  using std::integral_constant;
+  if (vectors <= 32) return f(integral_constant<int, 1>{}, integral_constant<int, 32>{}), true;
+  if (vectors <= 64) return f(integral_constant<int, 2>{}, integral_constant<int, 32>{}), true;
+  if (vectors <= 128) return f(integral_constant<int, 4>{}, integral_constant<int, 32>{}), true;
+  if (vectors <= 256) return f(integral_constant<int, 1>{}, integral_constant<int, 256>{}), true;
+  if (vectors <= 512) return f(integral_constant<int, 2>{}, integral_constant<int, 256>{}), true;
+  if (vectors <= 1024) return f(integral_constant<int, 2>{}, integral_constant<int, 512>{}), true;
+  return false;
+}
+
+Status forward(const NormForward& a, Stream stream) {
+  if (a.rows == 0 || a.columns == 0) return 0;
+  with_type(a.dtype, [&](auto type) {
+    using T = decltype(type);
+    constexpr int N = kVector<T>;
+    const bool vectors =
+        aligned16(a.x, a.residual, a.sum, a.weight, a.bias, a.y) && a.x_stride % N == 0 && a.y_stride % N == 0;
+    const bool done = vectors && with_layout<T>(a.columns, [&](auto count, auto per_row) {
+                        constexpr int kPerRow = decltype(per_row)::value, kRows = kBlock<kPerRow> / kPerRow;
+                        forward_in_registers<T, decltype(count)::value, kPerRow>
+                            <<<blocks_for(divide_up(a.rows, kRows)), kBlock<kPerRow>, 0, stream_of(stream)>>>(a);
+                      });
+    if (!done) forward_by_walking<T><<<blocks_for(a.rows), kThreads, 0, stream_of(stream)>>>(a);
+  });
+  return launched();
+}
+
+Status backward(const NormBackward& a, Stream stream) {
+  const bool grads = a.partial_weight || a.partial_bias;
+  if (a.columns == 0 || (a.rows == 0 && !grads)) return 0;
+  const int64_t most = grads ? a.partials : int64_t{1} << 30;  // with partial sums exactly as many blocks as asked for
+  with_type(a.dtype, [&](auto type) {
+    using T = decltype(type);
+    constexpr int N = kVector<T>;
+    const bool vectors = aligned16(a.h, a.weight, a.dy, a.through, a.dx) && a.h_stride % N == 0 && a.dy_stride % N == 0;
+    const bool done = vectors && with_layout<T>(a.columns, [&](auto count, auto per_row) {
+                        constexpr int kPerRow = decltype(per_row)::value, kRows = kBlock<kPerRow> / kPerRow;
+                        const unsigned blocks = grads ? blocks_for(most) : blocks_for(divide_up(a.rows, kRows));
+                        if (grads)
+                          backward_in_registers<T, decltype(count)::value, kPerRow, true>
+                              <<<blocks, kBlock<kPerRow>, 0, stream_of(stream)>>>(a);
+                        else
+                          backward_in_registers<T, decltype(count)::value, kPerRow, false>
+                              <<<blocks, kBlock<kPerRow>, 0, stream_of(stream)>>>(a);
+                      });
+    if (!done)
+      backward_by_walking<T><<<grads ? blocks_for(most) : blocks_for(a.rows), kThreads, 0, stream_of(stream)>>>(a);
+  });
+  return launched();
+}
+
+Status column_sum(const ColumnSum& a, Stream stream) {
+  if (a.columns == 0) return 0;
+  with_type(a.dtype, [&](auto type) {
+    sum_columns<decltype(type)><<<blocks_for(divide_up(a.columns, 32)), kThreads, 0, stream_of(stream)>>>(a);
+  });
+  return launched();
+}
+
+}  // namespace
+
+const Norm kNorm = {forward, backward, column_sum};
+
+}  // namespace automodel::kernels::cuda

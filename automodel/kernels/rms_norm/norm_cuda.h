@@ -1,0 +1,60 @@
+// RMSNorm and LayerNorm on the GPU, fused with the addition of the residual stream.
+#pragma once
+
+#include "automodel/kernels/cuda/types.h"
+
+namespace automodel::kernels::cuda {
+
+/// h = x + residual        (without residual: h = x, and `sum` is not written)
+/// y = (h - m) * rstd * (weight + shift) + bias
+///   m = center ? mean(h) : 0,  rstd = 1 / sqrt(mean((h - m)^2) + eps)
+/// h is rounded to the dtype before its norm is taken, as if it had been stored and read.
+struct NormForward {
+  DType dtype;  // of x, residual, sum, weight, bias, y
+  int64_t rows, columns;
+  const void* x;              // [rows, columns], rows x_stride apart
+  const void* residual;       // [rows, columns] contiguous, or null
+  void* sum;                  // h, [rows, columns] contiguous; may be residual or x itself
+  const void *weight, *bias;  // [columns]; bias may be null
+  void* y;                    // [rows, columns], rows y_stride apart
+  float *mean, *rstd;         // [rows]; may be null (mean: if not center)
+  int64_t x_stride, y_stride;
+  float eps, shift;
+  bool center;
+};
+
+/// dx = through + rstd * (g - c - n * mean(g n)),  g = dy * (weight + shift), n = (h - m) * rstd, c = center ? mean(g)
+/// : 0 partial_weight[p] and partial_bias[p], p < partials, together are sum(dy n) and sum(dy): add them with
+/// ColumnSum. The result depends on `partials` alone, not on timing.
+struct NormBackward {
+  DType dtype;  // of h, weight, dy, through, dx
+  int64_t rows, columns;
+  const void *h, *weight;                // h [rows, columns], rows h_stride apart
+  const float *mean, *rstd;              // as the forward wrote them; mean only if center
+  const void* dy;                        // [rows, columns], rows dy_stride apart
+  const void* through;                   // gradient that reaches h on other ways, contiguous, or null
+  void* dx;                              // contiguous; may be `through`
+  float *partial_weight, *partial_bias;  // [partials, columns] each, or null; written whole
+  int64_t partials;                      // twice the multiprocessors is a good number
+  int64_t h_stride, dy_stride;
+  float shift;
+  bool center;
+};
+
+/// sum[c] = (add ? sum[c] : 0) + sum over p of partial[p, c], in a fixed order.
+struct ColumnSum {
+  const float* partial;  // [rows, columns]
+  int64_t rows, columns;
+  DType dtype;  // of sum
+  void* sum;    // [columns]
+  bool add;
+};
+
+struct Norm {
+  Status (*forward)(const NormForward&, Stream);
+  Status (*backward)(const NormBackward&, Stream);
+  Status (*column_sum)(const ColumnSum&, Stream);
+};
+extern const Norm kNorm;  // in the library
+
+}  // namespace automodel::kernels::cuda

@@ -1,0 +1,165 @@
+#include "automodel/kernels/rms_norm/norm_gpu.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include "automodel/base/error.h"
+#include "automodel/kernels/cuda/library.h"
+
+namespace automodel::kernels {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct Result {
+  at::Tensor h, y, mean, rstd;
+};
+
+const void* value_of(Parameter* parameter) { return parameter ? parameter->value().const_data_ptr() : nullptr; }
+
+// residual may be undefined: then h is x.
+Result forward(const at::Tensor& x, const at::Tensor& residual, const NormSettings& norm, bool keep) {
+  const int64_t D = x.size(-1), rows = D > 0 ? x.numel() / D : 0;
+  Result out{residual.defined() ? at::empty_like(x) : x, at::empty_like(x), {}, {}};
+  if (keep) out.rstd = at::empty({rows}, x.options().dtype(at::kFloat));
+  if (keep && norm.center) out.mean = at::empty_like(out.rstd);
+  const CudaLaunch on(x);
+  on(cuda_table().norm.forward({.dtype = cuda_dtype(x),
+                                .rows = rows,
+                                .columns = D,
+                                .x = x.const_data_ptr(),
+                                .residual = residual.defined() ? residual.const_data_ptr() : nullptr,
+                                .sum = residual.defined() ? out.h.mutable_data_ptr() : nullptr,
+                                .weight = value_of(norm.weight),
+                                .bias = value_of(norm.bias),
+                                .y = out.y.mutable_data_ptr(),
+                                .mean = out.mean.defined() ? out.mean.mutable_data_ptr<float>() : nullptr,
+                                .rstd = keep ? out.rstd.mutable_data_ptr<float>() : nullptr,
+                                .x_stride = D,
+                                .y_stride = D,
+                                .eps = static_cast<float>(norm.eps),
+                                .shift = norm.plus_one ? 1.0f : 0.0f,
+                                .center = norm.center},
+                               on.stream()));
+  return out;
+}
+
+void add_to_sink(const CudaLaunch& on, Parameter* parameter, const at::Tensor& partial) {
+  if (!parameter) return;
+  parameter->add_grad([&](at::Tensor& sink, double beta) {
+    on(cuda_table().norm.column_sum({.partial = partial.const_data_ptr<float>(),
+                                     .rows = partial.size(0),
+                                     .columns = partial.size(1),
+                                     .dtype = cuda_dtype(sink),
+                                     .sum = sink.mutable_data_ptr(),
+                                     .add = beta != 0},
+                                    on.stream()));
+  });
+}
+
+// `through`: the gradient that reached h itself, undefined if none.
+at::Tensor backward(const Result& saved, const NormSettings& norm, const at::Tensor& dy, const at::Tensor& through) {
+  const int64_t D = dy.size(-1), rows = D > 0 ? dy.numel() / D : 0;
+  const CudaLaunch on(dy);
+  const bool trains_weight = norm.weight->trainable, trains_bias = norm.bias && norm.bias->trainable;
+  const int64_t partials = std::max<int64_t>(1, std::min<int64_t>(rows, 2 * on.multiprocessors()));
+  const auto wide = dy.options().dtype(at::kFloat);
+  const auto dw = trains_weight ? at::empty({partials, D}, wide) : at::Tensor();
+  const auto db = trains_bias ? at::empty({partials, D}, wide) : at::Tensor();
+  auto dx = at::empty_like(dy);
+  on(cuda_table().norm.backward({.dtype = cuda_dtype(dy),
+                                 .rows = rows,
+                                 .columns = D,
+                                 .h = saved.h.const_data_ptr(),
+                                 .weight = value_of(norm.weight),
+                                 .mean = norm.center ? saved.mean.const_data_ptr<float>() : nullptr,
+                                 .rstd = saved.rstd.const_data_ptr<float>(),
+                                 .dy = dy.const_data_ptr(),
+                                 .through = through.defined() ? through.const_data_ptr() : nullptr,
+                                 .dx = dx.mutable_data_ptr(),
+                                 .partial_weight = trains_weight ? dw.mutable_data_ptr<float>() : nullptr,
+                                 .partial_bias = trains_bias ? db.mutable_data_ptr<float>() : nullptr,
+                                 .partials = partials,
+                                 .h_stride = D,
+                                 .dy_stride = D,
+                                 .shift = norm.plus_one ? 1.0f : 0.0f,
+                                 .center = norm.center},
+                                on.stream()));
+  if (trains_weight) add_to_sink(on, norm.weight, dw);
+  if (trains_bias) add_to_sink(on, norm.bias, db);
+  return dx;
+}
+
+void save(AutogradContext* ctx, const Result& result, const NormSettings& norm) {
+  ctx->save_for_backward({result.h, result.mean, result.rstd});
+  auto& data = ctx->saved_data;
+  data["weight"] = reinterpret_cast<int64_t>(norm.weight), data["bias"] = reinterpret_cast<int64_t>(norm.bias);
+  data["plus_one"] = norm.plus_one, data["center"] = norm.center;
+}
+
+at::Tensor backward_of(AutogradContext* ctx, const at::Tensor& dy, const at::Tensor& through) {
+  const auto saved = ctx->get_saved_variables();
+  auto& data = ctx->saved_data;
+  const NormSettings norm{.weight = reinterpret_cast<Parameter*>(data["weight"].toInt()),
+                          .bias = reinterpret_cast<Parameter*>(data["bias"].toInt()),
+                          .plus_one = data["plus_one"].toBool(),
+                          .center = data["center"].toBool()};
+  return backward({saved[0], {}, saved[1], saved[2]}, norm, dy.contiguous(),
+                  through.defined() ? through.contiguous() : through);
+}
+
+struct NormFunction : torch::autograd::Function<NormFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& anchor,
+                            const NormSettings& norm) {
+    const auto result = kernels::forward(x, {}, norm, true);
+    save(ctx, result, norm);
+    return result.y;
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    return {backward_of(ctx, grads[0], {}), at::Tensor(), at::Tensor()};
+  }
+};
+
+struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& residual,
+                               const at::Tensor& anchor, const NormSettings& norm) {
+    const auto result = kernels::forward(x, residual, norm, true);
+    save(ctx, result, norm);
+    return {result.h, result.y};
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto dx = grads[1].defined() ? backward_of(ctx, grads[1], grads[0]) : grads[0];
+    return {dx, dx, at::Tensor(), at::Tensor()};
+  }
+};
+
+bool wants_graph(const at::Tensor& x, const NormSettings& norm) {
+  return at::GradMode::is_enabled() &&
+         (x.requires_grad() || norm.weight->trainable || (norm.bias && norm.bias->trainable));
+}
+
+}  // namespace
+
+bool has_norm_gpu(const at::Tensor& x, const NormSettings& norm) {
+  const auto fits = [&](Parameter* p) { return p->dtype() == x.scalar_type() && p->value().device() == x.device(); };
+  return x.is_cuda() && has_cuda_dtype(x) && fits(norm.weight) && (!norm.bias || fits(norm.bias));
+}
+
+at::Tensor norm_gpu(const at::Tensor& x, const NormSettings& norm) {
+  const auto dense = x.contiguous();
+  return wants_graph(x, norm) ? NormFunction::apply(dense, gradient_anchor(), norm) : forward(dense, {}, norm, false).y;
+}
+
+AddNorm add_norm_gpu(const at::Tensor& x, const at::Tensor& residual, const NormSettings& norm) {
+  AM_CHECK(x.sizes() == residual.sizes() && x.scalar_type() == residual.scalar_type(), "x and residual differ");
+  const auto dense = x.contiguous(), stream = residual.contiguous();
+  if (wants_graph(x, norm) || (at::GradMode::is_enabled() && residual.requires_grad())) {
+    const auto out = AddNormFunction::apply(dense, stream, gradient_anchor(), norm);
+    return {out[0], out[1]};
+  }
+  const auto out = forward(dense, stream, norm, false);
+  return {out.h, out.y};
+}
+
+}  // namespace automodel::kernels

@@ -1,0 +1,30 @@
+// Logs the steps of a run in order, each when its numbers are there. On a GPU that is one step after its launch, so
+// that the GPU has work while the host reads.
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include "automodel/metrics/logger.h"
+#include "automodel/recipes/train_step.h"
+
+namespace automodel::recipes {
+
+class StepLog {
+ public:
+  /// Both must outlive it.
+  StepLog(engine::Engine& engine, metrics::Logger& log) : engine_(engine), log_(log) {}
+
+  /// `record` holds what is known without waiting. Throws NumericError for a step that went wrong: this one, or on a
+  /// GPU the one before.
+  void add(LaunchedStep step, metrics::StepRecord record);
+  /// Waits for the last step: before anything that must not follow a step gone wrong (validation, a checkpoint).
+  void flush();
+
+ private:
+  engine::Engine& engine_;
+  metrics::Logger& log_;
+  std::optional<std::pair<LaunchedStep, metrics::StepRecord>> waiting_;
+};
+
+}  // namespace automodel::recipes

@@ -1,0 +1,80 @@
+# libautomodel_cuda.so: every .cu below automodel/, compiled by nvcc 13, and the .cc beside them, which are plain C++ on
+# cuDNN's front end; linked with nothing but CUDA's runtime. The program never links it; it is loaded where a driver is there (automodel/kernels/cuda/library.h). CMake's own CUDA language
+# is not used: it wants a whole toolkit at configure time, and tools/setup brings only the compiler.
+option(AUTOMODEL_CUDA "Build the GPU kernels (needs nvcc 13, no GPU)" OFF)
+set(AUTOMODEL_CUDA_ARCHS "90a" CACHE STRING "compute capabilities to build for, e.g. \"80;89;90a;120a\"")
+
+# Both sides are built from the same declarations or refuse each other: the version is their hash.
+file(GLOB_RECURSE cuda_declarations CONFIGURE_DEPENDS
+  ${CMAKE_SOURCE_DIR}/automodel/kernels/*_cuda.h ${CMAKE_SOURCE_DIR}/automodel/kernels/cuda/t*.h)
+set(cuda_declared "")
+foreach(header ${cuda_declarations})
+  file(SHA256 ${header} hash)
+  string(APPEND cuda_declared ${hash})
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header})
+endforeach()
+string(SHA256 cuda_declared "${cuda_declared}")
+string(SUBSTRING ${cuda_declared} 0 12 cuda_declared)
+set(AUTOMODEL_CUDA_VERSION "${PROJECT_VERSION}-${cuda_declared}")
+
+function(automodel_find_nvcc)  # -> AUTOMODEL_NVCC, AUTOMODEL_CUDART
+  if(NOT AUTOMODEL_NVCC)
+    execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/setup --print-nvcc OUTPUT_VARIABLE nvcc OUTPUT_STRIP_TRAILING_WHITESPACE
+      COMMAND_ERROR_IS_FATAL ANY)
+    set(AUTOMODEL_NVCC ${nvcc} CACHE FILEPATH "nvcc 13")
+  endif()
+  if(NOT EXISTS ${AUTOMODEL_NVCC})
+    message(FATAL_ERROR "nvcc 13 was not found at '${AUTOMODEL_NVCC}'.\n"
+      "Run tools/setup --cuda (or --nvcc, which is enough to compile); another one is given with -DAUTOMODEL_NVCC=...")
+  endif()
+  get_filename_component(toolkit ${AUTOMODEL_NVCC} DIRECTORY)
+  get_filename_component(toolkit ${toolkit} DIRECTORY)
+  find_library(AUTOMODEL_CUDART NAMES libcudart.so.13
+    PATHS ${AUTOMODEL_DEPS}/nvidia/cu13/lib ${toolkit}/lib64 ${toolkit}/lib NO_DEFAULT_PATH REQUIRED)
+endfunction()
+
+if(AUTOMODEL_CUDA)
+  automodel_find_nvcc()
+  file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/automodel/*.cu)
+  set(codes "")
+  foreach(arch ${AUTOMODEL_CUDA_ARCHS})
+    list(APPEND codes -gencode=arch=compute_${arch},code=sm_${arch})
+  endforeach()
+  string(REPLACE ";" " " archs_text "${AUTOMODEL_CUDA_ARCHS}")
+  set(objects "")
+  foreach(source ${cuda_sources})
+    file(RELATIVE_PATH name ${CMAKE_SOURCE_DIR} ${source})
+    set(object ${CMAKE_BINARY_DIR}/cuda/${name}.o)
+    get_filename_component(folder ${object} DIRECTORY)
+    file(MAKE_DIRECTORY ${folder})
+    add_custom_command(OUTPUT ${object} DEPENDS ${source} DEPFILE ${object}.d VERBATIM COMMENT "Compiling ${name}"
+      COMMAND ${AUTOMODEL_CCACHE} ${AUTOMODEL_NVCC} -std=c++20 -O3 ${codes} -c ${source} -o ${object} -MD -MF ${object}.d
+        -I${CMAKE_SOURCE_DIR} -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra -Werror=all-warnings
+        -DAUTOMODEL_CUDA_VERSION="${AUTOMODEL_CUDA_VERSION}" "-DAUTOMODEL_CUDA_ARCHS=\"${archs_text}\"")
+    list(APPEND objects ${object})
+  endforeach()
+  # cuDNN's own headers come with its 366 MB wheel, which a machine that only compiles need not have.
+  find_path(AUTOMODEL_CUDNN_INCLUDE cudnn.h
+    PATHS ${AUTOMODEL_DEPS}/nvidia/cudnn/include ${toolkit}/include NO_DEFAULT_PATH)
+  find_path(AUTOMODEL_CUDNN_FRONTEND_INCLUDE cudnn_frontend.h PATHS ${AUTOMODEL_DEPS}/include NO_DEFAULT_PATH)
+  file(GLOB_RECURSE front_end_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/automodel/*.cc)
+  if(AUTOMODEL_CUDNN_INCLUDE AND AUTOMODEL_CUDNN_FRONTEND_INCLUDE)
+    set(front_end_flags "")
+    foreach(folder ${AUTOMODEL_CUDNN_FRONTEND_INCLUDE} ${AUTOMODEL_CUDNN_INCLUDE} ${toolkit}/include ${AUTOMODEL_DEPS}/nvidia/cu13/include)
+      list(APPEND front_end_flags -isystem ${folder})
+    endforeach()
+    foreach(source ${front_end_sources})
+      file(RELATIVE_PATH name ${CMAKE_SOURCE_DIR} ${source})
+      set(object ${CMAKE_BINARY_DIR}/cuda/${name}.o)
+      add_custom_command(OUTPUT ${object} DEPENDS ${source} DEPFILE ${object}.d VERBATIM COMMENT "Compiling ${name}"
+        COMMAND ${AUTOMODEL_CCACHE} ${CMAKE_CXX_COMPILER} -std=c++20 -O2 -fPIC -fvisibility=hidden -Wall -Wextra -Werror
+          -I${CMAKE_SOURCE_DIR} ${front_end_flags} -c ${source} -o ${object} -MD -MF ${object}.d)
+      list(APPEND objects ${object})
+    endforeach()
+  else()
+    message(STATUS "cuDNN's headers or its front end are not here: the GPU library is built without cuDNN's attention")
+  endif()
+  add_library(automodel_cuda SHARED ${objects})
+  set_target_properties(automodel_cuda PROPERTIES LINKER_LANGUAGE CXX LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+  target_link_libraries(automodel_cuda PRIVATE ${AUTOMODEL_CUDART})
+endif()
