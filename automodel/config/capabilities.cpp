@@ -58,8 +58,10 @@ void add_prefixes(const Json& paths, std::vector<std::string>& files) {
 std::vector<std::string> data_paths(const DatasetSection& dataset) {
   std::vector<std::string> files = dataset.kind == "nanogpt" ? dataset.file_pattern : std::vector<std::string>();
   if (dataset.kind == "megatron" && !dataset.paths.empty()) {
-    bool json = dataset.paths.starts_with("{") || dataset.paths.starts_with("[\"");
-    add_prefixes(json ? parse_json(dataset.paths, "dataset.paths") : Json(dataset.paths), files);
+    const std::string& paths = dataset.paths;
+    bool json =
+        paths.starts_with("{") || (paths.starts_with("[") && paths.ends_with("]") && paths.find('"') < paths.size());
+    add_prefixes(json ? parse_json(paths, "dataset.paths") : Json(paths), files);
   }
   return files;
 }

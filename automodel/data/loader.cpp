@@ -132,6 +132,7 @@ std::vector<Batch> Loader::next_group(int64_t count) {
 
 bool Loader::at_epoch_end() {
   if (options_.epochs > 0 && state_.epoch >= options_.epochs) return true;
+  if (options_.rows_are_run) return false;
   const Made& made = wait_for_next();
   return !made.error && !made.batch;
 }

@@ -24,7 +24,10 @@ struct LoaderOptions {
   int64_t threads = 1;      // that read and tokenise
   int64_t read_ahead = 64;  // rows
   int64_t prefetch = 4;     // microbatches made ahead, also into the next epoch
-  int64_t epochs = 0;       // nothing is made ahead after so many; 0: no end. One for validation sets
+  /// The rows are all that the run will ask for, drawn for its max_steps: their end is no end of an epoch, so that a
+  /// run with more steps goes on from there.
+  bool rows_are_run = false;
+  int64_t epochs = 0;  // nothing is made ahead after so many; 0: no end. One for validation sets
 };
 
 /// A guess at an epoch from some of its rows.
@@ -46,7 +49,7 @@ class Loader {
   std::optional<Batch> next();
   /// Up to `count` microbatches of this epoch (the accumulation steps of one optimizer step); empty at its end.
   std::vector<Batch> next_group(int64_t count);
-  /// Whether next() would give nothing: this epoch is used up. Waits until that is known.
+  /// Whether next() would give nothing: this epoch is used up. Waits until that is known. Never with rows_are_run.
   bool at_epoch_end();
   int64_t epoch() const { return state_.epoch; }
 
