@@ -62,7 +62,7 @@ void run_norms() {
     auto y = at::empty_like(x), h = at::empty_like(x), dx = at::empty_like(x);
     auto rstd = at::empty({T}, x.options().dtype(at::kFloat));
     const CudaLaunch on(x);
-    const int64_t partials = 2 * on.multiprocessors();
+    const int64_t partials = cuda::norm_partials(T, D, on.multiprocessors());
     auto partial = at::empty({partials, D}, rstd.options());
     const auto size = " " + std::to_string(T) + "x" + std::to_string(D);
     cuda::NormForward forward{.dtype = cuda::DType::BFloat16,

@@ -22,6 +22,7 @@ struct Part {
   float* partial;      // backward: sums of the weight's gradient
   int64_t in_stride, out_stride, x_stride;
   int heads;
+  int turned;  // the first heads are normed and turned, the others (v behind k) copied
   bool rotates;
 };
 
@@ -128,6 +129,7 @@ __global__ void __launch_bounds__(kThreads) turn_heads(const __grid_constant__ T
         rstd = rsqrtf(lanes_sum<kLanes>(squares) / static_cast<float>(t.head_dim) + t.eps);
       }
       if (head >= part.heads) continue;
+      const bool turned = head < part.turned;
 #pragma unroll
       for (int u = 0; u < kUnits; ++u) {
         const auto place = lane.at(t, u);
@@ -136,12 +138,12 @@ __global__ void __launch_bounds__(kThreads) turn_heads(const __grid_constant__ T
 #pragma unroll
         for (int i = 0; i < N; ++i) {
           a[i] = now[u].a[i], b[i] = now[u].b[i];
-          if (norms) {
+          if (norms && turned) {
             a[i] *= rstd * (lane.weight[u].a[i] + t.shift);
             b[i] *= rstd * (lane.weight[u].b[i] + t.shift);
           }
         }
-        if (part.rotates && place.paired) lane.rotate(u, t.sign, a, b);
+        if (part.rotates && place.paired && turned) lane.rotate(u, t.sign, a, b);
 #pragma unroll
         for (int i = 0; i < N; ++i) now[u].a.set(i, a[i]), now[u].b.set(i, b[i]);
         now[u].a.store(out + head * t.head_dim + place.a);
@@ -282,13 +284,18 @@ Plan plan(const QkvForward& a, size_t size) {
     Part part{};
     part.in = base + static_cast<size_t>(first * a.head_dim) * size, part.in_stride = a.qkv_stride;
     part.out = to.data, part.out_stride = to.stride, part.weight = weight;
-    part.heads = static_cast<int>(heads), part.rotates = rotates && a.rotated > 0;
+    part.heads = part.turned = static_cast<int>(heads), part.rotates = rotates && a.rotated > 0;
     return part;
   };
   p.turn.parts[0] = part(0, a.q_heads, a.q, a.q_weight, true);
   p.turn.parts[1] = part(a.q_heads, a.kv_heads, a.k, a.k_weight, true);
   p.turn.parts[2] = part(a.q_heads + a.kv_heads, a.kv_heads, a.v, nullptr, false);
-  if (p.turn.parts[2].in != a.v.data) p.parts = 3;
+  if (p.turn.parts[2].in == a.v.data) return p;
+  const auto* behind_k = static_cast<const char*>(a.k.data) + static_cast<size_t>(a.kv_heads * a.head_dim) * size;
+  if (a.v.data == behind_k && a.v.stride == a.k.stride)
+    p.turn.parts[1].heads *= 2;
+  else
+    p.turn.parts[2].turned = 0, p.parts = 3;
   return p;
 }
 
@@ -303,7 +310,7 @@ Plan plan(const QkvBackward& a, size_t size) {
     part.out = static_cast<char*>(a.d_qkv) + offset, part.out_stride = a.d_stride;
     part.x = weight ? static_cast<const char*>(a.qkv) + offset : nullptr, part.x_stride = a.qkv_stride;
     part.weight = weight, part.partial = partial;
-    part.heads = static_cast<int>(heads), part.rotates = rotates && a.rotated > 0;
+    part.heads = part.turned = static_cast<int>(heads), part.rotates = rotates && a.rotated > 0;
     return part;
   };
   p.turn.parts[0] = part(0, a.q_heads, a.dq, a.q_weight, a.partial_q, true);

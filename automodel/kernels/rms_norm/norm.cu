@@ -129,38 +129,37 @@ struct BackwardRow {
 #pragma unroll
     for (int i = 0; i < kVectors; ++i) {
       const int c = lane + i * kPerRow;
-      const bool inside = c < vectors && row < a.rows;
+      const bool inside = c < vectors;
       x[i] = inside ? Vector<T>::stream(h + c * N) : Vector<T>::zero();
       g[i] = inside ? Vector<T>::stream(dy + c * N) : Vector<T>::zero();
       t[i] = inside && through ? Vector<T>::stream(through + c * N) : Vector<T>::zero();
     }
-    rstd = row < a.rows ? a.rstd[row] : 0.0f;
-    mean = row < a.rows && a.center ? a.mean[row] : 0.0f;
+    rstd = a.rstd[row];
+    mean = a.center ? a.mean[row] : 0.0f;
   }
 };
 
-// With kGrads the sums of the weights' gradients stay in registers over all rows of a block, and a block, since there
-// are few of them, reads its next row while it works on this one.
-template <typename T, int kVectors, int kPerRow, bool kGrads>
-__global__ void __launch_bounds__(kBlock<kPerRow>, kGrads ? 1 : 1024 / kBlock<kPerRow>)
+// kGrads: how many sums of weights' gradients stay in registers over all rows of a block: none, dw, or dw and db.
+// Bounds on registers keep enough rows in flight: 48 KB a multiprocessor at least.
+template <int kVectors, int kPerRow, int kGrads>
+inline constexpr int kBlocks = kPerRow > 256                  ? 1024 / kPerRow - (kGrads > 0)
+                               : kGrads == 0                  ? 4
+                               : kVectors <= 1                ? 4
+                               : kVectors <= 2 && kGrads == 1 ? 3
+                                                              : 2;
+
+template <typename T, int kVectors, int kPerRow, int kGrads>
+__global__ void __launch_bounds__(kBlock<kPerRow>, kBlocks<kVectors, kPerRow, kGrads>)
     backward_in_registers(NormBackward a) {
   constexpr int N = kVector<T>, kRows = kBlock<kPerRow> / kPerRow, kKept = kGrads ? kVectors * N : 1;
   const int lane = threadIdx.x % kPerRow, vectors = static_cast<int>(a.columns / N);
   const float inverse = 1.0f / static_cast<float>(a.columns);
   const T* weight = static_cast<const T*>(a.weight);
-  float dw[kKept] = {}, db[kKept] = {};
-  const int64_t step = int64_t(gridDim.x) * kRows;
-  int64_t row = int64_t(blockIdx.x) * kRows + threadIdx.x / kPerRow;
-  BackwardRow<T, kVectors> next;
-  if constexpr (kGrads) next.template load<kPerRow>(a, row, lane, vectors);
-  for (; row < a.rows; row += step) {
+  float dw[kKept] = {}, db[kGrads == 2 ? kKept : 1] = {};
+  for (int64_t row = int64_t(blockIdx.x) * kRows + threadIdx.x / kPerRow; row < a.rows;
+       row += int64_t(gridDim.x) * kRows) {
     BackwardRow<T, kVectors> now;
-    if constexpr (kGrads) {
-      now = next;
-      next.template load<kPerRow>(a, row + step, lane, vectors);
-    } else {
-      now.template load<kPerRow>(a, row, lane, vectors);
-    }
+    now.template load<kPerRow>(a, row, lane, vectors);
     float dot = 0, total = 0;
 #pragma unroll
     for (int i = 0; i < kVectors; ++i) {
@@ -171,9 +170,9 @@ __global__ void __launch_bounds__(kBlock<kPerRow>, kGrads ? 1 : 1024 / kBlock<kP
         const float n = (now.x[i][j] - now.mean) * now.rstd, gw = now.g[i][j] * (w[j] + a.shift);
         dot += gw * n;
         total += gw;
-        if constexpr (kGrads) {
+        if constexpr (kGrads > 0) {
           dw[i * N + j] += now.g[i][j] * n;
-          db[i * N + j] += now.g[i][j];
+          if constexpr (kGrads == 2) db[i * N + j] += now.g[i][j];
         }
       }
     }
@@ -193,9 +192,9 @@ __global__ void __launch_bounds__(kBlock<kPerRow>, kGrads ? 1 : 1024 / kBlock<kP
       now.x[i].store(dx + c * N);
     }
   }
-  if constexpr (kGrads) {
+  if constexpr (kGrads > 0) {
     __shared__ float sums[kRows > 1 ? kPerRow * kVectors * N : 1];  // warps add their rows one after the other
-    for (int which = 0; which < 2; ++which) {
+    for (int which = 0; which < kGrads; ++which) {
       float* partial = which == 0 ? a.partial_weight : a.partial_bias;
       if (!partial) continue;
       partial += int64_t(blockIdx.x) * a.columns;
@@ -207,7 +206,7 @@ __global__ void __launch_bounds__(kBlock<kPerRow>, kGrads ? 1 : 1024 / kBlock<kP
 #pragma unroll
           for (int j = 0; j < N; ++j) {
             const int c = (lane + i * kPerRow) * N + j;
-            float sum = which == 0 ? dw[i * N + j] : db[i * N + j];
+            float sum = which == 0 ? dw[i * N + j] : db[kGrads == 2 ? i * N + j : 0];
             if (kRows > 1) {
               if (turn > 0) sum += sums[c];
               sums[c] = sum;
@@ -301,7 +300,7 @@ bool with_backward_layout(int64_t columns, const F& f) {
 }
 template <typename T, typename F>
 bool with_gradient_layout(int64_t columns, const F& f) {
-  return with_layout<T, Layout<1, 32>, Layout<2, 32>, Layout<1, 128>, Layout<1, 256>, Layout<1, 512>, Layout<2, 512>>(
+  return with_layout<T, Layout<1, 32>, Layout<2, 32>, Layout<1, 128>, Layout<1, 256>, Layout<2, 256>, Layout<2, 512>>(
       columns, f);
 }
 
@@ -330,18 +329,22 @@ Status backward(const NormBackward& a, Stream stream) {
     using T = decltype(type);
     constexpr int N = kVector<T>;
     const bool vectors = aligned16(a.h, a.weight, a.dy, a.through, a.dx) && a.h_stride % N == 0 && a.dy_stride % N == 0;
+    const auto on = stream_of(stream);
     const bool done =
-        vectors && (grads ? with_gradient_layout<T>(a.columns,
-                                                    [&](auto layout) {
-                                                      using L = decltype(layout);
-                                                      backward_in_registers<T, L::vectors, L::per_row, true>
-                                                          <<<blocks_for(most), L::block, 0, stream_of(stream)>>>(a);
-                                                    })
-                          : with_backward_layout<T>(a.columns, [&](auto layout) {
-                              using L = decltype(layout);
-                              backward_in_registers<T, L::vectors, L::per_row, false>
-                                  <<<blocks_for(divide_up(a.rows, L::rows)), L::block, 0, stream_of(stream)>>>(a);
-                            }));
+        vectors &&
+        (!grads ? with_backward_layout<T>(a.columns,
+                                          [&](auto layout) {
+                                            using L = decltype(layout);
+                                            backward_in_registers<T, L::vectors, L::per_row, 0>
+                                                <<<blocks_for(divide_up(a.rows, L::rows)), L::block, 0, on>>>(a);
+                                          })
+                : with_gradient_layout<T>(a.columns, [&](auto layout) {
+                    using L = decltype(layout);
+                    if (a.partial_bias)
+                      backward_in_registers<T, L::vectors, L::per_row, 2><<<blocks_for(most), L::block, 0, on>>>(a);
+                    else
+                      backward_in_registers<T, L::vectors, L::per_row, 1><<<blocks_for(most), L::block, 0, on>>>(a);
+                  }));
     if (!done)
       backward_by_walking<T><<<grads ? blocks_for(most) : blocks_for(a.rows), kThreads, 0, stream_of(stream)>>>(a);
   });
