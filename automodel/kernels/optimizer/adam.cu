@@ -32,12 +32,12 @@ __device__ __forceinline__ void store(void* base, int64_t i, int count, const Qu
     if (k < count) to[k] = q.at[k];
 }
 
-// Philox4x32-10 (Salmon et al. 2011): four random words, a function of counter and key.
+// Philox4x32-7 (Salmon et al. 2011): four random words, a function of counter and key.
 __device__ __forceinline__ uint4 random_words(uint64_t counter, uint64_t stream, uint64_t key) {
   uint4 c = make_uint4(uint32_t(counter), uint32_t(counter >> 32), uint32_t(stream), uint32_t(stream >> 32));
   uint32_t k0 = uint32_t(key), k1 = uint32_t(key >> 32);
 #pragma unroll
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < 7; ++round) {
     const uint32_t high0 = __umulhi(0xD2511F53u, c.x), low0 = 0xD2511F53u * c.x;
     const uint32_t high1 = __umulhi(0xCD9E8D57u, c.z), low1 = 0xCD9E8D57u * c.z;
     c = make_uint4(high1 ^ c.y ^ k0, low1, high0 ^ c.w ^ k1, low0);
@@ -106,13 +106,10 @@ __global__ void __launch_bounds__(kThreads) update(const __grid_constant__ List<
         if constexpr (kMaster == Master::Full || kMaster == Master::Split) low = load<Low>(t.low, at, count);
         Quad<S> v_max;
         if (s.amsgrad) v_max = load<S>(t.v_max, at, count);
-        uint4 chance = {}, chance_states = {};
-        if constexpr (kMaster == Master::Stochastic) {
+        uint4 chance = {};
+        if constexpr (kMaster == Master::Stochastic)
           chance = random_words(uint64_t(at), t.key, s.seed + uint64_t(step));
-          if constexpr (sizeof(S) == 2) chance_states = random_words(uint64_t(at), ~t.key, s.seed + uint64_t(step));
-        }
         const uint32_t words[kPer] = {chance.x, chance.y, chance.z, chance.w};
-        const uint32_t more[kPer] = {chance_states.x, chance_states.y, chance_states.z, chance_states.w};
 #pragma unroll
         for (int k = 0; k < kPer; ++k) {
           float x;
@@ -129,12 +126,12 @@ __global__ void __launch_bounds__(kThreads) update(const __grid_constant__ List<
             grad += t.decay * x;
           const float m_new = b1 * to_float(m.at[k]) + rest1 * grad;
           const float v_new = b2 * to_float(v.at[k]) + rest2 * grad * grad;
-          m.at[k] = round_state<S, kMaster>(m_new, more[k]);
-          v.at[k] = round_state<S, kMaster>(v_new, more[k] >> 16);
+          m.at[k] = from_float<S>(m_new);
+          v.at[k] = round_state<S, kMaster>(v_new, words[k] >> 16);
           float v_used = v_new;
           if (s.amsgrad) {
             v_used = fmaxf(to_float(v_max.at[k]), v_new);
-            v_max.at[k] = round_state<S, kMaster>(v_used, words[k] >> 16);
+            v_max.at[k] = round_state<S, kMaster>(v_used, words[k] >> 16);  // as v, so that it stays the larger
           }
           x -= size * m_new / (sqrtf(v_used) / root + s.eps);
           if constexpr (kMaster == Master::Stochastic) {

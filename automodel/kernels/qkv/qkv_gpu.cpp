@@ -94,7 +94,7 @@ at::Tensor backward(const at::Tensor& qkv, const Shape& s, const QkNorm& norm, c
   auto d = packed_of(dq, dk, dv, s);
   if (!d.defined()) d = at::empty({s.T, s.width()}, dq.options());
   const CudaLaunch on(d);
-  const int64_t partials = 4 * on.multiprocessors();
+  const int64_t partials = 16 * on.multiprocessors();
   const auto sums = [&](Parameter* weight) {
     return weight && weight->trainable ? at::empty({partials, s.D}, dq.options().dtype(at::kFloat)) : at::Tensor();
   };
