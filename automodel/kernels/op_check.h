@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "automodel/kernels/cuda/library.h"
 #include "automodel/tensor/testing.h"
 
 namespace automodel::kernels {
@@ -83,6 +84,12 @@ inline void expect_same_on_one_and_two_threads(const std::function<std::vector<a
 /// Ops this small only lose on several threads, most of all on a busy machine; tests of threads ask for them.
 inline const bool kOneThread = [] {
   at::set_num_threads(1);
+  return true;
+}();
+
+/// Before the first tensor: where the tests are to run on a GPU, it must be there.
+inline const bool kDeviceIsThere = [] {
+  if (test_device().is_cuda()) require_cuda("AUTOMODEL_TEST_DEVICE");
   return true;
 }();
 

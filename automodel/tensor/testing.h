@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,13 +16,19 @@
 
 namespace automodel {
 
+/// Where the tensors of tests lie: cpu, or what AUTOMODEL_TEST_DEVICE names (tests/gpu/run sets it to cuda).
+inline at::Device test_device() {
+  const char* name = std::getenv("AUTOMODEL_TEST_DEVICE");
+  return at::Device(name ? name : "cpu");
+}
+
 /// Uniform in [-1, 1) from (key, place), rounded to `dtype`.
 inline at::Tensor random_tensor(at::IntArrayRef sizes, uint64_t key, at::ScalarType dtype = at::kFloat) {
   auto values = at::empty(sizes, at::kFloat);
   float* out = values.mutable_data_ptr<float>();
   for (int64_t i = 0; i < values.numel(); ++i)
     out[i] = static_cast<float>(2 * uniform(RandomKey{key}, static_cast<uint64_t>(i)) - 1);
-  return values.to(dtype);
+  return values.to(test_device(), dtype);
 }
 
 /// A parameter with values from random_tensor(key).

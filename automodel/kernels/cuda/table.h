@@ -9,6 +9,7 @@
 #include "automodel/kernels/activation/activation_cuda.h"
 #include "automodel/kernels/attention/attention_cuda.h"
 #include "automodel/kernels/cuda/types.h"
+#include "automodel/kernels/product/product_cuda.h"
 #include "automodel/kernels/qkv/qkv_cuda.h"
 #include "automodel/kernels/rms_norm/norm_cuda.h"
 
@@ -21,6 +22,7 @@ struct Table {
   Gated gated;
   SplitQkv split_qkv;
   Attention attention;
+  Product product;
 };
 
 /// The one exported function, "automodel_cuda_open". Fills `table` and returns its own version; where `version`
