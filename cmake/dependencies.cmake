@@ -24,9 +24,15 @@ endfunction()
 automodel_static(yaml_cpp yaml-cpp/yaml.h libyaml-cpp.a)
 automodel_static(pcre2_8 pcre2.h libpcre2-8.a)
 automodel_static(utf8proc utf8proc.h libutf8proc.a)
+automodel_static(libcrypto openssl/sha.h libcrypto.a)
 automodel_static(rapidcheck rapidcheck.h librapidcheck.a)  # for tests
 set_property(TARGET pcre2_8 APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS PCRE2_CODE_UNIT_WIDTH=8 PCRE2_STATIC)
 set_property(TARGET utf8proc APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS UTF8PROC_STATIC)
+# Of libcurl only the declarations: net/ loads the library when the network is first needed.
+find_path(libcurl_INCLUDE curl/curl.h REQUIRED)
+add_library(libcurl_headers INTERFACE)
+target_include_directories(libcurl_headers SYSTEM INTERFACE ${libcurl_INCLUDE})
+target_link_options(libcrypto INTERFACE LINKER:--exclude-libs,libcrypto.a)  # a libcrypto.so loaded later keeps its own
 
 set(torch_lib ${AUTOMODEL_DEPS}/torch/lib)
 foreach(name c10 torch_cpu)

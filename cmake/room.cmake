@@ -1,5 +1,6 @@
 # automodel_room(NAME [USES room...] [LIBS target...] [TORCH])
-#   automodel/NAME/**.cpp -> libautomodel_NAME.a; **_test.cpp -> the program test_NAME, which ctest runs as room.NAME.
+#   automodel/NAME/**.cpp -> libautomodel_NAME.a; **_test.cpp -> the program test_NAME, which ctest runs as room.NAME;
+#   **_bench.cpp -> the program bench_NAME, built only when it is named.
 # automodel_program(NAME ...) is a room that holds main(): it becomes build/bin/automodel.
 # What a room USES is written down for tests/layers, which holds every include to it.
 set(AUTOMODEL_LAYERS ${CMAKE_BINARY_DIR}/layers.txt)
@@ -21,7 +22,9 @@ function(automodel_room name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/automodel/${name}/*.cpp)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz)\\.cpp$")
+  set(benches ${tests})
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER benches INCLUDE REGEX "_bench\\.cpp$")
   if(NOT sources)
     return()
   endif()
@@ -30,6 +33,10 @@ function(automodel_room name)
   automodel_room_target(automodel_${name})
   if(tests)
     automodel_test(${name} SOURCES ${tests} USES ${name})
+  endif()
+  if(benches)
+    add_executable(bench_${name} EXCLUDE_FROM_ALL ${benches})
+    target_link_libraries(bench_${name} PRIVATE automodel_${name})
   endif()
 endfunction()
 

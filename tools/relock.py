@@ -1,6 +1,6 @@
 """Writes the lock files of tools/setup: every wheel by exact version, sha256 and size in bytes.
 
-    python3 tools/relock.py cpu|cuda|nvcc|oracles|format ...   (needs pip and network; downloads each wheel once)
+    python3 tools/relock.py cpu|cuda|nvcc|oracles|format|megatron ...   (needs pip and network; downloads each wheel once)
 
 A profile's lock changes only by this script; the folder that tools/setup unpacks into is keyed by the lock's hash.
 """
@@ -19,7 +19,7 @@ CPU = ["torch==2.11.0", "nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0
 NVCC = ["nvidia-cuda-nvcc==13.0.88", "nvidia-nvvm==13.0.88", "nvidia-cuda-crt==13.0.88", "nvidia-cuda-cccl==13.0.85",
         "nvidia-cuda-runtime==13.0.96"]
 GOLDEN = ["transformers==5.17.0", "peft==0.21.0", "tokenizers==0.23.3", "jinja2==3.1.6", "numpy<3", "safetensors",
-          "tensorboard", "pyyaml"]
+          "tensorboard", "pyyaml", "sentencepiece==0.2.3", "tiktoken==0.14.0", "mistral-common==1.13.1", "protobuf"]
 # torch's own requirement list names these; a CPU run of Python's torch needs none of them (tools/cuda_stubs.py)
 ONLY_WITH_GPU = re.compile(r"^(nvidia-(?!cuda-runtime|cuda-cupti)|cuda-|triton)")
 
@@ -43,6 +43,7 @@ PROFILES = {
     "nvcc": lambda: NVCC,
     "oracles": lambda: [name for name in resolved(GOLDEN + ["torch==2.11.0"] + CPU[1:]) if not ONLY_WITH_GPU.match(name)],
     "format": lambda: ["clang-format==14.0.6"],
+    "megatron": lambda: ["megatron-core==0.16.1", "nemo-automodel==0.7.0"],  # beside the oracles, without what they ask for
 }
 
 

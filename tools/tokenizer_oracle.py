@@ -1,37 +1,119 @@
-"""The `tokenizers` library as a judge for automodel/tokenizer/differential_test.cpp.
+"""The Python libraries as judges for automodel/tokenizer/differential_test.cpp.
 
-    python tools/tokenizer_oracle.py TOKENIZER.json TEXTS.json ANSWERS.json
+    python tools/tokenizer_oracle.py KIND PLACE TEXTS.json ANSWERS.json
 
-TEXTS: a list of strings. ANSWERS: for each [ids, ids with special tokens, flat byte offsets of those, decoded, decoded without specials].
-Prints "rejected: why" and writes nothing if the library does not load the file.
+KIND          PLACE                         judge
+library       a tokenizer.json              tokenizers
+auto          a folder                      transformers' AutoTokenizer
+sentencepiece a NAME.model                  sentencepiece
+tiktoken      a NAME.tiktoken               tiktoken, with the pattern and special tokens of its encoding NAME
+tekken        a tekken.json                 mistral-common
+
+TEXTS: a list of strings. ANSWERS: for each [ids, ids with special tokens, flat byte offsets of those, decoded, decoded without specials];
+null where the judge has no answer. Prints "rejected: why" and writes nothing if the judge does not take the place.
 """
 import json
+import os
+import pathlib
 import sys
 
-from tokenizers import Tokenizer
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TIKTOKEN_CACHE_DIR"] = ""  # it would answer with an older file of the same path
+
+
+def byte_starts(text):
+    starts = [0]
+    for character in text:
+        starts.append(starts[-1] + len(character.encode()))
+    return starts
+
+
+def library(place):
+    from tokenizers import Tokenizer
+    tokenizer = Tokenizer.from_file(place)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+
+    def answer(text):
+        special = tokenizer.encode(text)
+        starts = byte_starts(text)
+        return [tokenizer.encode(text, add_special_tokens=False).ids, special.ids, [starts[at] for span in special.offsets for at in span],
+                tokenizer.decode(special.ids, skip_special_tokens=False), tokenizer.decode(special.ids)]
+    return answer
+
+
+def auto(place):
+    from transformers import AutoTokenizer
+    import transformers.models.auto.tokenization_auto as tables
+    tables._use_mistral_format = lambda *args, **kwargs: False  # tekken.json through transformers' own converter
+    tokenizer = AutoTokenizer.from_pretrained(place)
+    tokenizer._tokenizer.no_truncation()
+    tokenizer._tokenizer.no_padding()
+
+    def answer(text):
+        special = tokenizer(text, return_offsets_mapping=True)
+        starts = byte_starts(text)
+        ids = special["input_ids"]
+        return [tokenizer(text, add_special_tokens=False)["input_ids"], ids, [starts[at] for span in special["offset_mapping"] for at in span],
+                tokenizer.decode(ids, skip_special_tokens=False), tokenizer.decode(ids, skip_special_tokens=True)]
+    return answer
+
+
+def sentencepiece(place):
+    from sentencepiece import SentencePieceProcessor
+    processor = SentencePieceProcessor(model_file=place)
+
+    def answer(text):
+        pieces = processor.encode(text, return_type="proto").pieces  # begin and end count bytes
+        ids = [piece.id for piece in pieces]
+        return [ids, ids, [at for piece in pieces for at in (piece.begin, piece.end)], processor.decode(ids), processor.decode(ids)]
+    return answer
+
+
+def tiktoken(place):
+    import tiktoken as library_of
+    from tiktoken.load import load_tiktoken_bpe
+    name = pathlib.Path(place).stem
+    rules = {"pat_str": "", "special_tokens": {}}
+    if name == "qwen":  # Qwen-1's tokenization_qwen.py
+        rules["pat_str"] = r"""(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"""
+        names = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + [f"<|extra_{i}|>" for i in range(205)]
+        rules["special_tokens"] = {token: 151643 + i for i, token in enumerate(names)}
+    else:
+        import tiktoken_ext.openai_public as public
+        public.load_tiktoken_bpe = public.data_gym_to_mergeable_bpe_ranks = lambda *args, **kwargs: {}
+        rules = public.ENCODING_CONSTRUCTORS[name]()
+    encoding = library_of.Encoding(name=name, pat_str=rules["pat_str"], mergeable_ranks=load_tiktoken_bpe(place), special_tokens=rules["special_tokens"])
+
+    def answer(text):
+        import unicodedata
+        ids = encoding.encode(unicodedata.normalize("NFC", text) if name == "qwen" else text, allowed_special="all")
+        return [ids, ids, None, encoding.decode(ids), None]
+    return answer
+
+
+def tekken(place):
+    from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+    tokenizer = Tekkenizer.from_file(place)
+
+    def answer(text):
+        plain, special = tokenizer.encode(text, bos=False, eos=False), tokenizer.encode(text, bos=True, eos=False)
+        return [plain, special, None, None, tokenizer.decode(special)]
+    return answer
 
 
 def main():
+    kind, place, texts_path, answers_path = sys.argv[1:]
     try:
-        tokenizer = Tokenizer.from_file(sys.argv[1])
+        answer = {"library": library, "auto": auto, "sentencepiece": sentencepiece, "tiktoken": tiktoken, "tekken": tekken}[kind](place)
     except Exception as error:
-        print("rejected:", error)
+        print("rejected:", type(error).__name__, str(error)[:300])
         return
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    with open(sys.argv[2], encoding="utf-8") as file:
+    with open(texts_path, encoding="utf-8") as file:
         texts = json.load(file)
-    answers = []
-    for text in texts:
-        special = tokenizer.encode(text)
-        starts = [0]
-        for character in text:
-            starts.append(starts[-1] + len(character.encode()))
-        flat = [starts[at] for span in special.offsets for at in span]
-        answers.append([tokenizer.encode(text, add_special_tokens=False).ids, special.ids, flat,
-                        tokenizer.decode(special.ids, skip_special_tokens=False), tokenizer.decode(special.ids)])
-    with open(sys.argv[3], "w", encoding="utf-8") as file:
-        json.dump(answers, file)
+    with open(answers_path, "w", encoding="utf-8") as file:
+        json.dump([answer(text) for text in texts], file)
 
 
 if __name__ == "__main__":

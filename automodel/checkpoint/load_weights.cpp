@@ -2,6 +2,8 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/stack.h>
 #include <fmt/format.h>
 
 #include <atomic>
@@ -11,6 +13,7 @@
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
 #include "automodel/checkpoint/convert.h"
+#include "automodel/checkpoint/device_copy.h"
 
 namespace automodel::checkpoint {
 namespace {
@@ -135,6 +138,18 @@ ConvertJob make_job(const Read& read, const at::Tensor& target) {
           rows == 0 ? 0 : numel / rows,         read.slice->transposed};
 }
 
+// Which of them hold NaN or Inf; waits for the device once.
+std::vector<size_t> not_finite(const std::vector<DeviceCopy>& copies) {
+  std::vector<size_t> bad;
+  if (copies.empty()) return bad;
+  std::vector<at::Tensor> flags;
+  for (const auto& copy : copies) flags.push_back(at::isfinite(copy.to).all());
+  const auto finite = at::stack(flags).cpu();
+  for (size_t i = 0; i < copies.size(); ++i)
+    if (!finite[static_cast<int64_t>(i)].item<bool>()) bad.push_back(i);
+  return bad;
+}
+
 }  // namespace
 
 LoadReport load_weights(std::span<const ParameterPtr> parameters, const WeightSource& source,
@@ -147,7 +162,9 @@ LoadReport load_weights(std::span<const ParameterPtr> parameters, const WeightSo
 
   std::vector<ConvertJob> jobs;
   std::vector<size_t> read_of_job;
-  std::vector<std::pair<at::Tensor, at::Tensor>> staged;  // on the CPU -> where it goes, for parameters on a device
+  std::vector<DeviceCopy> copies;                         // for parameters on a device: bytes as they are, and
+  std::vector<std::pair<at::Tensor, at::Tensor>> staged;  // converted on the CPU -> where it goes
+  std::vector<size_t> read_of_copy;
   for (size_t i = 0; i < reads.size(); ++i) {
     const auto& read = reads[i];
     auto& parameter = *read.parameter;
@@ -166,6 +183,11 @@ LoadReport load_weights(std::span<const ParameterPtr> parameters, const WeightSo
     if (!parameter.has_value()) parameter.allocate(at::kCPU);
     at::Tensor target = parameter.view(*read.slice);
     AM_CHECK(target.is_contiguous(), "{} is not contiguous", parameter.name());
+    if (!target.is_cpu() && read.found.entry->dtype == target.scalar_type() && !read.slice->transposed) {
+      copies.push_back({read.found.file->bytes(*read.found.entry).data(), target});
+      read_of_copy.push_back(i);
+      continue;
+    }
     if (!target.is_cpu()) {
       staged.emplace_back(at::empty(target.sizes(), target.options().device(at::kCPU)), target);
       target = staged.back().first;
@@ -173,10 +195,13 @@ LoadReport load_weights(std::span<const ParameterPtr> parameters, const WeightSo
     jobs.push_back(make_job(read, target));
     read_of_job.push_back(i);
   }
+  copy_to_device(copies);
   const auto finite = run_jobs(jobs);
   for (const auto& [from, to] : staged) to.copy_(from);
 
   std::vector<std::string> bad;
+  if (options.check_finite)
+    for (const size_t i : not_finite(copies)) bad.push_back(reads[read_of_copy[i]].found.entry->name);
   for (size_t i = 0; i < jobs.size(); ++i)
     if (!finite[i]) bad.push_back(reads[read_of_job[i]].found.entry->name);
   if (options.check_finite && !bad.empty())

@@ -9,6 +9,7 @@
 
 #include "automodel/config/capabilities.h"
 #include "automodel/config/overrides.h"
+#include "automodel/data/preprocess.h"
 
 namespace automodel::cli {
 
@@ -37,6 +38,12 @@ struct TokenizeOptions {
 };
 int run_tokenize(const TokenizeOptions& options);
 
+struct PreprocessCommand {
+  data::PreprocessOptions options;
+  bool json = false;
+};
+int run_preprocess(const PreprocessCommand& command);
+
 struct RenderOptions {
   std::string model, chat = "-", template_file, tools_file;
   bool add_generation_prompt = false, ids = false, mask = false, jsonl = false;
@@ -44,12 +51,12 @@ struct RenderOptions {
 int run_render(const RenderOptions& options);
 
 struct ScoreOptions {
-  std::string model, batch, logits, grads, dtype = "auto", device = "cpu", lora;
+  std::string model, batch, logits, grads, dtype = "auto", device = "auto", lora;
 };
 int run_score(const ScoreOptions& options);
 
 struct GenerateOptions {
-  std::string model, prompt, chat, dtype = "auto", device = "cpu", lora;
+  std::string model, prompt, chat, dtype = "auto", device = "auto", lora;
   int64_t max_new_tokens = 256, top_k = 0, seed = 42;
   double temperature = 0, top_p = 1;
   bool json = false;
@@ -61,6 +68,13 @@ struct CheckpointOptions {
   bool json = false;
 };
 int run_checkpoint(const CheckpointOptions& options);
+
+struct DownloadOptions {
+  std::string repo, revision = "main";
+  std::vector<std::string> include;
+  bool dataset = false, json = false;
+};
+int run_download(const DownloadOptions& options);
 
 struct CompareOptions {
   std::vector<std::string> runs;

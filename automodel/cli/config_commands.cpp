@@ -12,6 +12,7 @@
 #include "automodel/cli/commands.h"
 #include "automodel/config/load_config.h"
 #include "automodel/data/inspect.h"
+#include "automodel/recipes/benchmark.h"
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/finetune.h"
 #include "automodel/recipes/model_setup.h"
@@ -22,7 +23,13 @@ namespace automodel::cli {
 config::Capabilities capabilities() {
   config::Capabilities can;
   for (const auto* family : models::families()) can.families.push_back(family->model_type);
-  can.dataset_kinds = {"chat", "column_mapped", "squad", "hellaswag", "mock"};
+  can.recipes = {"finetune", "benchmark"};
+  can.hub = true;
+  can.find_model = [](const std::string& name, const config::ModelSection& section) -> std::optional<std::string> {
+    const auto folder = net::find_local_model(name, section.revision, section.cache_dir);
+    return folder ? std::optional(folder->string()) : std::nullopt;
+  };
+  can.dataset_kinds = {"chat", "column_mapped", "squad", "hellaswag", "mock", "mock_packed", "megatron", "nanogpt"};
   return can;
 }
 
@@ -69,8 +76,13 @@ ConfigArguments parse_config_arguments(const std::vector<std::string>& words, co
   return out;
 }
 
+static int run_benchmark(const config::RecipeConfig& config, bool json) {
+  const auto result = recipes::benchmark(config);
+  std::cout << (json ? result.json().dump(2) + "\n" : result.text());
+  return 0;
+}
+
 int run_recipe(const ConfigArguments& arguments) {
-  if (arguments.json) throw ConfigError("--json", "belongs to check, plan and data; a run writes training.jsonl");
   if (const char* world = std::getenv("WORLD_SIZE"); world && std::atoi(world) > 1)
     throw UnsupportedError("WORLD_SIZE", fmt::format("is {}, this build runs one process", world),
                            "start the program once, without torchrun or srun");
@@ -82,6 +94,9 @@ int run_recipe(const ConfigArguments& arguments) {
                       "`automodel " + arguments.file + "` runs the recipe that the file names");
   const auto config = config::require_runnable(report);
   for (const auto& note : config::start_notes(report)) log_info("note: " + note);
+  if (config.recipe == "benchmark") return run_benchmark(config, arguments.json);
+  if (arguments.json)
+    throw ConfigError("--json", "belongs to check, plan, data and benchmarks; a run writes training.jsonl");
   const auto result = recipes::finetune(config);
   if (result.stopped_by != 0) {
     log_info(fmt::format("stopped by signal {} after {} steps; saved {}\n  go on with the same command",
@@ -121,8 +136,8 @@ static std::string painted(const data::Segment& segment, bool color) {
 
 int run_data(const ConfigArguments& arguments) {
   const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
-  const auto folder = recipes::open_model_folder(config.model);
-  const auto tokenizer = tokenizer::load(recipes::tokenizer_folder(config, folder));
+  const auto folder = recipes::open_model_folder(config.model, net::ModelFiles::Tokenizer);
+  const auto tokenizer = tokenizer::load(recipes::find_tokenizer_folder(config, folder));
   const auto opened =
       recipes::open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab);
   const auto found =

@@ -15,8 +15,9 @@ namespace {
 const char* kUsage = R"(automodel CONFIG.yaml [--a.b.c VALUE ...]        run the recipe that the YAML names
 automodel finetune|pretrain|kd|benchmark llm|vlm -c CONFIG.yaml ...
 automodel check|plan|data CONFIG.yaml [--json] [--a.b.c VALUE ...]
-automodel tokenize|render|score|generate --help
+automodel tokenize|render|score|generate|preprocess --help
 automodel checkpoint info|verify|merge PATH ...
+automodel download REPO [--dataset] [--revision R] [--include PATTERN ...]
 automodel compare RUN RUN ... | models | doctor | help TOPIC | version)";
 
 using Words = std::vector<std::string>;
@@ -47,7 +48,7 @@ int run_older_spelling(const Words& words) {
 void add_tokenize(CLI::App& app, int& result) {
   auto* command = app.add_subcommand("tokenize", "one line of text in, one JSON list of ids out");
   auto options = std::make_shared<TokenizeOptions>();
-  command->add_option("--model", options->model, "folder with tokenizer.json")->required();
+  command->add_option("--model", options->model, "folder with tokenizer.json, or a Hub id")->required();
   command->add_option("FILE", options->file, "text, one line each; - is standard input");
   command->add_flag("--no-special", options->no_special,
                     "do not add bos and eos; with --decode: leave special tokens out");
@@ -57,10 +58,30 @@ void add_tokenize(CLI::App& app, int& result) {
   command->callback([options, &result] { result = run_tokenize(*options); });
 }
 
+void add_preprocess(CLI::App& app, int& result) {
+  auto* command = app.add_subcommand("preprocess", "JSON lines tokenised into Megatron's .bin/.idx");
+  auto given = std::make_shared<PreprocessCommand>();
+  auto& options = given->options;
+  command->add_option("--input", options.inputs, "one or more .jsonl files")->required();
+  command->add_option("--output-prefix", options.output_prefix, "writes PREFIX_KEY_document.bin and .idx")->required();
+  command->add_option("--model", options.model, "folder with tokenizer.json")->required();
+  command->add_option("--json-keys", options.keys, "keys of a row that hold a text, or a list of texts")
+      ->capture_default_str();
+  command->add_flag("--append-eod", options.append_eod, "end each document with the eos token");
+  command->add_flag("!--no-special", options.add_special, "do not add bos and eos as the tokenizer would");
+  command->add_option("--workers", options.workers, "threads; 0: one for each core")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1024));
+  command->add_flag("--skip-bad-rows", options.skip_bad_rows, "leave out and count rows that cannot be used");
+  command->add_flag("--restart", options.restart, "throw away what an earlier run wrote");
+  command->add_flag("--json", given->json, "as JSON");
+  command->callback([given, &result] { result = run_preprocess(*given); });
+}
+
 void add_render(CLI::App& app, int& result) {
   auto* command = app.add_subcommand("render", "the chat template applied");
   auto options = std::make_shared<RenderOptions>();
-  command->add_option("--model", options->model, "folder with tokenizer_config.json");
+  command->add_option("--model", options->model, "folder with tokenizer_config.json, or a Hub id");
   command->add_option("CHAT.json", options->chat,
                       "a list of messages, or an object of template variables; - is standard input");
   command->add_option("--template", options->template_file, "file with another template");
@@ -75,21 +96,21 @@ void add_render(CLI::App& app, int& result) {
 void add_score(CLI::App& app, int& result) {
   auto* command = app.add_subcommand("score", "loss and per-token log-probabilities of a batch, as JSON");
   auto options = std::make_shared<ScoreOptions>();
-  command->add_option("--model", options->model, "model folder, checkpoint or adapter folder")->required();
+  command->add_option("--model", options->model, "model folder, checkpoint, adapter folder or Hub id")->required();
   command->add_option("--batch", options->batch, "{\"documents\": [{\"input_ids\": [...], \"labels\": [...]}]}")
       ->required();
   command->add_option("--logits", options->logits, "write the logits [T, vocab] in fp32 to this safetensors file");
   command->add_option("--grads", options->grads, "write the gradients of the mean loss to this safetensors file");
   command->add_option("--dtype", options->dtype, "auto, float32, bfloat16 or float16");
-  command->add_option("--device", options->device, "cpu");
-  command->add_option("--lora", options->lora, "PEFT adapter folder");
+  command->add_option("--device", options->device, "auto, cpu or cuda");
+  command->add_option("--lora", options->lora, "PEFT adapter folder or Hub id");
   command->callback([options, &result] { result = run_score(*options); });
 }
 
 void add_generate(CLI::App& app, int& result) {
   auto* command = app.add_subcommand("generate", "text from a model, streamed");
   auto options = std::make_shared<GenerateOptions>();
-  command->add_option("--model", options->model, "model folder, checkpoint or adapter folder")->required();
+  command->add_option("--model", options->model, "model folder, checkpoint, adapter folder or Hub id")->required();
   auto* prompt = command->add_option("--prompt", options->prompt, "text to go on from");
   command->add_option("--chat", options->chat, "JSON file: a list of messages")->excludes(prompt);
   command->add_option("--max-new-tokens", options->max_new_tokens, "at most so many");
@@ -98,8 +119,8 @@ void add_generate(CLI::App& app, int& result) {
   command->add_option("--top-p", options->top_p, "draw among the likeliest whose probabilities reach p");
   command->add_option("--seed", options->seed, "of the draws");
   command->add_option("--dtype", options->dtype, "auto, float32, bfloat16 or float16");
-  command->add_option("--device", options->device, "cpu");
-  command->add_option("--lora", options->lora, "PEFT adapter folder");
+  command->add_option("--device", options->device, "auto, cpu or cuda");
+  command->add_option("--lora", options->lora, "PEFT adapter folder or Hub id");
   command->add_flag("--json", options->json, "print {\"text\", \"ids\", ...} at the end instead of streaming");
   command->callback([options, &result] { result = run_generate(*options); });
 }
@@ -120,6 +141,18 @@ void add_checkpoint(CLI::App& app, int& result) {
     action->add_flag("--json", options->json, "as JSON");
     action->callback([options, &result] { result = run_checkpoint(*options); });
   }
+}
+
+void add_download(CLI::App& app, int& result) {
+  auto* command = app.add_subcommand("download", "a model or data set from the Hub, ahead of the run that needs it");
+  auto options = std::make_shared<DownloadOptions>();
+  command->add_option("REPO", options->repo, "org/name")->required();
+  command->add_option("--revision", options->revision, "branch, tag or commit");
+  command->add_flag("--dataset", options->dataset, "REPO is a data set");
+  command->add_option("--include", options->include,
+                      "only files that match; '*' is any run of characters (of a model: instead of what a run needs)");
+  command->add_flag("--json", options->json, "print {\"path\", \"commit\", \"files\", \"bytes\"}");
+  command->callback([options, &result] { result = run_download(*options); });
 }
 
 void add_rest(CLI::App& app, int& result) {
@@ -162,10 +195,12 @@ int run_other(const Words& words, const char* program) {
   int result = 0;
   app.require_subcommand(1);
   add_tokenize(app, result);
+  add_preprocess(app, result);
   add_render(app, result);
   add_score(app, result);
   add_generate(app, result);
   add_checkpoint(app, result);
+  add_download(app, result);
   add_rest(app, result);
   check_command_name(app, words[0]);
   std::vector<const char*> argv = {program};

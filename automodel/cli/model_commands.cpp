@@ -16,11 +16,6 @@
 
 namespace automodel::cli {
 
-static void check_device(const std::string& device) {
-  if (device != "cpu")
-    throw UnsupportedError("--device", fmt::format("'{}' is not in this build, it runs on cpu", device));
-}
-
 static std::vector<int32_t> id_list(const Json& json, const std::string& where) {
   if (!json.is_array()) throw DataError(where, "expected a list of ids");
   std::vector<int32_t> ids;
@@ -77,17 +72,16 @@ static void write_gradients(recipes::TrainedModel& loaded, const Batch& batch, c
 }
 
 int run_score(const ScoreOptions& options) {
-  check_device(options.device);
-  auto loaded = recipes::load_inference_model(options.model, options.lora, options.dtype);
-  const auto batch = load_batch(options.batch, loaded.folder.spec.embedding.vocab);
+  auto loaded = recipes::load_inference_model(options.model, options.lora, options.dtype, options.device);
+  const auto batch = load_batch(options.batch, loaded.folder.spec.embedding.vocab).to(loaded.model->device);
   if (batch.trained_tokens == 0) throw DataError(options.batch, "has no trained token: every label is -100");
   Context context;
   const auto hidden = nn::forward_hidden(*loaded.model, batch, context);
-  const auto log_probs = loaded.model->head->log_probs(hidden, batch.labels);
+  const auto log_probs = loaded.model->head->log_probs(hidden, batch.labels).cpu(), labels = batch.labels.cpu();
   double total = 0;
   Json documents = Json::array();
   const float* value = log_probs.const_data_ptr<float>();
-  const auto* label = batch.labels.const_data_ptr<int64_t>();
+  const auto* label = labels.const_data_ptr<int64_t>();
   for (int64_t d = 0; d < batch.documents(); ++d) {
     Json list = Json::array();
     for (int64_t t = batch.cu_seqlens[d]; t < batch.cu_seqlens[d + 1]; ++t) {
@@ -134,14 +128,13 @@ static std::vector<int32_t> stop_ids(const recipes::TrainedModel& loaded) {
 }
 
 int run_generate(const GenerateOptions& options) {
-  check_device(options.device);
   if (options.prompt.empty() && options.chat.empty())
     throw ConfigError("generate", "expected --prompt TEXT or --chat FILE");
   if (!(options.temperature >= 0 && std::isfinite(options.temperature)) || !(options.top_p > 0 && options.top_p <= 1) ||
       options.max_new_tokens < 1 || options.top_k < 0 || options.seed < 0)
     throw ConfigError(
         "generate", "expected --temperature >= 0, 0 < --top-p <= 1, --top-k >= 0, --max-new-tokens >= 1, --seed >= 0");
-  auto loaded = recipes::load_inference_model(options.model, options.lora, options.dtype);
+  auto loaded = recipes::load_inference_model(options.model, options.lora, options.dtype, options.device);
   if (!loaded.tokenizer) throw DataError(options.model, "has no tokenizer.json");
   generate::SamplingOptions sampling{
       options.max_new_tokens, options.temperature, options.top_k, options.top_p, static_cast<uint64_t>(options.seed),

@@ -22,7 +22,7 @@ namespace automodel::cli {
 namespace fs = std::filesystem;
 
 static int merge_adapter(const CheckpointOptions& options) {
-  auto loaded = recipes::load_inference_model(options.path, "", "auto");
+  auto loaded = recipes::load_inference_model(options.path, "", "auto", "cpu");
   if (!loaded.lora) throw CheckpointError(options.path, "holds no adapter: there is nothing to merge");
   peft::merge_lora(*loaded.model);
   checkpoint::ModelFiles files{.config = loaded.folder.config.dump(2) + "\n",

@@ -11,6 +11,7 @@
 #include "automodel/base/text.h"
 #include "automodel/cli/commands.h"
 #include "automodel/data/chat_format.h"
+#include "automodel/net/resolve.h"
 #include "automodel/tokenizer/chat_template.h"
 #include "automodel/tokenizer/tokenizer.h"
 
@@ -64,7 +65,7 @@ void print_text(const tokenizer::Tokenizer& tokenizer, const Json& ids, const st
 }  // namespace
 
 int run_tokenize(const TokenizeOptions& options) {
-  const auto tokenizer = tokenizer::load(options.model);
+  const auto tokenizer = tokenizer::load(net::resolve_model(options.model, "", net::ModelFiles::Tokenizer));
   for_each_line(options.file, [&](const std::string& line, const std::string& where) {
     if (options.decode) return print_text(*tokenizer, parse_json(line, where), where, options);
     if (!options.jsonl) return print_ids(*tokenizer, line, options);
@@ -80,7 +81,8 @@ namespace {
 class Renderer {
  public:
   explicit Renderer(const RenderOptions& options) : options_(options) {
-    if (!options.model.empty()) tokenizer_ = tokenizer::load(options.model);
+    if (!options.model.empty())
+      tokenizer_ = tokenizer::load(net::resolve_model(options.model, "", net::ModelFiles::Tokenizer));
     std::string source, name = "chat template";
     if (!options.template_file.empty())
       source = data::resolve_chat_template(options.template_file), name = options.template_file;

@@ -1,6 +1,7 @@
 #include "automodel/config/capabilities.h"
 
 #include <fmt/format.h>
+#include <glob.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -32,6 +33,35 @@ bool looks_like_hub_id(const std::string& text) {
   bool file_like = text.starts_with(".") || text.starts_with("/") || text.starts_with("~") || text.ends_with(".json") ||
                    text.ends_with(".jsonl") || text.ends_with(".parquet");
   return one_slash && !file_like;
+}
+
+// Whether a file of this name or pattern exists.
+bool matches(const std::string& pattern) {
+  glob_t found{};
+  bool any = ::glob(pattern.c_str(), 0, nullptr, &found) == 0 && found.gl_pathc > 0;
+  ::globfree(&found);
+  return any || exists(pattern);
+}
+
+void add_prefixes(const Json& paths, std::vector<std::string>& files) {
+  if (paths.is_structured()) {
+    for (const Json& part : paths) add_prefixes(part, files);
+  } else if (paths.is_string()) {
+    const std::string text(trim(paths.get_ref<const std::string&>()));
+    if (text.empty() || text.find_first_not_of("0123456789.+-eE") == std::string::npos) return;  // a weight
+    bool plain = text.find_first_of("*?[") == std::string::npos && !text.ends_with(".json") && !text.ends_with(".idx");
+    files.push_back(!plain ? text : (text.ends_with(".bin") ? text.substr(0, text.size() - 4) : text) + ".idx");
+  }
+}
+
+// The files that a set of tokens needs: patterns as they are, prefixes by their index.
+std::vector<std::string> data_paths(const DatasetSection& dataset) {
+  std::vector<std::string> files = dataset.kind == "nanogpt" ? dataset.file_pattern : std::vector<std::string>();
+  if (dataset.kind == "megatron" && !dataset.paths.empty()) {
+    bool json = dataset.paths.starts_with("{") || dataset.paths.starts_with("[\"");
+    add_prefixes(json ? parse_json(dataset.paths, "dataset.paths") : Json(dataset.paths), files);
+  }
+  return files;
 }
 
 class Finder {
@@ -69,8 +99,10 @@ class Finder {
                       : root_.at_path("model.config.name_or_path")         ? "model.config.name_or_path"
                                                                    : "model.config.pretrained_model_name_or_path";
     folder(key, model.path);
-    fs::path config = fs::path(model.path) / "config.json";
-    if (!exists(config.string())) {
+    std::string place = model.path;
+    if (!exists(place) && can_.find_model) place = can_.find_model(model.path, model).value_or("");
+    fs::path config = fs::path(place) / "config.json";
+    if (place.empty() || !exists(config.string())) {
       if (exists(model.path)) add(key, model.path, "a config.json in this folder");
       return;
     }
@@ -94,7 +126,7 @@ class Finder {
     for (const char* name : {"path_or_dataset_id", "path_or_dataset", "dataset_name"}) {
       if (!root_.at_path(section + "." + name)) continue;
       for (const std::string& path : dataset.path) {
-        if (exists(path) || (can_.hub && looks_like_hub_id(path))) continue;
+        if (exists(path) || (can_.hub_datasets && looks_like_hub_id(path))) continue;
         add(section + "." + name, path,
             looks_like_hub_id(path) ? "the Hub client: this is no local file" : "a path that is there");
       }
@@ -102,6 +134,10 @@ class Finder {
     const std::string& chat = dataset.chat_template;
     if (!chat.empty() && chat.find('{') == std::string::npos && !exists(chat)) {
       add(section + ".chat_template", chat, "a template file that is there");
+    }
+    for (const std::string& path : data_paths(dataset)) {
+      if (!matches(path))
+        add(section + (dataset.kind == "nanogpt" ? ".file_pattern" : ".paths"), path, "a file that is there");
     }
     if (dataset.tokenizer) folder(section + ".tokenizer.pretrained_model_name_or_path", dataset.tokenizer->path);
   }

@@ -1,6 +1,8 @@
 // What the program can do, told to config/ by the command: config/ knows no room that does the work.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,14 +14,18 @@ namespace automodel::config {
 struct Capabilities {
   std::vector<std::string> recipes = {"finetune"};
   std::vector<std::string> families;  ///< values of config.json's model_type that models/ can build
-  std::vector<std::string> dataset_kinds = {"chat", "column_mapped", "squad", "hellaswag"};
+  std::vector<std::string> dataset_kinds = {"chat",        "column_mapped", "squad",  "hellaswag",
+                                            "mock_packed", "megatron",      "nanogpt"};
   std::vector<std::string> loggers;  ///< wandb, mlflow, comet: those that are written
   int world_size = 1;                ///< processes of this run
-  bool hub = false;                  ///< Hub ids can be fetched
+  bool hub = false;                  ///< models named by a Hub id can be fetched
+  bool hub_datasets = false;         ///< data sets too
+  /// Where a model of that name and revision lies on this machine already, without network; not set: nowhere.
+  std::function<std::optional<std::string>(const std::string& name, const ModelSection& section)> find_model;
 };
 
 /// What the configuration needs that this build or machine does not have: one line each. Looks for local folders and
-/// reads a model's config.json (not its weights); uses no network.
+/// reads a model's config.json (not its weights); uses no network: of a model that is still on the Hub it says nothing.
 struct Lacking {
   std::string path, value, reason;
   Place place;

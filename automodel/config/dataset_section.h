@@ -43,11 +43,21 @@ struct DatasetSection {
   bool mask_history = false;            ///< train only the last assistant turn
   bool mask_reasoning_content = false;  ///< do not train an assistant's reasoning_content
   bool skip_invalid_samples = false;
-  int64_t vocab_size = 100;    // mock
-  int64_t seq_len = 1024;      // mock
-  int64_t num_samples = 1024;  // mock
-  int64_t seed = 42;           // mock
-  int64_t batch_size = 1;      // mock: samples that come as one row of the batch
+  int64_t vocab_size = 100;                                          // mock
+  int64_t seq_len = 1024;                                            // mock, nanogpt
+  int64_t num_samples = 1024;                                        // mock
+  std::optional<int64_t> seed;                                       // mock, megatron; nullopt: 42, 1234
+  int64_t batch_size = 1;                                            // mock: samples that come as one row of the batch
+  int64_t num_blocks = 10, block_size = 128, max_sentence_len = 64;  // mock_packed
+  double mean_len = 20, std_len = 6;                                 // mock_packed
+  std::string paths;            ///< megatron: a prefix, pattern or .json file; lists and maps as JSON
+  std::string splits_to_build;  ///< megatron: train, validation or test; "": as the section is for
+  std::optional<int64_t> num_train_samples, num_val_samples, num_test_samples;  // megatron
+  std::string index_mapping_dir;
+  bool eod_mask_loss = false, reset_position_ids = false, reset_attention_mask = false, add_extra_token = true;
+  std::vector<std::string> file_pattern;             ///< nanogpt
+  bool shuffle_files = false, align_to_bos = false;  // nanogpt
+  std::optional<int64_t> bos_token;                  // nanogpt
 
   template <class F>
   void describe(F& f) {
@@ -56,7 +66,10 @@ struct DatasetSection {
       "file, list of files, folder or Hub id (path_or_dataset and dataset_name say the same)", "string|list<string>");
     f.alias("path_or_dataset", path, "string|list<string>");
     f.alias("dataset_name", path, "string|list<string>");
-    f("split", split, "part of the data set, with slices: train[:1000], train[10%:20%]", "string|null|list<float[0,]>");
+    f("split", split,
+      "part of the data set, with slices: train[:1000], train[10%:20%]; Megatron data: shares of train, validation "
+      "and test (not set: 900,50,50)",
+      "string|null|list<float[0,]>");
     f("name", name, "configuration of a Hub data set", "string|null");
     f("revision", revision, "revision of a Hub data set", "string|null");
     f("seq_length", seq_length, "tokens a sample may have; null: packed_sequence_size, or the model's longest",
@@ -78,10 +91,39 @@ struct DatasetSection {
     f("mask_reasoning_content", mask_reasoning_content, "do not train the assistant's reasoning_content");
     f("skip_invalid_samples", skip_invalid_samples,
       "leave out rows that are not valid chats (counted) instead of stopping");
+    f("paths", paths,
+      "Megatron data: path without .bin and .idx, a pattern, [weight, path, ...], {train: ..., validation: ...}, or a "
+      ".json file of these",
+      "string|map|list<string|float>|null");
+    f("splits_to_build", splits_to_build, "Megatron data: the part to use; null: the one the section is for",
+      "=train|=validation|=test|null");
+    f("num_train_samples", num_train_samples, "Megatron data: samples to draw; null: max_steps * global_batch_size",
+      "int[1,]|null");
+    f("num_val_samples", num_val_samples,
+      "Megatron data: samples of a validation; null: global_batch_size for each validation of the run", "int[1,]|null");
+    f("num_test_samples", num_test_samples, "Megatron data: samples of the test part; null: one epoch", "int[1,]|null");
+    f("index_mapping_dir", index_mapping_dir,
+      "Megatron data: folder in which the order of samples is kept; null: beside the data");
+    f("eod_mask_loss", eod_mask_loss, "Megatron data: do not train what follows an end-of-document token");
+    f("reset_position_ids", reset_position_ids,
+      "Megatron data: positions begin anew after an end-of-document token; together with reset_attention_mask");
+    f("reset_attention_mask", reset_attention_mask,
+      "Megatron data: nothing sees across an end-of-document token; together with reset_position_ids");
+    f("add_extra_token", add_extra_token, "Megatron data: samples have one token more, the last target");
+    f("file_pattern", file_pattern, "NanoGPT data: pattern or list of .bin shards", "string|list<string>");
+    f("shuffle_files", shuffle_files, "NanoGPT data: another order of the shards in each pass");
+    f("align_to_bos", align_to_bos, "NanoGPT data: each sample begins at a bos_token");
+    f("bos_token", bos_token, "NanoGPT data: id of the token that begins documents", "int[0,]|null");
     f("vocab_size", vocab_size, "mock data: ids are drawn below this", "int[1,]");
-    f("seq_len", seq_len, "mock data: tokens in a sample", "int[1,]");
+    f("seq_len", seq_len, "mock and NanoGPT data: tokens in a sample", "int[1,]");
     f("num_samples", num_samples, "mock data: samples in the set", "int[1,]");
-    f("seed", seed, "mock data: seed of the ids", "int[0,]");
+    f("num_blocks", num_blocks, "packed mock data: blocks in the set", "int[1,]");
+    f("block_size", block_size, "packed mock data: tokens in a block", "int[2,]");
+    f("mean_len", mean_len, "packed mock data: mean length of a sentence", "float[0,]");
+    f("std_len", std_len, "packed mock data: standard deviation of the length of a sentence", "float[0,]");
+    f("max_sentence_len", max_sentence_len, "packed mock data: longest sentence", "int[1,]");
+    f("seed", seed, "seed of mock data's ids (null: 42; packed: 0) and of the order of Megatron data (null: 1234)",
+      "int[0,]|null");
     f("batch_size", batch_size, "mock data: samples handed out at once; step_scheduler's batch sizes decide",
       "int[1,]");
   }

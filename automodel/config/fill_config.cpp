@@ -54,6 +54,7 @@ class Filler {
     model();
     optimizer();
     sizes();
+    token_sets();
     loggers();
     if (const NameRow* row = find_name("loss_fn", config_.loss_fn.kind); row && row->key_class == KeyClass::kMapped) {
       config_.loss_fn.kind = "cross_entropy";
@@ -143,6 +144,43 @@ class Filler {
     if (config_.checkpoint.save_consolidated == "true") config_.checkpoint.save_consolidated = "every";
   }
 
+  // Lists and maps of data sets as text; the order of such sets is their own unless the user shuffles.
+  void token_set(const std::string& section, DatasetSection& dataset) {
+    if (const Value* paths = root_.at_path(section + ".paths"); paths && (paths->is_list() || paths->is_map())) {
+      dataset.paths = to_json(*paths).dump();
+    }
+    const Value* split = root_.at_path(section + ".split");
+    if (dataset.kind == "megatron" && split && split->is_list()) {
+      dataset.split.clear();
+      for (const Value& share : split->items) {  // str() of Python
+        dataset.split += (dataset.split.empty() ? "" : ", ") + to_yaml(share);
+      }
+    }
+    if (dataset.kind == "megatron" && !split) dataset.split = "900,50,50";
+    if (dataset.kind == "megatron" && dataset.paths.empty()) {
+      need((section + ".paths").c_str(), "the paths of the data set are missing", "paths: data/my_text_document");
+    }
+    if (dataset.kind == "nanogpt" && dataset.file_pattern.empty()) {
+      need((section + ".file_pattern").c_str(), "the shards of the data set are missing",
+           "file_pattern: data/train_*.bin");
+    }
+    if (dataset.reset_position_ids != dataset.reset_attention_mask) {
+      const char* key = dataset.reset_position_ids ? ".reset_position_ids" : ".reset_attention_mask";
+      faults_.push_back({place_of(section + key), section + key,
+                         "reset_position_ids and reset_attention_mask go together: a document has its own positions",
+                         "set both, or neither"});
+    }
+  }
+
+  void token_sets() {
+    token_set("dataset", config_.dataset);
+    for (ValidationSet& set : config_.validation_sets) {
+      token_set(set.name == "default" ? "validation_dataset" : "validation_dataset_" + set.name, set.dataset);
+    }
+    bool tokens = config_.dataset.kind == "megatron" || config_.dataset.kind == "nanogpt";
+    if (tokens && !root_.at_path("dataloader.shuffle")) config_.dataloader.shuffle = false;
+  }
+
   void loggers() {
     if (config_.wandb && (!config_.wandb->enable || config_.wandb->mode == "disabled")) config_.wandb.reset();
     if (config_.mlflow && !config_.mlflow->enable) config_.mlflow.reset();
@@ -172,7 +210,8 @@ class Filler {
            "a folder in Hugging Face layout, or a Hub id");
     }
     if (config_.dataset.kind.empty() && is_text_recipe()) {
-      need("dataset._target_", "the kind of the data set is missing", "chat, column_mapped, squad, hellaswag or mock");
+      need("dataset._target_", "the kind of the data set is missing",
+           "chat, column_mapped, squad, hellaswag, megatron, nanogpt or mock");
     }
     check_split("dataset", config_.dataset.kind);
     for (const ValidationSet& set : config_.validation_sets) {

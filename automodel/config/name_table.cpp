@@ -97,20 +97,24 @@ const std::vector<NameRow>& name_table() {
        "vocab_size seq_len num_samples batch_size seed", ""},
       {"dataset", "mock_text", "@datasets.llm.mock.build_unpacked_dataset", kLacking,
        "num_samples mean_len std_len vocab_size max_sentence_len seed tokenizer", "this mock data set"},
+      {"dataset", "mock_packed", "@datasets.llm.mock_packed.build_packed_dataset", kObeyed,
+       "num_blocks block_size mean_len std_len vocab_size max_sentence_len seed tokenizer", ""},
       {"dataset", "xlam", "@datasets.llm.xlam.make_xlam_dataset", kLacking, CHAT_KEYS, "xLAM function-calling rows"},
       {"dataset", "agent_chat", "@datasets.llm.agent_chat.make_agent_chat_dataset", kLacking,
        CHAT_KEYS
        " truncate_history filter_no_assistant filter_overlong trim_incomplete_last_turn train_on_last_turn_only "
        "drop_history_reasoning_content",
        "agent chats"},
-      {"dataset", "megatron", "@datasets.llm.megatron_dataset.MegatronPretraining", kLacking,
+      {"dataset", "megatron",
+       "@datasets.llm.megatron_dataset.MegatronPretraining @datasets.llm.megatron_dataset.MegatronPretrainingConfig",
+       kObeyed,
        "paths seq_length tokenizer num_train_samples num_val_samples num_test_samples seed split index_mapping_dir "
-       "splits_to_build mmap_bin_files object_storage_config num_dataset_builder_threads dataloader_type "
-       "reset_position_ids "
-       "reset_attention_mask eod_mask_loss add_extra_token",
-       "Megatron .bin/.idx files"},
-      {"dataset", "nanogpt", "@datasets.llm.nanogpt_dataset.NanogptDataset", kLacking,
-       "file_pattern seq_len shuffle_files align_to_bos bos_token", "NanoGPT .bin files"},
+       "splits_to_build mmap_bin_files object_storage_config num_dataset_builder_threads create_attention_mask "
+       "reset_position_ids reset_attention_mask eod_mask_loss add_extra_token",
+       ""},
+      {"dataset", "nanogpt",
+       "@datasets.llm.nanogpt_dataset.NanogptDataset @datasets.llm.nanogpt_dataset.NanogptDatasetConfig", kObeyed,
+       "file_pattern seq_len shuffle_files align_to_bos bos_token", ""},
       {"dataset", "seq2seq", "@datasets.llm.seq2seq.make_seq2seq_dataset", kLacking, "", "encoder-decoder data"},
       {"dataset", "glue_mrpc", "@datasets.llm.seq_cls.GLUE_MRPC", kLacking, ROW_KEYS " num_labels max_length",
        "sentence pairs with labels"},

@@ -41,6 +41,7 @@ struct ClipGradNormSection {
 struct RecipeConfig {
   std::string recipe;  ///< native name: finetune, benchmark, vlm_finetune, kd, ...
   int64_t seed = 42;   ///< NeMo reads only this one, never rng.seed
+  std::string device = "auto";
   StepSchedulerSection step_scheduler;
   ModelSection model;
   std::optional<TokenizerSection> tokenizer;
@@ -71,6 +72,7 @@ struct RecipeConfig {
   void describe(F& f) {
     f.target("recipe", recipe);
     f("seed", seed, "seed of every random number of the run", "int[0,]");
+    f("device", device, "where the run computes; auto: a GPU if one is ready", "=auto|=cpu|=cuda");
     f.section("model", model, "the model");
     f.section("tokenizer", tokenizer, "the tokenizer, when it is not the model's");
     f.section("dataset", dataset, "what is trained on");

@@ -28,16 +28,27 @@ Loader::Loader(std::shared_ptr<Rows> rows, std::shared_ptr<const SampleBuilder> 
 }
 Loader::~Loader() { stop(); }
 
+// A sample of several documents is laid out as these.
+static void append_documents(const Sample& sample, std::vector<std::vector<int32_t>>& ids,
+                             std::vector<std::vector<int32_t>>& labels) {
+  auto from = std::ptrdiff_t{0};
+  const auto append = [&](std::ptrdiff_t to) {
+    ids.emplace_back(sample.ids.begin() + from, sample.ids.begin() + to);
+    labels.emplace_back(sample.labels.begin() + from, sample.labels.begin() + to);
+    from = to;
+  };
+  for (const int32_t start : sample.starts)
+    if (start < sample.tokens()) append(start);  // what follows a cut is gone
+  append(sample.tokens());
+}
+
 Loader::Made Loader::make_next(Microbatches& microbatches) const {
   Made made;
   try {
     const auto documents = microbatches.next();
     if (!documents.empty()) {
       std::vector<std::vector<int32_t>> ids, labels;
-      for (const auto& document : documents) {
-        ids.push_back(document.sample.ids);
-        labels.push_back(document.sample.labels);
-      }
+      for (const auto& document : documents) append_documents(document.sample, ids, labels);
       made.batch = make_batch(ids, labels);
     }
   } catch (...) {
@@ -141,6 +152,7 @@ Json Loader::fingerprint() const {
                 {"bad_rows", static_cast<int>(read.bad_rows)},
                 {"untrained_rows", static_cast<int>(read.untrained_rows)}};
   if (read.shuffle) print["rows"] = reader_->rows().size();
+  if (auto order = reader_->rows().order(); !order.empty()) print["order"] = order;
   return print;
 }
 
@@ -156,11 +168,11 @@ void Loader::restore(const Json& state) {
   for (const auto& [key, value] : mine.items()) {
     const Json& saved = state["options"];
     if (!saved.contains(key) || saved[key] != value)
-      throw CheckpointError(
-          "data state",
-          fmt::format("was saved with {} = {}, but is now {}", key, saved.contains(key) ? saved[key].dump() : "nothing",
-                      value.dump()),
-          key == "rows" ? "the data set has changed" : "resume with the same data options, or start a new run");
+      throw CheckpointError("data state",
+                            fmt::format("was saved with {} = {}, but is now {}", key,
+                                        saved.contains(key) ? saved[key].dump() : "nothing", value.dump()),
+                            key == "rows" || key == "order" ? "the data set has changed"
+                                                            : "resume with the same data options, or start a new run");
   }
   stop();
   state_ = StreamState::from_json(state);

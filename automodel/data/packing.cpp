@@ -108,7 +108,10 @@ std::vector<Sample> fit(Sample sample, int64_t limit, OverLong over_long, Statis
   for (int64_t begin = 0; begin < (over_long == OverLong::Split ? tokens : limit); begin += limit) {
     const int64_t end = std::min(begin + limit, tokens);
     Sample piece{{sample.ids.begin() + begin, sample.ids.begin() + end},
-                 {sample.labels.begin() + begin, sample.labels.begin() + end}};
+                 {sample.labels.begin() + begin, sample.labels.begin() + end},
+                 {}};
+    for (const int32_t start : sample.starts)
+      if (start > begin && start < end) piece.starts.push_back(static_cast<int32_t>(start - begin));
     if (piece.trained_tokens() > 0) {
       documents.push_back(std::move(piece));
     } else {

@@ -31,6 +31,9 @@ class Rows {
   virtual int64_t size() = 0;
   /// REQUIRES has(index). Throws DataError{"file:line:column"} for a row that is not valid JSON or not an object.
   virtual Row at(int64_t index) = 0;
+  /// Where the order of the rows depends on options (how many samples are drawn): a text that changes when it does. A
+  /// run is not resumed in another order.
+  virtual std::string order() const { return ""; }
 };
 
 struct RowsOptions {

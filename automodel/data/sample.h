@@ -14,6 +14,9 @@ inline constexpr int32_t kNotTrained = -100;  // as a label
 /// labels are shifted already: labels[t] is the target of position t, the token that follows it, or kNotTrained.
 struct Sample {
   std::vector<int32_t> ids, labels;  // equally long
+  /// Places where another document begins within the sample, ascending, without 0: nothing sees across them. A sample
+  /// is packed, cut and counted as one all the same.
+  std::vector<int32_t> starts;
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t trained_tokens() const;

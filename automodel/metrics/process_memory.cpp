@@ -1,6 +1,10 @@
 #include "automodel/metrics/process_memory.h"
 
+#include <unistd.h>
+
 #include <charconv>
+#include <fstream>
+#include <sstream>
 
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
@@ -31,6 +35,18 @@ ProcessMemory read_process_memory() {
   } catch (const SystemError&) {
     return {};
   }
+}
+
+double seconds_since_process_start() {
+  std::ifstream stat("/proc/self/stat"), uptime("/proc/uptime");
+  std::string text;
+  double now = 0;
+  if (!std::getline(stat, text) || !(uptime >> now)) return 0;
+  std::istringstream fields(text.substr(std::min(text.size(), text.rfind(')') + 1)));
+  std::string skipped;
+  for (int i = 3; i < 22; ++i) fields >> skipped;  // starttime is field 22, in ticks since boot
+  double ticks = 0;
+  return fields >> ticks ? now - ticks / static_cast<double>(::sysconf(_SC_CLK_TCK)) : 0;
 }
 
 }  // namespace automodel::metrics

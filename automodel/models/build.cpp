@@ -25,7 +25,13 @@ std::unique_ptr<nn::Model> build(const DecoderSpec& spec, at::ScalarType dtype) 
 }
 
 void initialize(nn::Model& model, uint64_t seed) {
-  for (const auto& parameter : model.parameters()) automodel::initialize(*parameter, seed);
+  for (const auto& parameter : model.parameters()) {
+    if (!parameter->has_value()) parameter->allocate(model.device);
+    if (model.device.is_cpu())
+      automodel::initialize(*parameter, seed);
+    else
+      initialize_on_device(*parameter, seed);
+  }
 }
 
 int64_t count_parameters(const nn::Model& model, bool trainable_only) {

@@ -50,7 +50,7 @@ at::Tensor Attention::forward(const at::Tensor& x, const Batch& batch, Context& 
   if (spec_.qk_norm) norm = {q_norm_->weight(), k_norm_->weight(), spec_.qk_norm->eps, spec_.qk_norm->plus_one};
   const auto rope = spec_.rope ? rope_table(*spec_.rope, batch, context) : kernels::RopeTable{};
   auto [q, k, v] =
-      kernels::split_qkv(qkv_.forward(x, context), {spec_.heads, spec_.kv_heads, spec_.head_dim}, norm, rope);
+      kernels::split_qkv_in_place(qkv_.forward(x, context), {spec_.heads, spec_.kv_heads, spec_.head_dim}, norm, rope);
 
   kernels::AttentionPlan plan{batch.cu_seqlens,
                               batch.cu_seqlens,

@@ -3,10 +3,8 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_copy.h>
-#include <ATen/ops/_foreach_sub.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
-#include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
@@ -146,23 +144,22 @@ void Adam::allocate() {
   }
 }
 
-void Adam::update(Lists& l, const Rate& rate) const {
-  at::_foreach_add_(l.steps, 1);  // the fused ops read the count, they do not raise it
-  const auto fused = [&](auto op) {
-    op(l.weights, l.grads, l.exp_avgs, l.exp_avg_sqs, l.max_exp_avg_sqs, l.steps, rate.lr, settings_.beta1,
-       settings_.beta2, rate.weight_decay, settings_.eps, settings_.amsgrad, settings_.maximize,
-       std::optional<at::Tensor>(), rate.skip);
-  };
-  if (settings_.decoupled)
-    fused([](auto&&... arguments) { at::_fused_adamw_(arguments...); });
-  else
-    fused([](auto&&... arguments) { at::_fused_adam_(arguments...); });
-  if (rate.skip) at::_foreach_sub_(l.steps, *rate.skip);
+void Adam::update(Lists& lists, double lr, double weight_decay) const {
+  at::_foreach_add_(lists.steps, 1);  // the fused ops read the count, they do not raise it
+  const auto fused = settings_.decoupled
+                         ? [](Lists& l, double lr, double b1, double b2, double wd, double eps, bool ams, bool max) {
+                             at::_fused_adamw_(l.weights, l.grads, l.exp_avgs, l.exp_avg_sqs, l.max_exp_avg_sqs, l.steps, lr, b1, b2, wd, eps, ams, max);
+                           }
+                         : [](Lists& l, double lr, double b1, double b2, double wd, double eps, bool ams, bool max) {
+                             at::_fused_adam_(l.weights, l.grads, l.exp_avgs, l.exp_avg_sqs, l.max_exp_avg_sqs, l.steps, lr, b1, b2, wd, eps, ams, max);
+                           };
+  fused(lists, lr, settings_.beta1, settings_.beta2, weight_decay, settings_.eps, settings_.amsgrad,
+        settings_.maximize);
 }
 
 // The fused ops want one dtype for all: where ours differ, this unit alone is computed in fp32 copies, so that at most
 // one parameter's worth of temporaries lives at a time.
-void Adam::update_mixed(Unit& unit, const Rate& rate) const {
+void Adam::update_mixed(Unit& unit, double lr, double weight_decay) const {
   auto& state = unit.state;
   auto weight = state.master.defined() ? state.master : unit.rows_of(unit.parameter->value());
   const auto common = weight.scalar_type() == state.exp_avg.scalar_type() ? weight.scalar_type() : at::kFloat;
@@ -173,7 +170,7 @@ void Adam::update_mixed(Unit& unit, const Rate& rate) const {
               {},
               {state.step}};
   if (settings_.amsgrad) lists.max_exp_avg_sqs.push_back(state.max_exp_avg_sq.to(common));
-  update(lists, rate);
+  update(lists, lr, weight_decay);
   const auto back = [](at::Tensor& to, const at::Tensor& from) {
     if (!to.is_same(from)) to.copy_(from);
   };
@@ -183,12 +180,49 @@ void Adam::update_mixed(Unit& unit, const Rate& rate) const {
   if (settings_.amsgrad) back(state.max_exp_avg_sq, lists.max_exp_avg_sqs[0]);
 }
 
-void Adam::step(double lr, double weight_decay, const at::Tensor& norm) {
+static bool has_kernel(const at::Tensor& weight, const at::Tensor& grad, const SliceState& state) {
+  const auto master = state.master.defined() ? kernels::cuda::Master::Full : kernels::cuda::Master::None;
+  return weight.is_cuda() &&
+         kernels::has_adam_update(weight.scalar_type(), grad.scalar_type(), state.exp_avg.scalar_type(), master);
+}
+
+// All weights that the GPU's kernel takes, in a few launches.
+void Adam::update_on_gpu(double lr, double weight_decay, const at::Tensor& stats) {
+  std::vector<kernels::AdamItem> plain, with_master;
+  for (size_t i = 0; i < units_.size(); ++i) {
+    auto& unit = units_[i];
+    if (!unit.parameter->grad().defined()) continue;
+    const auto& s = unit.state;
+    const auto weight = unit.rows_of(unit.parameter->value()), grad = unit.rows_of(unit.parameter->grad());
+    if (!has_kernel(weight, grad, s)) continue;
+    (s.master.defined() ? with_master : plain)
+        .push_back({.weight = weight,
+                    .low = s.master,
+                    .grad = grad,
+                    .m = s.exp_avg,
+                    .v = s.exp_avg_sq,
+                    .v_max = s.max_exp_avg_sq,
+                    .step = s.step,
+                    .lr = lr * unit.lr_mult,
+                    .decay = weight_decay * unit.wd_mult,
+                    .key = i});
+  }
+  kernels::AdamRule rule{.beta1 = settings_.beta1,
+                         .beta2 = settings_.beta2,
+                         .eps = settings_.eps,
+                         .decoupled = settings_.decoupled,
+                         .maximize = settings_.maximize,
+                         .amsgrad = settings_.amsgrad};
+  kernels::adam_update(plain, rule, stats);
+  rule.master = kernels::cuda::Master::Full;
+  kernels::adam_update(with_master, rule, stats);
+}
+
+void Adam::step(double lr, double weight_decay, const GradientNorm& norm) {
   at::NoGradGuard guard;
   allocate();
-  std::optional<at::Tensor> skip;
-  if (norm.defined() && norm.is_cpu() && !std::isfinite(norm.item<double>())) return;
-  if (norm.defined() && !norm.is_cpu()) skip = at::isfinite(norm).logical_not().to(at::kFloat);
+  if (norm.total.defined() && norm.total.is_cpu() && !std::isfinite(norm.total.item<double>())) return;
+  update_on_gpu(lr, weight_decay, norm.stats);
   std::map<std::tuple<double, double, at::ScalarType>, Lists> groups;
   std::vector<at::Tensor> rounded, masters;
   for (auto& unit : units_) {
@@ -197,12 +231,14 @@ void Adam::step(double lr, double weight_decay, const at::Tensor& norm) {
     auto& state = unit.state;
     auto weight = unit.rows_of(unit.parameter->value());
     const auto grad = unit.rows_of(whole);
+    if (has_kernel(weight, grad, state)) continue;
+    AM_CHECK(!norm.stats.defined(), "{} has no update on the GPU", unit.parameter->name());
     if (state.master.defined()) {
       rounded.push_back(weight);
       masters.push_back(weight = state.master);
     }
     if (grad.scalar_type() != weight.scalar_type() || state.exp_avg.scalar_type() != weight.scalar_type()) {
-      update_mixed(unit, {lr * unit.lr_mult, weight_decay * unit.wd_mult, skip});
+      update_mixed(unit, lr * unit.lr_mult, weight_decay * unit.wd_mult);
       continue;
     }
     auto& lists = groups[{unit.lr_mult, unit.wd_mult, weight.scalar_type()}];
@@ -213,7 +249,7 @@ void Adam::step(double lr, double weight_decay, const at::Tensor& norm) {
     if (settings_.amsgrad) lists.max_exp_avg_sqs.push_back(state.max_exp_avg_sq);
     lists.steps.push_back(state.step);
   }
-  for (auto& [key, lists] : groups) update(lists, {lr * std::get<0>(key), weight_decay * std::get<1>(key), skip});
+  for (auto& [key, lists] : groups) update(lists, lr * std::get<0>(key), weight_decay * std::get<1>(key));
   if (!masters.empty()) at::_foreach_copy_(rounded, masters);
 }
 

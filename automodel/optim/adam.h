@@ -19,6 +19,8 @@
 #include <vector>
 
 #include "automodel/config/optimizer_section.h"
+#include "automodel/kernels/optimizer/optimizer_gpu.h"
+#include "automodel/optim/gradient.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::optim {
@@ -57,9 +59,9 @@ class Adam {
   /// parameter at all.
   Adam(const std::vector<ParameterPtr>& parameters, AdamSettings settings);
 
-  /// One update of every parameter that has a gradient; gradients are left as they are. With `norm` (of the gradients,
-  /// 0-dim, on their device): nothing changes if it is not finite. Waits for no GPU.
-  void step(double lr, double weight_decay, const at::Tensor& norm = {});
+  /// One update of every parameter that has a gradient; gradients are left as they are. With the `norm` of the
+  /// gradients: nothing changes if it is not finite, and on a GPU it clips on the way. Waits for no GPU.
+  void step(double lr, double weight_decay, const GradientNorm& norm = {});
   void clear_grads();  // keeps the buffers
 
   /// Views by Hugging Face name; write into them to restore, or call restore().
@@ -90,14 +92,11 @@ class Adam {
   struct Lists {
     std::vector<at::Tensor> weights, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, steps;
   };
-  struct Rate {
-    double lr, weight_decay;
-    std::optional<at::Tensor> skip;  // 0-dim fp32 on the device: not 0 leaves everything as it is
-  };
 
   void allocate();
-  void update(Lists& lists, const Rate& rate) const;
-  void update_mixed(Unit& unit, const Rate& rate) const;
+  void update(Lists& lists, double lr, double weight_decay) const;
+  void update_mixed(Unit& unit, double lr, double weight_decay) const;
+  void update_on_gpu(double lr, double weight_decay, const at::Tensor& stats);
 
   AdamSettings settings_;
   std::vector<ParameterPtr> parameters_;

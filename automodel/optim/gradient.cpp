@@ -3,20 +3,17 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_mul.h>
-#include <ATen/ops/_foreach_norm.h>
-#include <ATen/ops/clamp_max.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/nan_to_num.h>
 #include <ATen/ops/scalar_tensor.h>
-#include <ATen/ops/stack.h>
 #include <fmt/format.h>
 
 #include <cmath>
 #include <unordered_set>
 
 #include "automodel/base/error.h"
+#include "automodel/kernels/optimizer/optimizer_gpu.h"
 
 namespace automodel::optim {
 namespace {
@@ -46,6 +43,12 @@ double square_sum_on_cpu(const at::Tensor& grad) {
   return total;
 }
 
+std::vector<at::Tensor> gradients_of(const std::vector<ParameterPtr>& parameters) {
+  std::vector<at::Tensor> grads;
+  for (const auto& parameter : parameters) grads.push_back(parameter->grad());
+  return grads;
+}
+
 constexpr const char* kHint =
     "lower the learning rate or lengthen the warm-up, clip gradients (clip_grad_norm.max_norm), and look at the data "
     "of "
@@ -53,13 +56,12 @@ constexpr const char* kHint =
 
 // On the CPU the gradients are still those of the step, so the message can count.
 [[noreturn]] void report_not_finite(const GradientNorm& norm, int64_t step) {
-  for (size_t i = 0; i < norm.parameters.size(); ++i) {
-    const auto& parameter = norm.parameters[i];
-    if (norm.each.defined()) {
-      if (std::isfinite(norm.each[static_cast<int64_t>(i)].item<double>())) continue;
-      throw NumericError(fmt::format("step {}: gradient of {}", step, parameter->name()),
-                         "its norm is not finite; the weights were not updated", kHint);
-    }
+  if (norm.partial.defined()) {
+    const auto bad = kernels::first_bad_tensor(gradients_of(norm.parameters), norm.partial);
+    throw NumericError(fmt::format("step {}: gradient of {}", step, norm.parameters.at(bad)->name()),
+                       "its norm is not finite; the weights were not updated", kHint);
+  }
+  for (const auto& parameter : norm.parameters) {
     for (const auto& slice : parameter->slices()) {
       const auto grad = Parameter::view(parameter->grad(), slice);
       const int64_t bad = grad.numel() - at::isfinite(grad).sum().item<int64_t>();
@@ -98,13 +100,7 @@ std::vector<ParameterPtr> distinct_trainable(const std::vector<ParameterPtr>& pa
   return distinct;
 }
 
-static std::vector<at::Tensor> gradients_of(const std::vector<ParameterPtr>& parameters) {
-  std::vector<at::Tensor> grads;
-  for (const auto& parameter : parameters) grads.push_back(parameter->grad());
-  return grads;
-}
-
-GradientNorm measure_gradients(const std::vector<ParameterPtr>& parameters) {
+static GradientNorm measure(const std::vector<ParameterPtr>& parameters, double max_norm) {
   at::NoGradGuard guard;
   GradientNorm norm;
   for (const auto& parameter : distinct_trainable(parameters))
@@ -113,24 +109,20 @@ GradientNorm measure_gradients(const std::vector<ParameterPtr>& parameters) {
   if (grads.empty() || grads.front().is_cpu()) {
     norm.total = at::scalar_tensor(norm_on_cpu(grads), at::kDouble);
   } else {
-    norm.each = at::stack(at::_foreach_norm(grads, 2, at::kFloat)).to(at::kDouble);
-    norm.total = at::linalg_vector_norm(norm.each);
+    norm.stats = kernels::gradient_stats(grads, max_norm, norm.partial);
+    norm.total = kernels::norm_of(norm.stats);
   }
   return norm;
 }
 
+GradientNorm measure_gradients(const std::vector<ParameterPtr>& parameters) { return measure(parameters, 0); }
+
 GradientNorm clip_gradients(const std::vector<ParameterPtr>& parameters, double max_norm) {
+  auto norm = measure(parameters, max_norm);
+  if (max_norm <= 0 || norm.parameters.empty() || norm.stats.defined()) return norm;
+  const double total = norm.total.item<double>(), factor = std::isfinite(total) ? clip_factor(total, max_norm) : 1;
   at::NoGradGuard guard;
-  auto norm = measure_gradients(parameters);
-  if (max_norm <= 0 || norm.parameters.empty()) return norm;
-  const auto grads = gradients_of(norm.parameters);
-  if (norm.total.is_cpu()) {
-    const double total = norm.total.item<double>(), factor = std::isfinite(total) ? clip_factor(total, max_norm) : 1;
-    if (factor != 1) at::_foreach_mul_(grads, factor);
-  } else {
-    const auto factor = at::clamp_max(max_norm / (norm.total + 1e-6), 1).nan_to_num(1, 1, 1).to(at::kFloat);
-    at::_foreach_mul_(grads, factor);
-  }
+  if (factor != 1) at::_foreach_mul_(gradients_of(norm.parameters), factor);
   return norm;
 }
 

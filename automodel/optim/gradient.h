@@ -15,12 +15,14 @@ std::vector<ParameterPtr> distinct_trainable(const std::vector<ParameterPtr>& pa
 struct GradientNorm {
   std::vector<ParameterPtr> parameters;  // those with a gradient
   at::Tensor total;                      // sqrt(sum g^2), 0-dim fp64, before clipping
-  at::Tensor each;                       // the same of each gradient, [parameters]; undefined on the CPU
+  // On a GPU, as the optimizer's kernel takes them (kernels/optimizer): what to do with the gradients, and the square
+  // sums of their pieces, which tell which of them went wrong.
+  at::Tensor stats, partial;
 };
 
 /// The norm over the gradients of distinct_trainable(parameters), which may be of any float dtype; 0 without gradients.
 /// Squares are summed in fp64, on the CPU over fixed blocks whose sums are added in order: the same bits for any number
-/// of threads; on a GPU in fp32 within a tensor. Waits for no GPU.
+/// of threads. Waits for no GPU.
 GradientNorm measure_gradients(const std::vector<ParameterPtr>& parameters);
 
 /// measure_gradients, then all gradients times clip_factor in place; max_norm <= 0 clips nothing, and a norm that is

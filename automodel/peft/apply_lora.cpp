@@ -120,8 +120,10 @@ std::vector<ParameterPtr> adapter_parameters(const nn::Model& model) {
 
 void initialize_adapters(nn::Model& model, uint64_t seed) {
   for (Lora* lora : adapters(model)) {
-    initialize(*lora->a(), seed);
-    initialize(*lora->b(), seed);
+    for (const auto& parameter : {lora->a(), lora->b()}) {
+      if (!parameter->has_value()) parameter->allocate(model.device);
+      initialize(*parameter, seed);
+    }
     lora->initialize_magnitude();
   }
 }

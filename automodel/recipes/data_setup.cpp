@@ -4,8 +4,11 @@
 #include "automodel/data/chat.h"
 #include "automodel/data/hellaswag.h"
 #include "automodel/data/mock.h"
+#include "automodel/data/mock_packed.h"
 #include "automodel/data/prompt_answer.h"
 #include "automodel/data/squad.h"
+#include "automodel/net/resolve.h"
+#include "automodel/recipes/token_data.h"
 
 namespace automodel::recipes {
 
@@ -31,7 +34,13 @@ std::shared_ptr<const data::SampleBuilder> make_builder(const config::DatasetSec
                                                         const data::EdgeTokens& edges) {
   if (section.kind == "mock")
     return std::make_shared<data::MockBuilder>(section.seq_len, section.vocab_size,
-                                               static_cast<uint64_t>(section.seed));
+                                               static_cast<uint64_t>(section.seed.value_or(42)));
+  if (section.kind == "mock_packed") {
+    data::MockPackedOptions options{section.num_blocks,      section.block_size, section.mean_len,
+                                    section.std_len,         section.vocab_size, section.max_sentence_len,
+                                    section.seed.value_or(0)};
+    return std::make_shared<data::MockPackedBuilder>(options);
+  }
   if (section.kind == "chat") return std::make_shared<data::ChatBuilder>(tokenizer, chat_options(section));
   if (section.kind == "squad")
     return std::make_shared<data::SquadBuilder>(tokenizer, data::SquadOptions{chat_options(section), edges});
@@ -48,6 +57,7 @@ std::shared_ptr<const data::SampleBuilder> make_builder(const config::DatasetSec
 
 std::shared_ptr<data::Rows> open_section_rows(const config::DatasetSection& section) {
   if (section.kind == "mock") return data::mock_rows(section.num_samples);
+  if (section.kind == "mock_packed") return data::mock_rows(section.num_blocks);
   data::RowsOptions options;
   options.paths = section.path;
   options.split = section.split;
@@ -84,7 +94,8 @@ data::LoaderOptions loader_options(const config::RecipeConfig& config, const con
 }
 
 TokenizerPtr tokenizer_of(const config::DatasetSection& section, TokenizerPtr of_run) {
-  return section.tokenizer && !section.tokenizer->path.empty() ? tokenizer::load(section.tokenizer->path) : of_run;
+  if (!section.tokenizer || section.tokenizer->path.empty()) return of_run;
+  return tokenizer::load(net::resolve_model(section.tokenizer->path, "", net::ModelFiles::Tokenizer));
 }
 
 }  // namespace
@@ -92,28 +103,43 @@ TokenizerPtr tokenizer_of(const config::DatasetSection& section, TokenizerPtr of
 OpenedData open_training_data(const config::RecipeConfig& config, TokenizerPtr tokenizer, int64_t max_positions,
                               int64_t vocab) {
   OpenedData data;
-  data.rows = open_section_rows(config.dataset);
-  data.builder = make_builder(config.dataset, tokenizer_of(config.dataset, tokenizer),
-                              edges_of(config.dataset.tokenizer, config.tokenizer));
-  data.options = loader_options(config, config.dataset, max_positions, vocab);
+  const auto& section = config.dataset;
+  data.options = loader_options(config, section, max_positions, vocab);
   data.options.read.shuffle = config.dataloader.shuffle;
   data.options.threads = std::max<int64_t>(1, config.dataloader.num_workers);
+  const auto own = needs_tokenizer(section) ? tokenizer_of(section, tokenizer) : nullptr;
+  if (is_token_data(section.kind)) {
+    open_token_data(config, section, DataUse::Training, own, max_positions, data);
+    return data;
+  }
+  data.rows = open_section_rows(section);
+  data.builder = make_builder(section, own, edges_of(section.tokenizer, config.tokenizer));
   return data;
 }
 
 OpenedData open_validation_data(const config::RecipeConfig& config, const config::ValidationSet& set,
                                 TokenizerPtr tokenizer, int64_t max_positions, int64_t vocab) {
   OpenedData data;
-  data.rows = open_section_rows(set.dataset);
-  data.builder = make_builder(set.dataset, tokenizer_of(set.dataset, tokenizer),
-                              edges_of(set.dataset.tokenizer, config.tokenizer));
   data.options = loader_options(config, set.dataset, max_positions, vocab);
   data.options.read.shuffle = false;
   data.options.epochs = 1;
   data.options.threads = std::max<int64_t>(1, config.validation_dataloader.num_workers);
   if (config.validation_dataloader.batch_size)
     data.options.pack.local_batch_size = *config.validation_dataloader.batch_size;
+  const auto own = needs_tokenizer(set.dataset) ? tokenizer_of(set.dataset, tokenizer) : nullptr;
+  if (is_token_data(set.dataset.kind)) {
+    open_token_data(config, set.dataset, DataUse::Validation, own, max_positions, data);
+    return data;
+  }
+  data.rows = open_section_rows(set.dataset);
+  data.builder = make_builder(set.dataset, own, edges_of(set.dataset.tokenizer, config.tokenizer));
   return data;
+}
+
+bool needs_tokenizer(const config::RecipeConfig& config) {
+  bool needed = needs_tokenizer(config.dataset);
+  for (const auto& set : config.validation_sets) needed = needed || needs_tokenizer(set.dataset);
+  return needed;
 }
 
 std::unique_ptr<data::Loader> make_loader(const OpenedData& data) {

@@ -6,17 +6,12 @@
 #include "automodel/base/signals.h"
 #include "automodel/base/text.h"
 #include "automodel/config/load_config.h"
-#include "automodel/loss/loss.h"
 #include "automodel/metrics/logger.h"
 #include "automodel/optim/lr_schedule.h"
 #include "automodel/recipes/run_checkpoint.h"
 #include "automodel/recipes/step_log.h"
 
 namespace automodel::recipes {
-
-static engine::Recompute recompute_of(const config::DistributedSection& section) {
-  return section.activation_checkpointing == "false" ? engine::Recompute::None : engine::Recompute::Full;
-}
 
 static std::optional<int64_t> epoch_microbatches(const config::RecipeConfig& config, const data::Loader& loader) {
   if (const auto known = loader.microbatches_per_epoch()) return known;
@@ -71,9 +66,7 @@ RunResult finetune(const config::RecipeConfig& config) {
   auto validation_sets = make_validation_loaders(config, loaded.tokenizer, positions, vocab);
 
   // How it is trained.
-  loaded.model->head->loss =
-      loss::make_loss({.name = config.loss_fn.kind, .logit_softcapping = config.loss_fn.logit_softcapping.value_or(0)});
-  engine::Engine engine(*loaded.model, recompute_of(config.distributed));
+  auto engine = make_engine(*loaded.model, config);
   optim::Adam optimizer(loaded.trained_parameters(), optim::make_adam_settings(config.optimizer));
   optim::StepScheduler scheduler(config.step_scheduler, 1, epoch_microbatches(config, *loader));
   const auto schedule = config.lr_scheduler

@@ -5,6 +5,9 @@
 #include "automodel/base/json.h"
 #include "automodel/base/log.h"
 #include "automodel/checkpoint/load_weights.h"
+#include "automodel/recipes/data_setup.h"
+#include "automodel/recipes/device.h"
+#include "automodel/recipes/token_data.h"
 #include "automodel/tensor/dtype.h"
 
 namespace automodel::recipes {
@@ -32,9 +35,9 @@ static at::ScalarType choose_dtype(const std::string& asked, const Json& config)
   return *dtype;
 }
 
-ModelFolder open_model_folder(const config::ModelSection& section) {
+ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFiles files) {
   ModelFolder folder;
-  const fs::path given = section.path;
+  const fs::path given = net::resolve_model(section.path, section.revision, files, section.cache_dir);
   const bool is_file = fs::is_regular_file(given);
   folder.path = is_file ? given.parent_path() : given;
   const fs::path file = is_file ? given : given / "config.json";
@@ -70,9 +73,17 @@ void load_base_weights(const ModelFolder& folder, nn::Model& model) {
   const auto of_adapters = peft::adapter_parameters(model);
   for (const auto& parameter : model.parameters())
     if (std::find(of_adapters.begin(), of_adapters.end(), parameter) == of_adapters.end()) base.push_back(parameter);
+  if (!model.device.is_cpu())
+    for (const auto& parameter : base)
+      if (!parameter->has_value()) parameter->allocate(model.device);
   checkpoint::LoadOptions options{.ignore = folder.family->ignored_tensors, .map_frozen = true};
   if (model.tied()) options.ignore.push_back("lm_head.weight");
   checkpoint::load_weights(base, checkpoint::open_weights(folder.path, folder.family->optional_prefixes), options);
+}
+
+fs::path find_tokenizer_folder(const config::RecipeConfig& config, const ModelFolder& folder) {
+  const bool own = config.tokenizer && !config.tokenizer->path.empty();
+  return own ? net::resolve_model(config.tokenizer->path, "", net::ModelFiles::Tokenizer) : folder.path;
 }
 
 static void check_vocabulary(const TrainedModel& loaded) {
@@ -83,10 +94,6 @@ static void check_vocabulary(const TrainedModel& loaded) {
                     "the tokenizer belongs to another model; set tokenizer.pretrained_model_name_or_path");
 }
 
-fs::path tokenizer_folder(const config::RecipeConfig& config, const ModelFolder& model) {
-  return config.tokenizer && !config.tokenizer->path.empty() ? fs::path(config.tokenizer->path) : model.path;
-}
-
 std::vector<ParameterPtr> TrainedModel::trained_parameters() const {
   auto of_adapters = peft::adapter_parameters(*model);
   return of_adapters.empty() ? model->parameters() : of_adapters;
@@ -94,21 +101,24 @@ std::vector<ParameterPtr> TrainedModel::trained_parameters() const {
 
 TrainedModel load_trained_model(const config::RecipeConfig& config) {
   TrainedModel loaded;
-  loaded.folder = open_model_folder(config.model);
+  const bool random = config.model.init == "from_config" || !config.model.load_base_model;
+  loaded.folder = open_model_folder(config.model, random ? net::ModelFiles::Tokenizer : net::ModelFiles::All);
   loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
+  loaded.model->device = choose_device(config.device, "device");
   if (config.peft) {
     loaded.lora = make_lora_options(*config.peft);
     loaded.adapted = peft::apply_lora(*loaded.model, *loaded.lora);
   }
-  loaded.random = config.model.init == "from_config" || !config.model.load_base_model;
-  if (loaded.random)
+  loaded.random = random;
+  if (random)
     models::initialize(*loaded.model, static_cast<uint64_t>(config.seed));
   else
     load_base_weights(loaded.folder, *loaded.model);
   if (config.peft) peft::initialize_adapters(*loaded.model, static_cast<uint64_t>(config.seed));
 
-  loaded.tokenizer_folder = tokenizer_folder(config, loaded.folder);
-  if (config.dataset.kind != "mock") {  // random ids need no tokenizer
+  loaded.tokenizer_folder = find_tokenizer_folder(config, loaded.folder);
+  const bool beside = is_token_data(config.dataset.kind) && fs::exists(loaded.tokenizer_folder / "tokenizer.json");
+  if (needs_tokenizer(config) || beside) {  // what lies beside the model is saved with it
     loaded.tokenizer = tokenizer::load(loaded.tokenizer_folder);
     check_vocabulary(loaded);
   }
@@ -119,22 +129,24 @@ static void add_adapter(TrainedModel& loaded, const fs::path& folder, const peft
   loaded.lora = adapter.options;
   loaded.adapted = peft::apply_lora(*loaded.model, adapter.options);
   load_base_weights(loaded.folder, *loaded.model);
-  checkpoint::load_weights(peft::adapter_parameters(*loaded.model), checkpoint::open_weights(folder), {});
+  const auto adapters = peft::adapter_parameters(*loaded.model);
+  for (const auto& parameter : adapters) parameter->allocate(loaded.model->device);
+  checkpoint::load_weights(adapters, checkpoint::open_weights(folder), {});
 }
 
 static fs::path base_of(const fs::path& adapter_folder, const std::string& named) {
   for (const fs::path& candidate : {fs::path(named), adapter_folder / named})
     if (!named.empty() && fs::exists(candidate / "config.json")) return candidate;
+  if (net::could_be_repo(named) && named.find('/') != named.npos) return net::resolve_model(named);
   throw CheckpointError((adapter_folder / "adapter_config.json").string(),
                         fmt::format("names the base model '{}', which is no folder here", named),
                         "give the base with --model and the adapter with --lora");
 }
 
-TrainedModel load_inference_model(const fs::path& given, const fs::path& adapter, const std::string& dtype) {
-  for (const auto& path : {given, adapter})
-    if (!path.empty() && !fs::exists(path))
-      throw CheckpointError(path.string(), "does not exist", "expected a folder; this build fetches none from the Hub");
-  fs::path folder = given, lora = adapter;
+TrainedModel load_inference_model(const fs::path& given, const fs::path& adapter, const std::string& dtype,
+                                  const std::string& device) {
+  fs::path folder = net::resolve_model(given.string());
+  fs::path lora = adapter.empty() ? adapter : net::resolve_model(adapter.string());
   if (fs::exists(folder / "LATEST")) folder /= "LATEST";  // a run
   if (fs::exists(folder / "model" / "config.json") || fs::exists(folder / "model" / "adapter_config.json"))
     folder /= "model";
@@ -148,8 +160,9 @@ TrainedModel load_inference_model(const fs::path& given, const fs::path& adapter
   config::ModelSection section;
   section.path = folder.string();
   section.torch_dtype = dtype;
-  loaded.folder = open_model_folder(section);
+  loaded.folder = open_model_folder(section, net::ModelFiles::All);
   loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
+  loaded.model->device = choose_device(device, "--device");
   if (lora.empty()) {
     for (const auto& parameter : loaded.model->parameters())
       parameter->trainable = false;  // so that they stay in the file's mapping

@@ -10,6 +10,7 @@
 
 #include "automodel/config/recipe_config.h"
 #include "automodel/models/build.h"
+#include "automodel/net/resolve.h"
 #include "automodel/peft/adapter_config.h"
 #include "automodel/tokenizer/tokenizer.h"
 
@@ -24,12 +25,14 @@ struct ModelFolder {
   at::ScalarType dtype = at::kFloat;  // of the parameters
 };
 
-/// Reads config.json of `section.path` (a folder, or a config.json itself). dtype "auto" is the checkpoint's own, fp32
-/// if it does not say. Throws ConfigError, UnsupportedError (unknown family).
-ModelFolder open_model_folder(const config::ModelSection& section);
+/// Reads config.json of `section.path` (a folder, a config.json itself, or a Hub id, of which `files` are fetched).
+/// dtype "auto" is the checkpoint's own, fp32 if it does not say. Throws ConfigError, UnsupportedError (unknown
+/// family), HubError.
+ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFiles files);
 
-/// Where the run's tokenizer lies: tokenizer.pretrained_model_name_or_path, or the model's own folder.
-std::filesystem::path tokenizer_folder(const config::RecipeConfig& config, const ModelFolder& model);
+/// Where the run's tokenizer lies: what tokenizer.pretrained_model_name_or_path names, fetched if need be, or the
+/// model.
+std::filesystem::path find_tokenizer_folder(const config::RecipeConfig& config, const ModelFolder& folder);
 
 struct TrainedModel {
   ModelFolder folder;
@@ -49,10 +52,11 @@ struct TrainedModel {
 /// embedding has rows).
 TrainedModel load_trained_model(const config::RecipeConfig& config);
 
-/// A model for scoring and generation: `folder` may be a model folder, a checkpoint or a PEFT adapter folder whose base
-/// is found through its adapter_config.json; `adapter` (may be empty) is put on top.
+/// A model for scoring and generation: `folder` may be a model folder, a checkpoint, a Hub id, or a PEFT adapter folder
+/// whose base (a folder or a Hub id) is found through its adapter_config.json; `adapter` (may be empty) is put on top.
+/// `device`: see choose_device.
 TrainedModel load_inference_model(const std::filesystem::path& folder, const std::filesystem::path& adapter,
-                                  const std::string& dtype);
+                                  const std::string& dtype, const std::string& device);
 
 /// Reads the weights of `folder` into the model's own (not the adapters') parameters.
 void load_base_weights(const ModelFolder& folder, nn::Model& model);

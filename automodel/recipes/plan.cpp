@@ -53,7 +53,7 @@ static void plan_model(Plan& plan, const config::RecipeConfig& config, const Mod
 
 static void plan_data(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder) {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
-  if (config.dataset.kind != "mock") tokenizer = tokenizer::load(tokenizer_folder(config, folder));
+  if (needs_tokenizer(config)) tokenizer = tokenizer::load(find_tokenizer_folder(config, folder));
   const auto loader =
       make_loader(open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab));
   const auto estimate = loader->estimate_epoch();
@@ -73,7 +73,7 @@ static void plan_data(Plan& plan, const config::RecipeConfig& config, const Mode
 
 Plan plan(const config::RecipeConfig& config) {
   Plan plan;
-  const auto folder = open_model_folder(config.model);
+  const auto folder = open_model_folder(config.model, net::ModelFiles::Tokenizer);
   plan.model_type = folder.family->model_type;
   plan.dtype = dtype_name(folder.dtype);
   std::vector<ParameterPtr> trained;

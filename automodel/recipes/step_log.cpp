@@ -1,5 +1,7 @@
 #include "automodel/recipes/step_log.h"
 
+#include "automodel/recipes/device.h"
+
 namespace automodel::recipes {
 
 void StepLog::add(LaunchedStep step, metrics::StepRecord record) {
@@ -16,6 +18,7 @@ void StepLog::flush() {
   const auto numbers = read_step(engine_, step);
   record.loss = numbers.loss;
   record.grad_norm = numbers.grad_norm;
+  record.memory_bytes = peak_memory_since_last_call(engine_.model().device);
   log_.log_train(record);
 }
 

@@ -1,10 +1,31 @@
 #include "automodel/recipes/train_step.h"
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/stack.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
 #include <cmath>
 
 #include "automodel/base/error.h"
+#include "automodel/loss/loss.h"
 
 namespace automodel::recipes {
+
+engine::Engine make_engine(nn::Model& model, const config::RecipeConfig& config) {
+  model.head->loss =
+      loss::make_loss({.name = config.loss_fn.kind, .logit_softcapping = config.loss_fn.logit_softcapping.value_or(0)});
+  return engine::Engine(model, config.distributed.activation_checkpointing == "false" ? engine::Recompute::None
+                                                                                      : engine::Recompute::Full);
+}
+
+static void send_to_host(LaunchedStep& made, const at::Tensor& numbers) {
+  made.numbers = numbers;
+  if (numbers.is_cpu()) return;
+  made.numbers = at::empty(numbers.sizes(), at::TensorOptions(at::kDouble).pinned_memory(true));
+  made.numbers.copy_(numbers, true);
+  made.ready = std::make_shared<c10::Event>(numbers.device().type());
+  made.ready->record(c10::impl::VirtualGuardImpl(numbers.device().type()).getStream(numbers.device()));
+}
 
 LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
                         const StepInput& input) {
@@ -14,6 +35,7 @@ LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const st
     throw DataError(fmt::format("step {}", input.step), fmt::format("none of its {} tokens is trained", made.tokens),
                     "look at the data with `automodel data`");
 
+  std::vector<at::Tensor> numbers;
   optimizer.clear_grads();
   for (size_t m = 0; m < microbatches.size(); ++m) {
     Context context;
@@ -21,10 +43,12 @@ LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const st
     context.key = RandomKey{input.seed, static_cast<uint64_t>(input.step), m};
     context.loss_scale = 1.0 / static_cast<double>(made.trained_tokens);
     made.microbatches.push_back(microbatches[m].to(engine.model().device));
-    made.losses.push_back(engine.forward_backward(made.microbatches.back(), context));
+    numbers.push_back(engine.forward_backward(made.microbatches.back(), context).to(at::kDouble));
   }
   made.norm = optim::clip_gradients(optimizer.parameters(), input.max_norm);
-  optimizer.step(input.lr, input.weight_decay, made.norm.total);
+  optimizer.step(input.lr, input.weight_decay, made.norm);
+  numbers.push_back(made.norm.total);
+  send_to_host(made, at::stack(numbers));
   return made;
 }
 
@@ -41,16 +65,19 @@ LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const st
 }
 
 StepNumbers read_step(engine::Engine& engine, const LaunchedStep& step) {
+  if (step.ready) step.ready->synchronize();
+  const double* values = step.numbers.const_data_ptr<double>();
   StepNumbers numbers;
-  for (size_t m = 0; m < step.losses.size(); ++m) {
-    const double loss = step.losses[m].item<double>();
+  for (size_t m = 0; m < step.microbatches.size(); ++m) {
+    const double loss = values[m];
     if (!std::isfinite(loss))
       report_loss(engine, step.microbatches[m], 1.0 / static_cast<double>(step.trained_tokens), loss,
                   fmt::format("step {}", step.step),
                   "nothing was saved over; lower the learning rate, or look at the data of this step");
     numbers.loss += loss;
   }
-  numbers.grad_norm = optim::read_norm(step.norm, step.step);
+  numbers.grad_norm = values[step.microbatches.size()];
+  if (!std::isfinite(numbers.grad_norm)) optim::read_norm(step.norm, step.step);  // throws, naming the tensor
   return numbers;
 }
 

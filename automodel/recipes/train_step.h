@@ -1,6 +1,9 @@
 // The one loop body that every training recipe uses.
 #pragma once
 
+#include <c10/core/Event.h>
+
+#include <memory>
 #include <vector>
 
 #include "automodel/engine/engine.h"
@@ -9,6 +12,9 @@
 #include "automodel/recipes/data_setup.h"
 
 namespace automodel::recipes {
+
+/// Puts the configured loss into the model's head and walks it with the configured recomputation.
+engine::Engine make_engine(nn::Model& model, const config::RecipeConfig& config);
 
 struct StepInput {
   uint64_t seed = 42;
@@ -21,8 +27,9 @@ struct StepInput {
 struct LaunchedStep {
   int64_t step = 0, tokens = 0, trained_tokens = 0;
   std::vector<Batch> microbatches;  // on the model's device
-  std::vector<at::Tensor> losses;   // of each, 0-dim; their sum is the step's
   optim::GradientNorm norm;
+  at::Tensor numbers;                 // fp64 on the host: the loss of each microbatch, then the norm; there after
+  std::shared_ptr<c10::Event> ready;  // on a GPU: reading waits for this step alone, not for those launched after it
 };
 
 /// Forward and backward of all microbatches, clipping, update. The loss and the gradient are sums over trained tokens

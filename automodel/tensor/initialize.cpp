@@ -1,5 +1,6 @@
 #include "automodel/tensor/initialize.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
@@ -60,7 +61,47 @@ void fill(at::Tensor& values, const Init& init, RandomKey key) {
   }
 }
 
+void zero_row(Parameter& parameter) {
+  const int64_t row = parameter.init().zero_row;
+  if (row >= 0 && row < parameter.shape()[0]) parameter.value().narrow(0, row, 1).zero_();
+}
+
+void fill_on_device(at::Tensor& values, const Init& init, at::Generator& generator) {
+  const auto fan_out = static_cast<double>(values.size(0)),
+             fan_in = static_cast<double>(values.dim() > 1 ? values.size(1) : 1);
+  const auto uniform = [&](double half_width) { values.uniform_(-half_width, half_width, generator); };
+  switch (init.kind) {
+    case Init::Kind::Normal:
+      values.normal_(0, init.scale, generator);
+      return;
+    case Init::Kind::Zeros:
+      values.zero_();
+      return;
+    case Init::Kind::Ones:
+      values.fill_(1);
+      return;
+    case Init::Kind::Uniform:
+      return uniform(init.scale);
+    case Init::Kind::XavierNormal:
+      values.normal_(0, std::sqrt(2.0 / (fan_in + fan_out)), generator);
+      return;
+    case Init::Kind::KaimingUniform:
+      return uniform(1 / std::sqrt(fan_in));
+  }
+}
+
 }  // namespace
+
+void initialize_on_device(Parameter& parameter, uint64_t seed) {
+  at::NoGradGuard guard;
+  auto generator = at::globalContext().defaultGenerator(parameter.value().device()).clone();
+  for (const auto& slice : parameter.slices()) {
+    auto view = parameter.view(slice);
+    generator.set_current_seed(RandomKey{seed, hash(slice.name)}.value());
+    fill_on_device(view, parameter.init(), generator);
+  }
+  zero_row(parameter);
+}
 
 void initialize(Parameter& parameter, uint64_t seed) {
   at::NoGradGuard guard;
@@ -71,8 +112,7 @@ void initialize(Parameter& parameter, uint64_t seed) {
     fill(values, parameter.init(), RandomKey{seed, hash(slice.name)});
     view.copy_(values);
   }
-  const int64_t zero = parameter.init().zero_row;
-  if (zero >= 0 && zero < parameter.shape()[0]) parameter.value().narrow(0, zero, 1).zero_();
+  zero_row(parameter);
 }
 
 }  // namespace automodel

@@ -9,4 +9,8 @@ namespace automodel {
 /// depend on (seed, its name, its place in the slice) alone, not on the order of calls or the number of threads.
 void initialize(Parameter& parameter, uint64_t seed);
 
+/// The same rule by the device's own generator, for weights of which there are too many for the CPU: other numbers, of
+/// the same distribution, a function of (seed, name of the slice) too. REQUIRES storage on a GPU.
+void initialize_on_device(Parameter& parameter, uint64_t seed);
+
 }  // namespace automodel

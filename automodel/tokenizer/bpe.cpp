@@ -131,7 +131,9 @@ void Bpe::read_merges(const ModelFile& file, const std::string& where) {
                                          a < 0   ? left
                                          : b < 0 ? right
                                                  : std::string_view(whole)));
-    merges_.set(static_cast<uint32_t>(a), static_cast<uint32_t>(b), {rank++, merged});
+    const uint32_t place = file.merge_ranks.empty() ? rank : file.merge_ranks[rank];
+    merges_.set(static_cast<uint32_t>(a), static_cast<uint32_t>(b), {place, merged});
+    ++rank;
   }
 }
 

@@ -1,98 +1,19 @@
 #include "automodel/tokenizer/class_rules.h"
 
-#include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
-#include <string_view>
 
 #include "automodel/base/error.h"
 #include "automodel/tokenizer/config_reader.h"
+#include "automodel/tokenizer/encoder_rules.h"
 
 namespace automodel::tokenizer {
 
 namespace {
 
-constexpr char kBackend[] = "TokenizersBackend";
-
-struct Registered {
-  std::string_view model_type, tokenizer_class;
-};
-
-// transformers' table for the families that have a class of their own, and those that are sent to the plain backend.
-constexpr Registered kRegistered[] = {{"code_llama", "CodeLlamaTokenizer"},
-                                      {"cohere", "CohereTokenizer"},
-                                      {"cohere2", "CohereTokenizer"},
-                                      {"deepseek_v2", kBackend},
-                                      {"deepseek_v3", kBackend},
-                                      {"deepseek_v32", kBackend},
-                                      {"ernie4_5", kBackend},
-                                      {"ernie4_5_moe", kBackend},
-                                      {"falcon_mamba", "GPTNeoXTokenizer"},
-                                      {"flex_olmo", kBackend},
-                                      {"gemma", "GemmaTokenizer"},
-                                      {"gemma2", "GemmaTokenizer"},
-                                      {"gemma3", "GemmaTokenizer"},
-                                      {"gemma3_text", "GemmaTokenizer"},
-                                      {"gemma3n", "GemmaTokenizer"},
-                                      {"gemma3n_text", "GemmaTokenizer"},
-                                      {"glm", kBackend},
-                                      {"glm4", kBackend},
-                                      {"glm4_moe", kBackend},
-                                      {"gpt2", "GPT2Tokenizer"},
-                                      {"gpt_bigcode", kBackend},
-                                      {"gpt_neo", "GPT2Tokenizer"},
-                                      {"gpt_neox", "GPTNeoXTokenizer"},
-                                      {"gptj", "GPT2Tokenizer"},
-                                      {"granite", kBackend},
-                                      {"granitemoe", kBackend},
-                                      {"granitemoehybrid", kBackend},
-                                      {"granitemoeshared", kBackend},
-                                      {"jamba", kBackend},
-                                      {"llava", kBackend},
-                                      {"llava_next", kBackend},
-                                      {"minimax_m2", kBackend},
-                                      {"mistral", kBackend},
-                                      {"mistral3", kBackend},
-                                      {"mixtral", kBackend},
-                                      {"modernbert", kBackend},
-                                      {"nemotron", kBackend},
-                                      {"olmo", "GPTNeoXTokenizer"},
-                                      {"olmo2", kBackend},
-                                      {"olmo3", kBackend},
-                                      {"olmoe", "GPTNeoXTokenizer"},
-                                      {"phi", "GPT2Tokenizer"},
-                                      {"phi3", kBackend},
-                                      {"phi3_v", kBackend},
-                                      {"phimoe", kBackend},
-                                      {"pixtral", kBackend},
-                                      {"qwen2", "Qwen2Tokenizer"},
-                                      {"qwen2_5_vl", "Qwen2Tokenizer"},
-                                      {"qwen2_moe", "Qwen2Tokenizer"},
-                                      {"qwen2_vl", "Qwen2Tokenizer"},
-                                      {"qwen3", "Qwen2Tokenizer"},
-                                      {"qwen3_5", "Qwen3_5Tokenizer"},
-                                      {"qwen3_5_moe", "Qwen3_5Tokenizer"},
-                                      {"qwen3_5_text", "Qwen3_5Tokenizer"},
-                                      {"qwen3_moe", "Qwen2Tokenizer"},
-                                      {"qwen3_next", "Qwen2Tokenizer"},
-                                      {"qwen3_vl", "Qwen2Tokenizer"},
-                                      {"qwen3_vl_moe", "Qwen2Tokenizer"},
-                                      {"recurrent_gemma", "GemmaTokenizer"},
-                                      {"starcoder2", "GPT2Tokenizer"},
-                                      {"t5gemma", "GemmaTokenizer"}};
-
-// Families whose tokenizer_config.json often names a wrong class: the registered one is taken.
-constexpr std::string_view kRegisteredWins[] = {"qwen2"};
-
 constexpr char kQwen2[] =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr char kQwen35[] =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-std::string without_fast(std::string name) {
-  if (name.ends_with("Fast")) name.resize(name.size() - 4);
-  return name;
-}
 
 Json byte_level(bool add_prefix_space, bool use_regex) {
   return {
@@ -151,31 +72,9 @@ void set_sentencepiece(const std::string& name, const Json& config, Json& rest, 
 
 }  // namespace
 
-std::string tokenizer_class(const Json& tokenizer_config, const std::string& model_type) {
-  std::string named;
-  if (tokenizer_config.is_object() && tokenizer_config.contains("tokenizer_class") &&
-      tokenizer_config["tokenizer_class"].is_string())
-    named = without_fast(tokenizer_config["tokenizer_class"].get<std::string>());
-  const auto* row = std::find_if(std::begin(kRegistered), std::end(kRegistered),
-                                 [&](const Registered& r) { return r.model_type == model_type; });
-  std::string chosen = named;
-  if (row != std::end(kRegistered)) {
-    const bool wins =
-        std::find(std::begin(kRegisteredWins), std::end(kRegisteredWins), model_type) != std::end(kRegisteredWins);
-    if (named.empty() || wins || row->tokenizer_class == kBackend) chosen = row->tokenizer_class;
-  }
-  return rebuilds(chosen) ? chosen : kBackend;
-}
-
-bool rebuilds(const std::string& name) {
-  static constexpr std::array<std::string_view, 8> kClasses = {
-      "LlamaTokenizer",   "CodeLlamaTokenizer", "GemmaTokenizer",   "Qwen2Tokenizer",
-      "Qwen3_5Tokenizer", "GPT2Tokenizer",      "GPTNeoXTokenizer", "CohereTokenizer"};
-  return std::find(kClasses.begin(), kClasses.end(), name) != kClasses.end();
-}
-
 void apply_class(const std::string& name, const Json& config, TokenizerFile& file, const std::string& where) {
   if (!rebuilds(name)) return;
+  if (apply_encoder_class(name, config, file, where)) return;
   if (!file.model.has_merges)
     throw DataError(where, name + " needs a BPE model", "remove 'tokenizer_class' to use the file as it is");
   Json& rest = file.rest;
@@ -202,8 +101,12 @@ void apply_class(const std::string& name, const Json& config, TokenizerFile& fil
 
 Json default_tokens(const std::string& name) {
   constexpr char kEnd[] = "<|endoftext|>";
-  if (name == "LlamaTokenizer" || name == "CodeLlamaTokenizer")
-    return {{"unk_token", "<unk>"}, {"bos_token", "<s>"}, {"eos_token", "</s>"}};
+  if (name == "LlamaTokenizer") return {{"unk_token", "<unk>"}, {"bos_token", "<s>"}, {"eos_token", "</s>"}};
+  if (name == "CodeLlamaTokenizer")
+    return {{"unk_token", "<unk>"},          {"bos_token", "<s>"},
+            {"eos_token", "</s>"},           {"prefix_token", "\u2581<PRE>"},
+            {"middle_token", "\u2581<MID>"}, {"suffix_token", "\u2581<SUF>"},
+            {"eot_token", "\u2581<EOT>"},    {"fill_token", "<FILL_ME>"}};
   if (name == "GemmaTokenizer")
     return {{"unk_token", "<unk>"},
             {"bos_token", "<bos>"},
@@ -219,7 +122,7 @@ Json default_tokens(const std::string& name) {
     return {{"unk_token", "<UNK>"},        {"bos_token", "<BOS_TOKEN>"}, {"eos_token", "<|END_OF_TURN_TOKEN|>"},
             {"pad_token", "<PAD>"},        {"cls_token", "<CLS>"},       {"sep_token", "<SEP>"},
             {"mask_token", "<MASK_TOKEN>"}};
-  return Json::object();
+  return default_encoder_tokens(name);
 }
 
 }  // namespace automodel::tokenizer

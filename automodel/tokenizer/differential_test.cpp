@@ -1,7 +1,9 @@
-// Every tokenizer of the assets against the `tokenizers` library itself: fuzzed Unicode of a fresh seed and real text.
+// Every tokenizer of the assets and every format that is read, against the Python library it belongs to: fuzzed Unicode
+// of a fresh seed and real text.
 //
-// Needs AUTOMODEL_ASSETS (the files) and AUTOMODEL_ORACLES (a Python with tokenizers 0.23.3); skips by name without
-// them.
+// Needs AUTOMODEL_ASSETS (the files) and AUTOMODEL_ORACLES (a Python with the libraries of tools/oracles.lock); skips
+// by name without them. AUTOMODEL_FUZZED is the number of fuzzed texts for each tokenizer (tools/compare_tokenizers:
+// 20000), AUTOMODEL_FUZZ_SEED repeats a run.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -14,173 +16,230 @@
 #include "automodel/base/file.h"
 #include "automodel/base/json.h"
 #include "automodel/base/text.h"
+#include "automodel/tokenizer/differential_texts.h"
 #include "automodel/tokenizer/pipeline.h"
-#include "automodel/tokenizer/unicode.h"
 
 namespace automodel::tokenizer {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr int kFuzzed = 2000;
-
-std::vector<fs::path> tokenizer_files_of(const fs::path& assets) {
-  std::set<fs::path> found;
-  for (const auto& entry : fs::recursive_directory_iterator(assets / "tokenizers"))
-    if (entry.path().extension() == ".json" && entry.path().filename().string().find("config") == std::string::npos) {
-      const std::string text = read_file(entry.path());
-      if (text.find("\"model\"") != std::string::npos && text.find("\"vocab\"") != std::string::npos)
-        found.insert(entry.path());
-    }
-  return {found.begin(), found.end()};
-}
-
-// Words, marks, blanks, odd and unassigned code points, pieces of the tokenizer's own added tokens.
-std::string fuzz(std::mt19937_64& random, const std::vector<std::string>& added) {
-  static const char* const kParts[] = {"the",
-                                       "Hello",
-                                       "world",
-                                       "I'm",
-                                       "we'LL",
-                                       "it'S",
-                                       "12345",
-                                       "foo_bar",
-                                       "na\u00EFve",
-                                       "stra\u00DFe",
-                                       "  ",
-                                       "\n",
-                                       "\n\n",
-                                       "\t",
-                                       " \n ",
-                                       "\r\n",
-                                       "\u65E5\u672C\u8A9E",
-                                       "\uD55C\uAD6D\uC5B4",
-                                       "\u0E44\u0E17\u0E22",
-                                       "\u0939\u093F\u0928\u094D\u0926\u0940",
-                                       "\U0001F600",
-                                       "\U0001F469\u200D\U0001F469\u200D\U0001F467",
-                                       "e\u0301",
-                                       "\u1112\u1161\u11AB",
-                                       "'\u017F",
-                                       "\u212A",
-                                       "\u0130",
-                                       "\u00BC",
-                                       "\u0663",
-                                       "\u2167",
-                                       "...",
-                                       "!?",
-                                       "\u20AC",
-                                       "\u200B",
-                                       "\u00A0",
-                                       "\u3000",
-                                       "\uFEFF",
-                                       "\u2028",
-                                       "\u2581",
-                                       "\u2581\u2581",
-                                       "\x01",
-                                       "\x7F",
-                                       "\u0085",
-                                       "\u0120",
-                                       "<0x41>"};
-  std::string text;
-  for (auto n = random() % 40; n > 0; --n) {
-    const auto kind = random() % 20;
-    uint32_t code = 0;
-    if (kind < 6)
-      text += kParts[random() % std::size(kParts)];
-    else if (kind < 8 && !added.empty())
-      text += added[random() % added.size()];
-    else if (kind < 10)
-      text.append(random() % 5 + 1, ' ');
-    else if (kind < 13)
-      text += static_cast<char>(33 + random() % 94);
-    else if (kind < 15)
-      code = 0xA0 + random() % 0x2F60;
-    else if (kind < 17)
-      code = random() % 2 ? 0x300 + random() % 0x70 : 0xAC00 + random() % 0x2BA4;
-    else if (kind < 19)
-      code = 0x10000 + random() % 0x22000;
-    else
-      code = random() % 0x110000;
-    if (code && !(code >= 0xD800 && code < 0xE000)) append_utf8(text, code);
-    if (random() % 3 == 0) text += ' ';
-  }
-  return text;
-}
-
-void add_real_text(const fs::path& assets, Json& texts) {
-  for (const char* name : {"datasets/tinyshakespeare/input.txt", "tokenizers/sentencepiece/botchan.txt"}) {
-    const std::string text = read_file(assets / name).substr(0, 60000);
-    for (size_t at = 0, end; at < text.size(); at = end + 1) {
-      end = std::min(text.find('\n', at), text.size());
-      if (find_invalid_utf8(text.substr(at, end - at)) == std::string::npos) texts.push_back(text.substr(at, end - at));
-    }
-  }
-}
+const fs::path kSources = fs::path(AUTOMODEL_SOURCE_DIR) / "automodel/tokenizer/testdata/sources";
 
 struct Counts {
   size_t texts = 0, ids = 0, special = 0, offsets = 0, decoded = 0;
 };
 
-void compare(const Pipeline& pipeline, const Json& texts, const Json& answers, Counts& counts) {
+void compare(const Tokenizer& tokenizer, const Json& texts, const Json& answers, Counts& counts) {
   for (size_t i = 0; i < texts.size(); ++i) {
     const auto text = texts[i].get<std::string>();
-    const Encoding got = pipeline.encode_with_offsets(text, true);
+    const Json& answer = answers[i];
+    const Encoding got = tokenizer.encode_with_offsets(text, true);
     std::vector<size_t> flat;
     for (const auto& [begin, end] : got.offsets) flat.insert(flat.end(), {begin, end});
-    const bool ids = pipeline.encode(text, false) == answers[i][0].get<std::vector<int32_t>>();
+    const bool ids = tokenizer.encode(text, false) == answer[0].get<std::vector<int32_t>>();
+    const bool offsets = answer[2].is_null() || flat == answer[2].get<std::vector<size_t>>();
+    const bool decoded = (answer[3].is_null() || tokenizer.decode(got.ids, false) == answer[3].get<std::string>()) &&
+                         (answer[4].is_null() || tokenizer.decode(got.ids, true) == answer[4].get<std::string>());
     ++counts.texts;
     counts.ids += !ids;
-    counts.special += got.ids != answers[i][1].get<std::vector<int32_t>>() || pipeline.encode(text, true) != got.ids;
-    counts.offsets += flat != answers[i][2].get<std::vector<size_t>>();
-    counts.decoded += pipeline.decode(got.ids, false) != answers[i][3].get<std::string>() ||
-                      pipeline.decode(got.ids, true) != answers[i][4].get<std::string>();
-    if (!ids && counts.ids == 1) ADD_FAILURE() << "first text that differs: " << texts[i].dump();
+    counts.special += got.ids != answer[1].get<std::vector<int32_t>>() || tokenizer.encode(text, true) != got.ids;
+    counts.offsets += !offsets;
+    counts.decoded += !decoded;
+    if ((!ids || !offsets || !decoded) && counts.ids + counts.offsets + counts.decoded == 1)
+      ADD_FAILURE() << "first text that differs: " << texts[i].dump();
   }
 }
 
-TEST(Differential, EveryAssetTokenizerEqualsTheLibrary) {
-  const char* assets = std::getenv("AUTOMODEL_ASSETS");
-  const char* python = std::getenv("AUTOMODEL_ORACLES");
-  if (!assets) GTEST_SKIP() << "AUTOMODEL_ASSETS is not set: no tokenizer was compared with the library";
-  if (!python) GTEST_SKIP() << "AUTOMODEL_ORACLES is not set: no tokenizer was compared with the library";
-  const uint64_t seed = std::random_device{}();
-  fmt::print("seed {}\n", seed);
-  const fs::path scratch = fs::temp_directory_path() / fmt::format("automodel-tokenizer-{}", seed);
-  fs::create_directories(scratch);
-  const fs::path texts_path = scratch / "texts.json", answers_path = scratch / "answers.json";
-  size_t compared = 0;
-  for (const fs::path& path : tokenizer_files_of(assets)) {
-    std::shared_ptr<Pipeline> pipeline;
+// One run: a seed, a scratch folder, the judge.
+class Comparison {
+ public:
+  Comparison(const char* assets, const char* python) : assets_(assets), python_(python) {
+    const char* seed = std::getenv("AUTOMODEL_FUZZ_SEED");
+    seed_ = seed ? std::strtoull(seed, nullptr, 10) : std::random_device{}();
+    fmt::print("seed {}\n", seed_);
+    scratch_ = fs::temp_directory_path() / fmt::format("automodel-tokenizer-{}", seed_);
+    fs::create_directories(scratch_);
+  }
+  ~Comparison() { fs::remove_all(scratch_); }
+
+  /// `kind` as tools/tokenizer_oracle.py takes it.
+  void run(const std::string& kind, const fs::path& place, const std::string& title, int fuzzed) {
+    std::shared_ptr<const Tokenizer> tokenizer;
     std::vector<std::string> added;
     try {
-      pipeline = load_pipeline(path);
-      for (int32_t id = 0; id < pipeline->vocab_size(); ++id)
-        if (pipeline->is_special(id)) added.push_back(*pipeline->id_to_token(id));
+      if (kind == "library")
+        tokenizer = load_pipeline(place);
+      else
+        tokenizer = load(place);
+      for (int32_t id = 0; id < tokenizer->vocab_size() && kind != "tekken"; ++id)
+        if (tokenizer->is_special(id)) added.push_back(*tokenizer->id_to_token(id));
     } catch (const Error& error) {
-      fmt::print("{}: {}\n", path.string(), error.what());
+      fmt::print("{}: {}\n", title, error.what());
     }
-    std::mt19937_64 random(seed);
+    const char* wanted = std::getenv("AUTOMODEL_FUZZED");
+    std::mt19937_64 random(seed_ + titles_++);
     Json texts = Json::array();
-    for (int i = 0; i < kFuzzed; ++i) texts.push_back(fuzz(random, added));
-    add_real_text(assets, texts);
+    for (int i = wanted ? std::atoi(wanted) : fuzzed; i > 0; --i) {
+      const std::string text = fuzzed_text(random, added);
+      if (kind != "tekken" || text.find('<') == std::string::npos) texts.push_back(text);
+    }
+    for (const std::string& text : real_texts(assets_, wanted ? size_t{1} << 22 : 60000)) texts.push_back(text);
+    judge(kind, place, title, texts, tokenizer.get());
+  }
+
+  fs::path folder(const std::string& name) const {
+    fs::remove_all(scratch_ / name);
+    fs::create_directories(scratch_ / name);
+    return scratch_ / name;
+  }
+  const fs::path& assets() const { return assets_; }
+  size_t compared() const { return compared_; }
+
+ private:
+  void judge(const std::string& kind, const fs::path& place, const std::string& title, const Json& texts,
+             const Tokenizer* tokenizer) {
+    const fs::path texts_path = scratch_ / "texts.json", answers_path = scratch_ / "answers.json";
     write_file_atomically(texts_path, texts.dump());
     fs::remove(answers_path);
     const std::string command =
-        fmt::format("'{}' '{}/tools/tokenizer_oracle.py' '{}' '{}' '{}'", python, AUTOMODEL_SOURCE_DIR, path.string(),
-                    texts_path.string(), answers_path.string());
-    ASSERT_EQ(std::system(command.c_str()), 0) << command;
-    ASSERT_EQ(pipeline != nullptr, fs::exists(answers_path)) << path << ": one side loads the file, the other does not";
-    if (!pipeline) continue;
+        fmt::format("'{}' '{}/tools/tokenizer_oracle.py' {} '{}' '{}' '{}' 2>'{}'", python_, AUTOMODEL_SOURCE_DIR, kind,
+                    place.string(), texts_path.string(), answers_path.string(), (scratch_ / "stderr").string());
+    ASSERT_EQ(std::system(command.c_str()), 0) << command << "\n" << read_file(scratch_ / "stderr");
+    ASSERT_EQ(tokenizer != nullptr, fs::exists(answers_path)) << title << ": one side loads it, the other does not";
+    if (!tokenizer) return;
     Counts counts;
-    compare(*pipeline, texts, load_json(answers_path), counts);
-    fmt::print("{}: {} texts; differing ids {}, with special {}, offsets {}, decoded {}\n",
-               path.parent_path().filename().string() + "/" + path.filename().string(), counts.texts, counts.ids,
-               counts.special, counts.offsets, counts.decoded);
-    EXPECT_EQ(counts.ids + counts.special + counts.offsets + counts.decoded, 0u) << path << " seed " << seed;
-    ++compared;
+    compare(*tokenizer, texts, load_json(answers_path), counts);
+    fmt::print("{} {}: {} texts; differing ids {}, with special {}, offsets {}, decoded {}\n", kind, title,
+               counts.texts, counts.ids, counts.special, counts.offsets, counts.decoded);
+    std::fflush(stdout);
+    EXPECT_EQ(counts.ids + counts.special + counts.offsets + counts.decoded, 0u) << title << " seed " << seed_;
+    ++compared_;
   }
-  fs::remove_all(scratch);
-  EXPECT_GE(compared, 10u);
+
+  fs::path assets_, scratch_;
+  std::string python_;
+  uint64_t seed_ = 0, titles_ = 0;
+  size_t compared_ = 0;
+};
+
+#define COMPARISON_OR_SKIP()                                                                               \
+  const char* assets = std::getenv("AUTOMODEL_ASSETS");                                                    \
+  const char* python = std::getenv("AUTOMODEL_ORACLES");                                                   \
+  if (!assets) GTEST_SKIP() << "AUTOMODEL_ASSETS is not set: no tokenizer was compared with the library";  \
+  if (!python) GTEST_SKIP() << "AUTOMODEL_ORACLES is not set: no tokenizer was compared with the library"; \
+  Comparison comparison(assets, python)
+
+TEST(Differential, EveryAssetTokenizerEqualsTheLibrary) {
+  COMPARISON_OR_SKIP();
+  std::set<fs::path> found;
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(assets) / "tokenizers"))
+    if (entry.path().extension() == ".json" && entry.path().filename().string().find("config") == std::string::npos) {
+      const std::string text = read_file(entry.path());
+      if (text.find("\"model\"") != std::string::npos && text.find("\"vocab\"") != std::string::npos)
+        found.insert(entry.path());
+    }
+  for (const fs::path& path : found)
+    comparison.run("library", path, path.parent_path().filename().string() + "/" + path.filename().string(), 2000);
+  EXPECT_GE(comparison.compared(), 10u);
+}
+
+TEST(Differential, EveryGoldenFolderEqualsAutoTokenizer) {
+  COMPARISON_OR_SKIP();
+  const Json golden = load_json(kSources / "cases.json");
+  for (const Json& setup : golden["setups"]) {
+    if (setup["kind"] != "auto") {
+      const auto file = setup["file"].get<std::string>();
+      comparison.run(setup["kind"].get<std::string>(), kSources / file, file, 300);
+      continue;
+    }
+    const fs::path folder = comparison.folder("golden");
+    for (const auto& [name, content] : setup["files"].items()) {
+      if (content.is_string())
+        fs::copy_file(kSources / content.get<std::string>(), folder / name);
+      else
+        write_file_atomically(folder / name, content.dump());
+    }
+    if (!setup["config"].is_null()) write_file_atomically(folder / "tokenizer_config.json", setup["config"].dump());
+    if (!setup["model_type"].is_null())
+      write_file_atomically(folder / "config.json", Json{{"model_type", setup["model_type"]}}.dump());
+    comparison.run("auto", folder, setup["files"].dump() + " " + setup["config"].dump(), 300);
+  }
+  EXPECT_GE(comparison.compared(), 30u);
+}
+
+// Files of the assets as a folder of some model type would hold them.
+struct AssetFolder {
+  std::vector<std::pair<const char*, const char*>> files;  // of the assets -> in the folder
+  const char* model_type;
+  const char* config;  // "": none
+};
+
+TEST(Differential, AssetFilesInFoldersEqualAutoTokenizer) {
+  COMPARISON_OR_SKIP();
+  constexpr const char* kLlama = R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": true})";
+  const AssetFolder kFolders[] = {
+      {{{"mistral/tokenizer.model.v1", "tokenizer.model"}}, "llama", kLlama},
+      {{{"mistral/mistral_instruct_tokenizer_240323.model.v3", "tokenizer.model"}}, "mistral", kLlama},
+      {{{"mistral/mistral_instruct_tokenizer_241114.model.v7", "tokenizer.model"}}, "llama", kLlama},
+      {{{"mistral/tokenizer.model.v1", "tokenizer.model"}}, "gemma", R"({"tokenizer_class": "GemmaTokenizer"})"},
+      {{{"torchtune-tiny/m.model", "tokenizer.model"}}, "llama", kLlama},
+      {{{"torchtune-tiny/sentencepiece.model", "spiece.model"}}, "t5", ""},
+      {{{"sentencepiece/test_model.model", "spiece.model"}}, "t5", R"({"tokenizer_class": "T5Tokenizer"})"},
+      {{{"sentencepiece/test_ja_model.model", "tokenizer.model"}}, "llama", "{}"},
+      {{{"sentencepiece/test_ja_model.model", "sentencepiece.bpe.model"}}, "xlm-roberta", ""},
+      {{{"nmt/vocab.joint.spm", "tokenizer.model"}}, "internlm2", ""},
+      {{{"torchtune-tiny/tiktoken_small.model", "tokenizer.model"}}, "llama", ""},
+      {{{"torchtune-tiny/tiktoken_small_llama4.model", "tokenizer.model"}}, "llama4", ""},
+      {{{"tiktoken/cl100k_base.tiktoken", "tokenizer.model"}}, "llama", R"({"extra_special_tokens": ["<|eot_id|>"]})"},
+      {{{"tiktoken/o200k_base.tiktoken", "tiktoken.model"}}, "llama", ""},
+      {{{"gpt2/gpt2.vocab", "vocab.json"}, {"gpt2/gpt2.merges.txt", "merges.txt"}}, "gpt2", ""},
+      {{{"gpt2/gpt2.vocab", "vocab.json"}, {"gpt2/gpt2.merges.txt", "merges.txt"}}, "roberta", ""},
+      {{{"torchtune-tiny/tiny_bpe_vocab.json", "vocab.json"}, {"torchtune-tiny/tiny_bpe_merges.txt", "merges.txt"}},
+       "qwen2",
+       R"({"tokenizer_class": "Qwen2Tokenizer", "eos_token": "<|im_end|>"})"},
+      {{{"bert-uncased/bert-base-uncased.json", "tokenizer.json"}}, "bert", ""},
+      {{{"t5-small/tokenizer.json", "tokenizer.json"}, {"t5-small/tokenizer_config.json", "tokenizer_config.json"}},
+       "t5",
+       ""},
+      {{{"roberta-base/tokenizer.json", "tokenizer.json"}}, "roberta", ""},
+      {{{"npm-qwen3/tokenizer.json", "tokenizer.json"}, {"npm-qwen3/tokenizer_config.json", "tokenizer_config.json"}},
+       "qwen3",
+       ""},
+      {{{"npm-deepseek_v3/tokenizer.json", "tokenizer.json"},
+        {"npm-deepseek_v3/tokenizer_config.json", "tokenizer_config.json"}},
+       "deepseek_v3",
+       ""},
+      {{{"phi-3/tokenizer.json", "tokenizer.json"}, {"phi-3/tokenizer_config.json", "tokenizer_config.json"}},
+       "phi3",
+       ""},
+      {{{"phi-3-mini/tokenizer.json", "tokenizer.json"}, {"phi-3-mini/tokenizer_config.json", "tokenizer_config.json"}},
+       "llama",
+       ""}};
+  for (const AssetFolder& one : kFolders) {
+    const fs::path folder = comparison.folder("asset");
+    for (const auto& [from, to] : one.files) fs::copy_file(fs::path(assets) / "tokenizers" / from, folder / to);
+    if (*one.config) write_file_atomically(folder / "tokenizer_config.json", one.config);
+    write_file_atomically(folder / "config.json", Json{{"model_type", one.model_type}}.dump());
+    comparison.run("auto", folder, fmt::format("{} as {}", one.files[0].first, one.model_type), 300);
+  }
+  EXPECT_EQ(comparison.compared(), std::size(kFolders));
+}
+
+TEST(Differential, SingleFilesEqualTheirLibraries) {
+  COMPARISON_OR_SKIP();
+  const fs::path tokenizers = fs::path(assets) / "tokenizers";
+  for (const char* name :
+       {"mistral/tokenizer.model.v1", "mistral/mistral_instruct_tokenizer_240216.model.v2",
+        "mistral/mistral_instruct_tokenizer_240323.model.v3", "mistral/mistral_instruct_tokenizer_241114.model.v7",
+        "torchtune-tiny/m.model", "torchtune-tiny/sentencepiece.model", "sentencepiece/test_model.model",
+        "sentencepiece/test_ja_model.model", "nmt/vocab.joint.spm"}) {
+    const fs::path file = comparison.folder("sentencepiece") / "one.model";
+    fs::copy_file(tokenizers / name, file);
+    comparison.run("sentencepiece", file, name, 300);
+  }
+  for (const char* name : {"gpt2", "r50k_base", "p50k_base", "cl100k_base", "o200k_base", "qwen"})
+    comparison.run("tiktoken", tokenizers / fmt::format("tiktoken/{}.tiktoken", name), name, 300);
+  EXPECT_EQ(comparison.compared(), 15u);
 }
 
 TEST(Expected, ConvertedCasesHaveTheirIds) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "automodel/base/error.h"
 #include "automodel/base/json.h"
 #include "automodel/tokenizer/pipeline.h"
 #include "automodel/tokenizer/stream_decoder.h"
@@ -12,8 +13,6 @@ namespace automodel::tokenizer {
 namespace {
 
 const std::filesystem::path kData = std::filesystem::path(AUTOMODEL_SOURCE_DIR) / "automodel/tokenizer/testdata";
-
-using Offsets = std::vector<std::pair<size_t, size_t>>;
 
 class Golden : public testing::TestWithParam<const char*> {
  protected:
@@ -89,6 +88,37 @@ TEST(StreamDecoder, ShowsAnUnfinishedCharacterAtTheEnd) {
   StreamDecoder stream(pipeline, true);
   EXPECT_EQ(stream.push(ids[0]), "");
   EXPECT_EQ(stream.finish(), "\xEF\xBF\xBD");
+}
+
+TEST(StreamDecoder, BrokenBytesWithoutEndAreGivenOut) {
+  const auto pipeline = load_pipeline(kData / "sentencepiece.json");
+  const int32_t broken = pipeline->token_to_id("<0xFF>").value();
+  StreamDecoder stream(pipeline, true);
+  size_t given = 0;
+  for (int i = 0; i < 1000; ++i) given += stream.push(broken).size();
+  given += stream.finish().size();
+  EXPECT_EQ(given, 1000 * std::string("\uFFFD").size());
+}
+
+// tokenizer(text, truncation=True, max_length=4) of transformers 5.17 gives these, with truncation_side right and left.
+TEST(Truncation, KeepsSpecialTokensAndOneSideOfTheText) {
+  const auto pipeline = load_pipeline(kData / "byte_level.json");
+  const std::vector<int32_t> all = pipeline->encode("Hello world and text", true);
+  ASSERT_GT(all.size(), 5u);
+  const Encoding right = pipeline->encode_truncated("Hello world and text", true, 4);
+  EXPECT_EQ(right.ids, (std::vector<int32_t>{all[0], all[1], all[2], all.back()}));
+  EXPECT_EQ(right.offsets.size(), 4u);
+  const Encoding left = pipeline->encode_truncated("Hello world and text", true, 4, true);
+  EXPECT_EQ(left.ids, (std::vector<int32_t>{all[0], all[all.size() - 3], all[all.size() - 2], all.back()}));
+  EXPECT_EQ(pipeline->encode_truncated("Hello world and text", true, 100).ids, all);
+  EXPECT_EQ(pipeline->encode_truncated("Hello", true, 2).ids, (std::vector<int32_t>{all[0], all.back()}));
+  EXPECT_THROW(pipeline->encode_truncated("Hello", true, 1), ConfigError);
+}
+
+TEST(CharacterOffsets, CountCodePoints) {
+  const std::string text = "a\u00E9\u4E16\U0001F600b";
+  const Offsets bytes = {{0, 0}, {0, 1}, {1, 3}, {3, 6}, {6, 10}, {10, 11}, {0, 11}, {7, 8}};
+  EXPECT_EQ(character_offsets(text, bytes), (Offsets{{0, 0}, {0, 1}, {1, 2}, {2, 3}, {3, 4}, {4, 5}, {0, 5}, {3, 3}}));
 }
 
 }  // namespace

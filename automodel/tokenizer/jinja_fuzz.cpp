@@ -1,6 +1,6 @@
 // libFuzzer entry: any bytes as a template, over a chat with every kind of value. A fault must be a DataError, within
-// bounds. Build: clang++ -std=c++20 -fsanitize=fuzzer,address,undefined -I.
-// automodel/tokenizer/{chat_template,jinja_*}.cpp (without the tests) automodel/base/*.cpp -lutf8proc.
+// bounds.
+// Build and run: tools/fuzz tokenizer/jinja
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>

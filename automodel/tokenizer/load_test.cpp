@@ -94,7 +94,7 @@ TEST(Load, MissingAndWrongFilesAreNamed) {
   const Folder folder;
   EXPECT_THROW(load(folder.path()), DataError);
   folder.write("tokenizer.model", "x");
-  EXPECT_THROW(load(folder.path()), UnsupportedError);
+  EXPECT_THROW(load(folder.path()), DataError);
   fs::copy_file(kData / "word_piece.json", folder.path() / "tokenizer.json");
   folder.write("tokenizer_config.json", R"({"tokenizer_class": "LlamaTokenizer"})");
   EXPECT_THROW(load(folder.path()), DataError);  // not a BPE
@@ -108,14 +108,14 @@ TEST(Load, MissingAndWrongFilesAreNamed) {
 
 TEST(ClassRules, FollowModelTypeAndNamedClass) {
   const auto chosen = [](const char* named, const char* model_type) {
-    return tokenizer_class(Json{{"tokenizer_class", named}}, model_type);
+    return tokenizer_class(Json{{"tokenizer_class", named}}, Json{{"model_type", model_type}});
   };
   EXPECT_EQ(chosen("LlamaTokenizerFast", "llama"), "LlamaTokenizer");
   EXPECT_EQ(chosen("LlamaTokenizer", "phi3"), "TokenizersBackend");
   EXPECT_EQ(chosen("LlamaTokenizerFast", "qwen2"), "Qwen2Tokenizer");
   EXPECT_EQ(chosen("PreTrainedTokenizerFast", "qwen3"), "TokenizersBackend");
-  EXPECT_EQ(tokenizer_class(Json::object(), "gpt2"), "GPT2Tokenizer");
-  EXPECT_EQ(tokenizer_class(Json::object(), ""), "TokenizersBackend");
+  EXPECT_EQ(tokenizer_class(Json::object(), Json{{"model_type", "gpt2"}}), "GPT2Tokenizer");
+  EXPECT_EQ(tokenizer_class(Json::object(), Json::object()), "TokenizersBackend");
 }
 
 }  // namespace

@@ -99,6 +99,13 @@ static void check_text(std::string_view text) {
     throw DataError("text", fmt::format("not UTF-8 at byte {}", at));
 }
 
+static Encoding to_encoding(Tokens tokens) {
+  Encoding encoding{std::move(tokens.ids), {}};
+  encoding.offsets.reserve(tokens.spans.size());
+  for (const Span& span : tokens.spans) encoding.offsets.emplace_back(span.begin, span.end);
+  return encoding;
+}
+
 std::vector<int32_t> Pipeline::encode(std::string_view text, bool add_special) const {
   Tokens tokens;
   tokens.ids.reserve(text.size() / 3 + 4);
@@ -109,13 +116,35 @@ std::vector<int32_t> Pipeline::encode(std::string_view text, bool add_special) c
 Encoding Pipeline::encode_with_offsets(std::string_view text, bool add_special) const {
   Tokens tokens;
   run(text, add_special, true, tokens);
-  Encoding encoding{std::move(tokens.ids), {}};
-  encoding.offsets.reserve(tokens.spans.size());
-  for (const Span& span : tokens.spans) encoding.offsets.emplace_back(span.begin, span.end);
-  return encoding;
+  return to_encoding(std::move(tokens));
+}
+
+Encoding Pipeline::encode_truncated(std::string_view text, bool add_special, size_t max_tokens, bool keep_end) const {
+  Tokens tokens, special;
+  if (add_special) post_.apply({}, true, special);
+  if (special.ids.size() > max_tokens)
+    throw ConfigError("truncation", fmt::format("{} tokens are too few for the {} special ones of every text",
+                                                max_tokens, special.ids.size()));
+  run_text(text, true, tokens);
+  const size_t room = max_tokens - special.ids.size();
+  const auto cut = [&](auto& list) {
+    if (list.size() <= room) return;
+    const auto first = keep_end ? list.begin() : list.begin() + static_cast<ptrdiff_t>(room);
+    list.erase(first, first + static_cast<ptrdiff_t>(list.size() - room));
+  };
+  cut(tokens.ids);
+  cut(tokens.spans);
+  cut(tokens.blanks);
+  post_.apply(text, add_special, tokens);
+  return to_encoding(std::move(tokens));
 }
 
 void Pipeline::run(std::string_view text, bool add_special, bool offsets, Tokens& tokens) const {
+  run_text(text, offsets, tokens);
+  post_.apply(text, add_special, tokens);
+}
+
+void Pipeline::run_text(std::string_view text, bool offsets, Tokens& tokens) const {
   check_text(text);
   {
     const Loan loan(*this);
@@ -132,7 +161,6 @@ void Pipeline::run(std::string_view text, bool add_special, bool offsets, Tokens
       collect(text, s.work, offsets, s, tokens);
     }
   }
-  post_.apply(text, add_special, tokens);
 }
 
 // From the text between two added tokens to tokens.

@@ -30,6 +30,7 @@ class Pipeline final : public Tokenizer {
 
   std::vector<int32_t> encode(std::string_view text, bool add_special) const override;
   Encoding encode_with_offsets(std::string_view text, bool add_special) const override;
+  Encoding encode_truncated(std::string_view text, bool add_special, size_t max_tokens, bool keep_end) const override;
   std::string decode(std::span<const int32_t> ids, bool skip_special) const override;
 
   int64_t vocab_size() const override;
@@ -47,6 +48,7 @@ class Pipeline final : public Tokenizer {
   struct Scratch;
   struct Loan;
   void run(std::string_view text, bool add_special, bool offsets, Tokens& tokens) const;
+  void run_text(std::string_view text, bool offsets, Tokens& tokens) const;  // without the post-processor
   void run_stretch(std::string_view text, uint32_t begin, uint32_t end, bool offsets, Scratch& s, Tokens& tokens) const;
   void collect(std::string_view text, const Work& work, bool offsets, Scratch& s, Tokens& tokens) const;
 

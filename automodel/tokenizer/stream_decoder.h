@@ -11,7 +11,7 @@ namespace automodel::tokenizer {
 
 /// Each push() gives the text that its id completes: "" while a character is unfinished, or while the id shows nothing.
 /// Concatenated and followed by finish(), the parts equal Tokenizer::decode of all ids, unless a decoder looks back
-/// further than one character.
+/// further than one character. At most 64 ids are held back, so a stream of broken bytes costs no more.
 class StreamDecoder {
  public:
   StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special)

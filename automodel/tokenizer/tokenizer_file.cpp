@@ -35,26 +35,6 @@ void add_token(JsonCursor& in, ModelFile& model, std::string_view token, long id
   in.fail(fmt::format("the token '{}' is given twice", token));
 }
 
-void read_vocab(JsonCursor& in, ModelFile& model, size_t file_bytes) {
-  model.has_vocab = true;
-  model.vocabulary.reserve(std::min<size_t>(file_bytes / 60, 1 << 19), file_bytes / 8);
-  if (in.peek() == '{') {
-    in.object(
-        [&](std::string_view token) { add_token(in, model, token, in.integer(Vocabulary::kMaxId, "a token's id")); });
-    return;
-  }
-  std::string buffer;
-  in.array([&] {
-    in.expect('[', "[token, score]");
-    const std::string_view token = in.string(buffer);
-    add_token(in, model, token, static_cast<long>(model.scores.size()));
-    in.expect(',', "','");
-    model.scores.push_back(in.number());
-    in.expect(']', "']'");
-    if (model.scores.size() > static_cast<size_t>(Vocabulary::kMaxId)) in.fail("the vocabulary is too large");
-  });
-}
-
 void read_merges(JsonCursor& in, ModelFile& model, std::string_view text) {
   model.has_merges = true;
   std::string buffer;
@@ -84,6 +64,26 @@ void read_merges(JsonCursor& in, ModelFile& model, std::string_view text) {
 
 }  // namespace
 
+void read_vocabulary(JsonCursor& in, ModelFile& model, size_t file_bytes) {
+  model.has_vocab = true;
+  model.vocabulary.reserve(std::min<size_t>(file_bytes / 60, 1 << 19), file_bytes / 8);
+  if (in.peek() == '{') {
+    in.object(
+        [&](std::string_view token) { add_token(in, model, token, in.integer(Vocabulary::kMaxId, "a token's id")); });
+    return;
+  }
+  std::string buffer;
+  in.array([&] {
+    in.expect('[', "[token, score]");
+    const std::string_view token = in.string(buffer);
+    add_token(in, model, token, static_cast<long>(model.scores.size()));
+    in.expect(',', "','");
+    model.scores.push_back(in.number());
+    in.expect(']', "']'");
+    if (model.scores.size() > static_cast<size_t>(Vocabulary::kMaxId)) in.fail("the vocabulary is too large");
+  });
+}
+
 TokenizerFile parse_tokenizer_file(std::string text, const std::string& name) {
   TokenizerFile file;
   file.text = std::move(text);
@@ -99,7 +99,7 @@ TokenizerFile parse_tokenizer_file(std::string text, const std::string& name) {
     if (has_model) in.fail("'model' is given twice");
     has_model = true;
     in.object([&](std::string_view part) {
-      if (part == "vocab" && !file.model.has_vocab) return read_vocab(in, file.model, file.text.size());
+      if (part == "vocab" && !file.model.has_vocab) return read_vocabulary(in, file.model, file.text.size());
       if (part == "merges" && !file.model.has_merges && in.peek() != 'n') return read_merges(in, file.model, file.text);
       settings.add(part, in.skip());
     });

@@ -21,4 +21,9 @@ struct TokenizerFile {
 TokenizerFile read_tokenizer_file(const std::filesystem::path& path);
 TokenizerFile parse_tokenizer_file(std::string text, const std::string& name);
 
+/// The value of "vocab" that comes next: an object of token -> id, or a list of [token, score]. `file_bytes`: the size
+/// of the file, which bounds what is reserved.
+class JsonCursor;
+void read_vocabulary(JsonCursor& in, ModelFile& model, size_t file_bytes);
+
 }  // namespace automodel::tokenizer

@@ -1,8 +1,7 @@
 // libFuzzer entry: bytes up to the first zero are a tokenizer.json, the rest is a text. Only our own errors may come
 // out.
 //
-// Build with clang: clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined; start it on
-// automodel/tokenizer/testdata.
+// Build and run: tools/fuzz tokenizer/tokenizer
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>

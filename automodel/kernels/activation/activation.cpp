@@ -8,6 +8,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
+#include "automodel/kernels/cuda/library.h"
 #include "automodel/kernels/simd.h"
 
 namespace automodel::kernels {
@@ -110,23 +111,63 @@ static at::Tensor forward_cpu(const at::Tensor& gate_up, Activation f) {
   return y;
 }
 
+static at::Tensor forward_gpu(const at::Tensor& gate_up, Activation f) {
+  const int64_t T = gate_up.size(0), I = gate_up.size(1) / 2;
+  auto y = at::empty({T, I}, gate_up.options());
+  const CudaLaunch on(gate_up);
+  on(cuda_table().gated.forward({.dtype = cuda_dtype(gate_up),
+                                 .f = static_cast<int32_t>(f),
+                                 .rows = T,
+                                 .columns = I,
+                                 .gate_up = gate_up.const_data_ptr(),
+                                 .y = y.mutable_data_ptr(),
+                                 .gate_up_stride = 2 * I,
+                                 .y_stride = I},
+                                on.stream()));
+  return y;
+}
+
+static at::Tensor backward_gpu(const at::Tensor& gate_up, const at::Tensor& dy, Activation f) {
+  const int64_t I = gate_up.size(1) / 2;
+  auto d = at::empty_like(gate_up);
+  const CudaLaunch on(gate_up);
+  on(cuda_table().gated.backward({.dtype = cuda_dtype(gate_up),
+                                  .f = static_cast<int32_t>(f),
+                                  .rows = gate_up.size(0),
+                                  .columns = I,
+                                  .gate_up = gate_up.const_data_ptr(),
+                                  .dy = dy.const_data_ptr(),
+                                  .d_gate_up = d.mutable_data_ptr(),
+                                  .y = nullptr,
+                                  .gate_up_stride = 2 * I,
+                                  .dy_stride = I,
+                                  .d_stride = 2 * I},
+                                 on.stream()));
+  return d;
+}
+
+static at::Tensor forward_fused(const at::Tensor& gate_up, Activation f) {
+  return gate_up.is_cuda() ? forward_gpu(gate_up, f) : forward_cpu(gate_up, f);
+}
+
 namespace {
 struct GatedFunction : torch::autograd::Function<GatedFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& gate_up, int64_t f) {
     ctx->save_for_backward({gate_up});
     ctx->saved_data["f"] = f;
-    return forward_cpu(gate_up, static_cast<Activation>(f));
+    return forward_fused(gate_up, static_cast<Activation>(f));
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
                                                  torch::autograd::variable_list grads) {
     const auto gate_up = ctx->get_saved_variables()[0];
     const auto dy = grads[0].contiguous();
+    const auto f = static_cast<Activation>(ctx->saved_data["f"].toInt());
+    if (gate_up.is_cuda()) return {backward_gpu(gate_up, dy, f), at::Tensor()};
     auto d = at::empty_like(gate_up);
     const float *from = gate_up.const_data_ptr<float>(), *grad = dy.const_data_ptr<float>();
     float* to = d.mutable_data_ptr<float>();
     const int64_t I = gate_up.size(1) / 2;
-    const auto run =
-        static_cast<Activation>(ctx->saved_data["f"].toInt()) == Activation::Silu ? silu_backward : gelu_backward;
+    const auto run = f == Activation::Silu ? silu_backward : gelu_backward;
     at::parallel_for(0, gate_up.size(0), kGrain,
                      [&](int64_t begin, int64_t end) { run(from, grad, begin, end, I, to); });
     return {d, at::Tensor()};
@@ -135,10 +176,14 @@ struct GatedFunction : torch::autograd::Function<GatedFunction> {
 }  // namespace
 
 at::Tensor gated_activation(const at::Tensor& gate_up, Activation f) {
-  const bool fused = gate_up.device().is_cpu() && gate_up.scalar_type() == at::kFloat && gate_up.is_contiguous() &&
-                     gate_up.dim() == 2 && (f == Activation::Silu || f == Activation::GeluTanh);
-  if (!fused) return gated_activation_reference(gate_up, f);
-  if (!at::GradMode::is_enabled() || !gate_up.requires_grad()) return forward_cpu(gate_up, f);
+  if (gate_up.is_cuda() && gate_up.dim() == 2 && !gate_up.is_contiguous())
+    return gated_activation(gate_up.contiguous(), f);
+  const bool dense = gate_up.is_contiguous() && gate_up.dim() == 2;
+  const bool on_cpu = gate_up.device().is_cpu() && gate_up.scalar_type() == at::kFloat &&
+                      (f == Activation::Silu || f == Activation::GeluTanh);
+  const bool on_gpu = gate_up.is_cuda() && has_cuda_dtype(gate_up);
+  if (!dense || !(on_cpu || on_gpu)) return gated_activation_reference(gate_up, f);
+  if (!at::GradMode::is_enabled() || !gate_up.requires_grad()) return forward_fused(gate_up, f);
   return GatedFunction::apply(gate_up, static_cast<int64_t>(f));
 }
 

@@ -1,17 +1,21 @@
 #include "automodel/kernels/cross_entropy/linear_cross_entropy.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/nonzero.h>
+#include <ATen/ops/nonzero_static.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/zeros.h>
 
 #include "automodel/base/error.h"
+#include "automodel/kernels/cuda/library.h"
 #include "automodel/kernels/linear/linear.h"
 #include "automodel/kernels/product/product.h"
 #include "automodel/kernels/simd.h"
@@ -117,10 +121,92 @@ void check_labels(const at::Tensor& labels, int64_t V) {
                       "the tokenizer does not fit the model's embedding");
 }
 
+// On a GPU the rows that are trained are picked out if their number is known, since the host must not wait for a count;
+// else all pass through the head, and those that are not trained get zeros. Logits are in the dtype of hidden, their
+// gradient takes their place; losses stay on the device.
+struct GpuHead {
+  at::Tensor loss, dx;
+  at::Tensor rows;  // of hidden that dx belongs to; undefined: all
+};
+
+at::Tensor chunk_losses_gpu(at::Tensor& logits, const at::Tensor& labels, const RowOptions& row, bool gradient) {
+  auto losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
+  const CudaLaunch on(logits);
+  on(cuda_table().cross_entropy.softmax_loss({.dtype = cuda_dtype(logits),
+                                              .rows = logits.size(0),
+                                              .columns = row.V,
+                                              .logits = logits.mutable_data_ptr(),
+                                              .stride = row.V,
+                                              .labels = labels.const_data_ptr<int64_t>(),
+                                              .loss = losses.mutable_data_ptr<float>(),
+                                              .lse = nullptr,
+                                              .ignore = kIgnoreLabel,
+                                              .scale = row.scale,
+                                              .softcap = row.softcap,
+                                              .logit_scale = row.logit_scale,
+                                              .smoothing = row.smoothing,
+                                              .z_loss = row.z_loss,
+                                              .gradient = gradient},
+                                             on.stream()));
+  return losses;
+}
+
+GpuHead head_gpu(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& given_labels,
+                 double scale, const CrossEntropyOptions& options, bool gradient) {
+  auto x = hidden.contiguous(), labels = given_labels.to(hidden.device()).contiguous();
+  GpuHead out{at::zeros({}, x.options().dtype(at::kDouble)), {}, {}};
+  if (options.trained_tokens >= 0 && options.trained_tokens < labels.numel()) {
+    out.rows = at::nonzero_static(labels.ne(kIgnoreLabel), options.trained_tokens).squeeze(1);
+    x = at::index_select(x, 0, out.rows), labels = at::index_select(labels, 0, out.rows);
+  }
+  if (gradient && hidden.requires_grad()) out.dx = at::empty_like(x);
+  const auto row = row_options(weight, scale, options);
+  const int64_t step =
+      options.chunk_tokens > 0 ? options.chunk_tokens : std::max<int64_t>(1024, (int64_t{1} << 29) / (2 * row.V));
+  for (int64_t begin = 0; begin < x.size(0); begin += step) {
+    const int64_t n = std::min(step, x.size(0) - begin);
+    const auto part = x.narrow(0, begin, n);
+    auto logits = product(part, weight.value());
+    if (bias) logits.add_(bias->value());
+    out.loss.add_(
+        at::sum(chunk_losses_gpu(logits, labels.narrow(0, begin, n), row, gradient), {0}, false, at::kDouble));
+    if (!gradient) continue;
+    if (out.dx.defined()) {
+      auto dx = out.dx.narrow(0, begin, n);
+      at::mm_out(dx, logits, weight.value());
+    }
+    weight.add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, logits, part); });
+    if (bias) bias->add_grad(at::sum(logits, {0}, false, at::kFloat));
+  }
+  out.loss = (out.loss * scale).to(at::kFloat);
+  return out;
+}
+
+at::Tensor token_log_probs_gpu(const at::Tensor& hidden, Parameter& weight, Parameter* bias,
+                               const at::Tensor& given_labels, CrossEntropyOptions options) {
+  options.label_smoothing = options.z_loss = 0;
+  const auto labels = given_labels.to(hidden.device()).contiguous();
+  auto out = at::zeros({hidden.size(0)}, hidden.options().dtype(at::kFloat));
+  const int64_t step = options.chunk_tokens > 0 ? options.chunk_tokens : 1024;
+  for (int64_t begin = 0; begin < hidden.size(0); begin += step) {
+    const int64_t n = std::min(step, hidden.size(0) - begin);
+    auto logits = raw_logits(hidden.narrow(0, begin, n), weight, bias);
+    out.narrow(0, begin, n)
+        .sub_(chunk_losses_gpu(logits, labels.narrow(0, begin, n), row_options(weight, 1, options), false));
+  }
+  return out;
+}
+
 struct HeadFunction : torch::autograd::Function<HeadFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& anchor,
                             Parameter* weight, Parameter* bias, const at::Tensor& labels, double scale,
                             const CrossEntropyOptions& options, bool gradient) {
+    if (hidden.is_cuda()) {
+      auto head = head_gpu(hidden, *weight, bias, labels, scale, options, gradient);
+      ctx->saved_data["tokens"] = hidden.size(0);
+      ctx->save_for_backward({head.dx, head.rows});
+      return head.loss;
+    }
     const auto rows = at::nonzero(labels.ne(kIgnoreLabel)).squeeze(1);
     const bool all = rows.numel() == labels.numel();
     const auto x = all ? hidden : at::index_select(hidden, 0, rows);
@@ -156,8 +242,10 @@ struct HeadFunction : torch::autograd::Function<HeadFunction> {
     const auto saved = ctx->get_saved_variables();
     at::Tensor dx = saved[0];
     if (dx.defined()) {
-      const double factor = grads[0].item<double>();
-      AM_CHECK(factor == 1, "the head's gradient was made for a factor of 1, not {}", factor);
+      if (dx.is_cpu()) {  // nothing is read back from a GPU
+        const double factor = grads[0].item<double>();
+        AM_CHECK(factor == 1, "the head's gradient was made for a factor of 1, not {}", factor);
+      }
       if (saved[1].defined()) {
         auto full = at::zeros({ctx->saved_data["tokens"].toInt(), dx.size(1)}, dx.options());
         full.index_copy_(0, saved[1], dx);
@@ -181,6 +269,7 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, Parameter& weight, Par
 at::Tensor token_log_probs(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& given_labels,
                            const CrossEntropyOptions& options) {
   at::NoGradGuard guard;
+  if (hidden.is_cuda()) return token_log_probs_gpu(hidden, weight, bias, given_labels, options);
   const auto labels = given_labels.contiguous();
   check_labels(labels.masked_select(labels.ne(kIgnoreLabel)), weight.shape()[0]);
   auto out = at::zeros({hidden.size(0)}, hidden.options().dtype(at::kFloat));

@@ -14,7 +14,7 @@ struct CrossEntropyOptions {
   double logit_scale = 1;       // logits are multiplied by it
   double label_smoothing = 0;   // (1 - s) * CE + s * mean over the vocabulary of -log p
   double z_loss = 0;            // + z * logsumexp^2
-  int64_t chunk_tokens = 0;     // 0: chosen so that a chunk's logits take about 32 MiB
+  int64_t chunk_tokens = 0;     // 0: chosen so that a chunk's logits take about 32 MiB, on a GPU 512
   int64_t trained_tokens = -1;  // labels that are not -100, where the caller knows: a GPU need not be asked
 };
 
@@ -24,8 +24,10 @@ struct CrossEntropyOptions {
 /// scale   usually 1 / global count of trained tokens; it is known before, so the gradients are made in the same pass
 /// returns a 0-dim fp32 tensor, summed in fp64; logits and softmax are in fp32.
 /// With gradients on, dW and db go to their sinks during this call (not in the backward), so a backward must follow;
-/// only the rows that are trained pass through the head. Keeps d hidden, [trained rows, H]. source
-/// torch.nn.functional.cross_entropy(reduction="sum") * scale
+/// only the rows that are trained pass through the head. Keeps d hidden, [trained rows, H].
+/// On a GPU nothing is read back: all rows pass through the head, logits are rounded to the dtype of hidden, a label
+/// outside the vocabulary makes the loss NaN instead of throwing, and the factor of the backward is taken to be 1.
+/// source torch.nn.functional.cross_entropy(reduction="sum") * scale
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels,
                                 double scale, const CrossEntropyOptions& options = {});
 

@@ -89,7 +89,7 @@ __device__ __forceinline__ float block_sum(float x) {
 
 inline cudaStream_t stream_of(Stream stream) { return static_cast<cudaStream_t>(stream); }
 
-inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+__host__ __device__ inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Blocks for `work` pieces, at most `most`: kernels walk what is left in steps of the grid.
 inline unsigned blocks_for(int64_t work, int64_t most = int64_t{1} << 30) {

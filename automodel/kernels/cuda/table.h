@@ -8,7 +8,10 @@
 
 #include "automodel/kernels/activation/activation_cuda.h"
 #include "automodel/kernels/attention/attention_cuda.h"
+#include "automodel/kernels/cross_entropy/softmax_loss_cuda.h"
 #include "automodel/kernels/cuda/types.h"
+#include "automodel/kernels/embedding/embedding_cuda.h"
+#include "automodel/kernels/optimizer/optimizer_cuda.h"
 #include "automodel/kernels/product/product_cuda.h"
 #include "automodel/kernels/qkv/qkv_cuda.h"
 #include "automodel/kernels/rms_norm/norm_cuda.h"
@@ -21,6 +24,9 @@ struct Table {
   Norm norm;
   Gated gated;
   SplitQkv split_qkv;
+  Embedding embedding;
+  Optimizer optimizer;
+  CrossEntropy cross_entropy;
   Attention attention;
   Product product;
 };

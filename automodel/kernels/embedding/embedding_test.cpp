@@ -8,7 +8,7 @@ namespace {
 at::Tensor ids_of(const std::vector<int64_t>& ids) {
   auto out = at::empty({static_cast<int64_t>(ids.size())}, at::kLong);
   std::copy(ids.begin(), ids.end(), out.mutable_data_ptr<int64_t>());
-  return out;
+  return out.to(test_device());
 }
 
 TEST(Embedding, LooksUpAndSumsTheGradientsOfRepeatedIds) {
@@ -39,6 +39,20 @@ TEST(Embedding, LooksUpAndSumsTheGradientsOfRepeatedIds) {
         }
 }
 
+TEST(Embedding, SumsLongRunsOfOneId) {  // runs within, over and far over what one block sums
+  for (const int64_t H : {5, 300}) {
+    std::vector<int64_t> list;
+    for (int64_t i = 0; i < 700; ++i) list.push_back(i < 17 ? 3 : i < 400 ? 1 : i % 7);
+    const auto ids = ids_of(list);
+    const auto weight = random_parameter({9, H}, 1);
+    const auto dy = random_tensor({700, H}, 3);
+    embedding(ids, *weight).backward(dy);
+    auto expected = (weight->value() * 0).to(at::kDouble);
+    expected.index_add_(0, ids, dy.to(at::kDouble));
+    EXPECT_TRUE(is_close(weight->grad(), expected, 3e-6));
+  }
+}
+
 TEST(Embedding, OfAFrozenTableHasNoGraph) {
   const auto weight = random_parameter({4, 3}, 1, at::kFloat, false);
   EXPECT_FALSE(embedding(ids_of({1, 2}), *weight).requires_grad());
@@ -58,6 +72,7 @@ TEST(Embedding, GradientDoesNotDependOnThreads) {
     const auto weight = random_parameter({50, 64}, 1);
     auto ids = at::empty({4000}, at::kLong);
     for (int64_t i = 0; i < ids.numel(); ++i) ids.mutable_data_ptr<int64_t>()[i] = (i * i) % 50;
+    ids = ids.to(test_device());
     embedding(ids, *weight).backward(random_tensor({4000, 64}, 2));
     return std::vector<at::Tensor>{weight->grad().clone()};
   });

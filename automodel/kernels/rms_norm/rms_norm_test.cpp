@@ -1,5 +1,7 @@
 #include "automodel/kernels/rms_norm/rms_norm.h"
 
+#include <ATen/ops/cat.h>
+
 #include "automodel/kernels/op_check.h"
 
 namespace automodel::kernels {
@@ -32,6 +34,34 @@ TEST(RmsNorm, EqualsThePlainFormulaForwardAndBackward) {
           expect_equals_plain([&](const at::Tensor& x) { return run(x, *weight, kEps, plus_one); }, plain(plus_one),
                               random_tensor(shape, 1, dtype), {{weight.get()}, x_grad, tolerance});
         }
+}
+
+TEST(RmsNorm, EqualsThePlainFormulaAtEveryWidthOfRows) {  // what registers hold, what warps share, what is walked
+  for (const int64_t D : {128, 512, 1000, 1024, 2048, 4096, 4100, 8192, 16384})
+    for (const auto& [dtype, tolerance] : kPrecisions) {
+      SCOPED_TRACE(testing::Message() << D << " " << dtype);
+      const auto weight = random_parameter({D}, 2, dtype);
+      expect_equals_plain([&](const at::Tensor& x) { return rms_norm(x, *weight, kEps, true); }, plain(true),
+                          random_tensor({7, D}, 1, dtype), {{weight.get()}, true, 2 * tolerance});
+    }
+}
+
+TEST(AddRmsNorm, EqualsTheSumAndItsNorm) {
+  for (const int64_t D : {5, 256, 4096})
+    for (const auto& [dtype, tolerance] : kPrecisions)
+      for (const bool trained : {false, true}) {
+        SCOPED_TRACE(testing::Message() << D << " " << dtype << " trained " << trained);
+        const auto weight = random_parameter({D}, 2, dtype, trained);
+        const auto ours = [&](const at::Tensor& both) {
+          const auto out = add_rms_norm(both.narrow(1, 0, D), both.narrow(1, D, D), *weight, kEps);
+          return at::cat({out.h, out.y}, 1);
+        };
+        const auto formula = [&](const at::Tensor& both, const std::vector<at::Tensor>& w) {
+          const auto h = both.narrow(1, 0, D) + both.narrow(1, D, D);
+          return at::cat({h, plain(false)(h, w)}, 1);
+        };
+        expect_equals_plain(ours, formula, random_tensor({37, 2 * D}, 1, dtype), {{weight.get()}, true, 2 * tolerance});
+      }
 }
 
 TEST(RmsNorm, TakesInputsWithGaps) {

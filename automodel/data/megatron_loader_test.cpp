@@ -1,0 +1,108 @@
+// Labels and batches of Megatron's samples, and a run that goes on.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/error.h"
+#include "automodel/data/loader.h"
+#include "automodel/data/megatron_dataset.h"
+
+namespace automodel::data {
+namespace {
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+const std::string kFolder = "automodel/data/testdata/megatron/";
+
+struct Folder {
+  fs::path path;
+  Folder() {
+    std::string name = (fs::temp_directory_path() / "megatron_XXXXXX").string();
+    path = ::mkdtemp(name.data());
+  }
+  ~Folder() { fs::remove_all(path); }
+};
+
+std::string error_of(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+std::vector<int64_t> ids_of(const Batch& batch) {
+  const auto* ids = batch.ids.const_data_ptr<int64_t>();
+  return {ids, ids + batch.tokens()};
+}
+
+class Fixed : public TokenWindows {
+ public:
+  int64_t size() const override { return 1; }
+  void read(int64_t, std::vector<int32_t>& tokens) const override { tokens = {5, 9, 6, 7, 9, 8}; }
+  std::string order() const override { return ""; }
+  std::string name() const override { return "fixed"; }
+};
+
+TEST(Labels, KnowTheEndsOfDocuments) {
+  const Row row{Json::object(), "x", 0};
+  const auto samples = std::make_shared<Fixed>();
+  EXPECT_EQ(WindowBuilder(samples, {}).build(row).labels, (std::vector<int32_t>{9, 6, 7, 9, 8}));
+  const auto masked = WindowBuilder(samples, {.mask_end_of_document = true, .end_of_document = 9}).build(row);
+  EXPECT_EQ(masked.labels, (std::vector<int32_t>{9, kNotTrained, 7, 9, kNotTrained}));
+  EXPECT_TRUE(masked.starts.empty());
+  const auto split = WindowBuilder(samples, {.split_documents = true, .end_of_document = 9}).build(row);
+  EXPECT_EQ(split.ids, (std::vector<int32_t>{5, 9, 6, 7, 9}));
+  EXPECT_EQ(split.starts, std::vector<int32_t>{2});
+  const auto whole = WindowBuilder(samples, {.extra_token = false}).build(row);
+  EXPECT_EQ(whole.ids, (std::vector<int32_t>{5, 9, 6, 7, 9, 8}));
+  EXPECT_EQ(whole.labels, (std::vector<int32_t>{9, 6, 7, 9, 8, kNotTrained}));
+  EXPECT_THAT(error_of([&] { WindowBuilder(samples, {.mask_end_of_document = true}); }), HasSubstr("eos token"));
+
+  LoaderOptions options;
+  options.read.shuffle = false;
+  options.epochs = 1;
+  Loader loader(window_rows(samples),
+                std::make_shared<WindowBuilder>(samples, WindowLabels{.split_documents = true, .end_of_document = 9}),
+                options);
+  const auto batch = loader.next();
+  ASSERT_TRUE(batch);
+  EXPECT_EQ(batch->cu_seqlens, (std::vector<int64_t>{0, 2, 5}));
+  EXPECT_FALSE(loader.next());
+}
+
+TEST(MegatronLoader, GoesOnWhereItStoodAndRefusesAnotherOrder) {
+  Folder cache;
+  MegatronOptions options;
+  options.paths = parse_megatron_paths(kFolder + "a");
+  options.split = "1,0,0", options.sequence_length = 16, options.samples = 60;
+  options.cache_folder = cache.path.string();
+  const auto loader_of = [&] {
+    const auto samples = open_megatron(options);
+    LoaderOptions reads;
+    reads.read.shuffle = false;
+    reads.pack.local_batch_size = 2;
+    return std::make_unique<Loader>(window_rows(samples), std::make_shared<WindowBuilder>(samples, WindowLabels{}),
+                                    reads);
+  };
+  auto whole = loader_of(), first = loader_of();
+  for (int i = 0; i < 7; ++i) whole->next(), first->next();
+  const Json state = first->state();
+  auto second = loader_of();
+  second->restore(state);
+  for (int i = 0; i < 20; ++i) {
+    const auto a = whole->next(), b = second->next();
+    ASSERT_EQ(a.has_value(), b.has_value());
+    if (a) EXPECT_EQ(ids_of(*a), ids_of(*b));
+  }
+  options.samples = 61;  // more of the same epochs: the same order
+  loader_of()->restore(state);
+  options.samples = 999;
+  EXPECT_THAT(error_of([&] { loader_of()->restore(state); }), HasSubstr("was saved with order"));
+}
+
+}  // namespace
+}  // namespace automodel::data

@@ -1,0 +1,227 @@
+// preprocess against Megatron's own builder (testdata/preprocess, made by tools/make_preprocess_goldens.py), and runs
+// that are cut anywhere.
+#include "automodel/data/preprocess.h"
+
+#include <fmt/core.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/error.h"
+#include "automodel/base/file.h"
+#include "automodel/data/megatron_md5.h"
+#include "automodel/data/preprocess_lines.h"
+
+namespace automodel::data {
+namespace {
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+const std::string kFolder = "automodel/data/testdata/preprocess/";
+const std::string kModel = "assets/quickstart/model";
+
+class Preprocess : public testing::Test {
+ protected:
+  Preprocess() {
+    std::string name = (fs::temp_directory_path() / "preprocess_XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+  }
+  ~Preprocess() override { fs::remove_all(folder_); }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  void write(const std::string& name, const std::string& text) const { std::ofstream(folder_ / name) << text; }
+  PreprocessOptions options(std::vector<std::string> inputs) const {
+    PreprocessOptions options;
+    options.inputs = std::move(inputs);
+    options.output_prefix = path("out");
+    options.model = kModel;
+    return options;
+  }
+  static PreprocessReport run(const PreprocessOptions& options) { return preprocess(options, tokenizer()); }
+  static std::shared_ptr<const tokenizer::Tokenizer> tokenizer() {
+    static const auto loaded = tokenizer::load(kModel);
+    return loaded;
+  }
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& file : fs::directory_iterator(folder_)) names.push_back(file.path().filename().string());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  // 70,000 ids: tokens need int32.
+  std::string large_model() const {
+    fs::create_directories(folder_ / "large");
+    std::string text = read_file(kFolder + "large_tokenizer.json"), words;
+    for (int i = 3; i < 70000; ++i) words += fmt::format(",\"w{}\":{}", i, i);
+    const std::string last = "\"</s>\":2";
+    text.insert(text.find(last + "}") + last.size(), words);
+    write("large/tokenizer.json", text);
+    write("large/tokenizer_config.json", read_file(kFolder + "tokenizer_config.json"));
+    return path("large");
+  }
+  fs::path folder_;
+};
+
+std::string error_of(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+// Plain texts, empty ones, lists of sentences, several keys and files, with and without eos and special tokens.
+TEST_F(Preprocess, WritesTheBytesOfMegatronsBuilder) {
+  int compared = 0;
+  for (const auto& golden : load_json(kFolder + "goldens.json")) {
+    auto asked = options(golden["inputs"].get<std::vector<std::string>>());
+    if (golden["model"] == "large") asked.model = large_model();
+    asked.keys = golden["keys"].get<std::vector<std::string>>();
+    asked.append_eod = golden["append_eod"].get<bool>();
+    for (const int64_t workers : {1, 3}) {
+      asked.workers = workers;
+      asked.restart = true;
+      const auto report = preprocess(asked, tokenizer::load(asked.model));
+      ASSERT_EQ(report.outputs.size(), asked.keys.size());
+      for (size_t k = 0; k < asked.keys.size(); ++k)
+        for (const char* ending : {".bin", ".idx"}) {
+          const auto expected = golden["prefix"].get<std::string>() + "_" + asked.keys[k] + "_document" + ending;
+          EXPECT_EQ(read_file(report.outputs[k] + ending), read_file(expected)) << expected;
+          ++compared;
+        }
+    }
+  }
+  EXPECT_GE(compared, 20);
+  EXPECT_FALSE(fs::exists(path("out.preprocess.json")));
+}
+
+TEST_F(Preprocess, LeavesNothingButTheTwoFilesAndDoesNotOverwriteThem) {
+  write("in.jsonl", "{\"text\": \"one\"}\n\n{\"text\": \"two\"}");
+  const auto report = run(options({path("in.jsonl")}));
+  EXPECT_EQ(report.progress.documents, 2);
+  EXPECT_EQ(names(), (std::vector<std::string>{"in.jsonl", "out_text_document.bin", "out_text_document.idx"}));
+  EXPECT_THAT(error_of([&] { run(options({path("in.jsonl")})); }), HasSubstr("exists already"));
+  auto again = options({path("in.jsonl")});
+  again.restart = true;
+  run(again);
+}
+
+TEST_F(Preprocess, FaultsNameFileAndLine) {
+  const auto fault = [&](const std::string& line) {
+    write("in.jsonl", "{\"text\": \"fine\"}\n" + line + "\n");
+    auto asked = options({path("in.jsonl")});
+    asked.restart = true;
+    return error_of([&] { run(asked); });
+  };
+  EXPECT_THAT(fault("{\"text\": \"cut"), HasSubstr("in.jsonl:2:"));
+  EXPECT_THAT(fault("{\"txt\": \"x\"}"), testing::AllOf(HasSubstr("in.jsonl:2"), HasSubstr("no key 'text'")));
+  EXPECT_THAT(fault("{\"text\": 5}"), HasSubstr("in.jsonl:2"));
+  EXPECT_THAT(fault("{\"text\": [\"a\", 5]}"), HasSubstr("in.jsonl:2"));
+  EXPECT_THAT(fault("[1]"), HasSubstr("in.jsonl:2"));
+  EXPECT_THAT(fault("{\"text\": \"a\"} x"), HasSubstr("in.jsonl:2"));
+  EXPECT_FALSE(fs::exists(path("out_text_document.bin")));
+  EXPECT_FALSE(fs::exists(path("out_text_document.idx")));
+  auto skipping = options({path("in.jsonl")});
+  skipping.restart = skipping.skip_bad_rows = true;
+  const auto report = run(skipping);
+  EXPECT_EQ(report.progress.bad_rows, 1);
+  EXPECT_EQ(report.progress.documents, 1);
+  EXPECT_THAT(error_of([&] { run(options({path("none.jsonl")})); }), HasSubstr("not there"));
+  EXPECT_THAT(error_of([&] { run(options({kFolder})); }), HasSubstr("no file"));
+  EXPECT_THAT(error_of([&] { run(options({})); }), HasSubstr("--input"));
+}
+
+TEST_F(Preprocess, OfAnUnfinishedRunIsNotContinuedWithOtherOptions) {
+  write("in.jsonl", "{\"text\": \"fine\"}\n{\"no\": 1}\n");
+  EXPECT_THAT(error_of([&] { run(options({path("in.jsonl")})); }), HasSubstr("no key"));
+  EXPECT_TRUE(fs::exists(path("out.preprocess.json")));
+  auto other = options({path("in.jsonl")});
+  other.append_eod = true;
+  EXPECT_THAT(error_of([&] { run(other); }), HasSubstr("other append_eod"));
+  write("in.jsonl", "{\"text\": \"fine\"}\n");
+  EXPECT_THAT(error_of([&] { run(options({path("in.jsonl")})); }), HasSubstr("other inputs"));
+  other.restart = true;
+  EXPECT_EQ(run(other).progress.documents, 1);
+}
+
+TEST(LineChunks, GoOnFromAnyPlaceBetweenChunks) {
+  const std::string name = (fs::temp_directory_path() / "line_chunks.jsonl").string();
+  std::string text;
+  for (int i = 0; i < 90000; ++i) text += std::string(static_cast<size_t>(i % 97), 'x') + std::to_string(i) + "\n";
+  std::ofstream(name) << text << "last";
+  LineChunks whole({name, name});
+  std::string joined;
+  std::vector<LineChunk> chunks;
+  while (auto chunk = whole.next()) chunks.push_back(std::move(*chunk));
+  ASSERT_GT(chunks.size(), 6u);
+  for (const auto& chunk : chunks) {
+    joined += chunk.text;
+    LineChunks from({name, name}, chunk.begin);
+    const auto again = from.next();
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->text.substr(0, 1000), chunk.text.substr(0, 1000));
+    EXPECT_EQ(again->begin, chunk.begin);
+  }
+  EXPECT_EQ(joined, text + "last" + text + "last");
+  EXPECT_EQ(chunks.back().end, (LinePlace{2, 0, 1}));
+  fs::remove(name);
+}
+
+// Killed at many moments, it always goes on, and its files are those of a run in one piece.
+TEST_F(Preprocess, KilledAnywhereItGoesOnToTheSameBytes) {
+  std::string text;
+  const std::string rows = read_file("assets/quickstart/pretrain/train.jsonl");
+  for (int i = 0; i < 4; ++i) text += rows;
+  write("a.jsonl", text);
+  write("b.jsonl", text.substr(0, text.rfind('\n', text.size() / 2) + 1));
+  auto asked = options({path("a.jsonl"), path("b.jsonl")});
+  asked.keys = {"answer", "question"};
+  asked.append_eod = true;
+  asked.mark_seconds = 0;  // after every chunk
+  asked.workers = 2;
+  asked.output_prefix = path("whole");
+  const auto whole = run(asked);
+  asked.output_prefix = path("cut");
+  int kills = 0, resumed = 0;
+  int64_t before = 0;
+  for (int delay_ms = 10; !fs::exists(path("cut_answer_document.idx")) && kills < 60; delay_ms += 30) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      try {
+        preprocess(asked, tokenizer());
+      } catch (...) {
+        ::_exit(3);
+      }
+      ::_exit(0);
+    }
+    ::usleep(static_cast<useconds_t>(1000 * delay_ms));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ASSERT_FALSE(WIFEXITED(status) && WEXITSTATUS(status) != 0) << "after " << delay_ms << " ms";
+    ++kills;
+    if (fs::exists(path("cut_answer_document.idx"))) break;
+    if (fs::exists(path("cut.preprocess.json"))) {
+      const auto done = load_json(path("cut.preprocess.json"))["input_bytes"].get<int64_t>();
+      EXPECT_GE(done, before) << "what was done is done again";
+      resumed += done > before;
+      before = done;
+    }
+  }
+  if (!fs::exists(path("cut_answer_document.idx"))) run(asked);
+  for (const char* ending : {".bin", ".idx"})
+    for (size_t k : {0, 1})
+      EXPECT_EQ(md5(read_file(path(k == 0 ? "cut_answer_document" : "cut_question_document") + ending)),
+                md5(read_file(whole.outputs[k] + ending)));
+  EXPECT_GE(kills, 3);
+  EXPECT_GE(resumed, 2);
+  EXPECT_FALSE(fs::exists(path("cut.preprocess.json")));
+}
+
+}  // namespace
+}  // namespace automodel::data

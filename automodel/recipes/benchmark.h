@@ -1,0 +1,35 @@
+// The benchmark recipe: how fast training goes, on random tokens, without clipping, schedule, validation or
+// checkpoints, as NeMo AutoModel's benchmark recipe runs.
+#pragma once
+
+#include "automodel/base/json.h"
+#include "automodel/config/recipe_config.h"
+
+namespace automodel::recipes {
+
+struct BenchmarkResult {
+  std::string device;  // "NVIDIA H200", "cpu"
+  int64_t parameters = 0, trained_parameters = 0;
+  int64_t steps = 0;  // that were counted, after the warm-up
+  int64_t tokens_per_step = 0;
+  double flops_per_token = 0;                                // models/flops.h
+  double median_ms = 0, p95_ms = 0, min_ms = 0, max_ms = 0;  // of a step
+  double host_ms = 0;                                        // median time in which the host launched a step
+  double first_step_s = 0, start_to_first_step_s = 0;  // the first one alone; from the start of the process to its end
+  uint64_t peak_memory_bytes = 0;                      // of the GPU's tensors; of the process on the CPU
+  double first_loss = 0, last_loss = 0;
+  double peak_tflops = 0;  // benchmark.peak_tflops
+
+  double tokens_per_second() const { return static_cast<double>(tokens_per_step) / median_ms * 1000; }
+  double tflops() const { return tokens_per_second() * flops_per_token / 1e12; }
+  double mfu() const { return tflops() / peak_tflops; }
+  Json json() const;
+  std::string text() const;
+};
+
+/// Runs step_scheduler.max_steps steps, of which benchmark.warmup_steps are not counted, and writes the summary to
+/// benchmark.json_output_path if that is set. A step's time is the device's own, between the ends of two steps. Throws
+/// ConfigError when no step is left to count.
+BenchmarkResult benchmark(const config::RecipeConfig& config);
+
+}  // namespace automodel::recipes

@@ -1,0 +1,20 @@
+// Where a run computes.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace automodel::recipes {
+
+/// "auto": a GPU where one is ready, else the CPU, saying why where a driver is there all the same; "cpu"; "cuda": the
+/// first GPU that CUDA_VISIBLE_DEVICES leaves. `key` names the knob in messages. Throws UnsupportedError for "cuda"
+/// where no GPU is ready, ConfigError for another word.
+at::Device choose_device(const std::string& asked, const std::string& key);
+
+/// The most that tensors held at a time on a GPU since the last call; nothing on the CPU.
+std::optional<uint64_t> peak_memory_since_last_call(at::Device device);
+
+}  // namespace automodel::recipes

@@ -1,0 +1,98 @@
+// load() of every file format but tokenizer.json: golden cases of tools/make_tokenizer_source_goldens.py, made by
+// transformers' AutoTokenizer, sentencepiece and mistral-common.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/error.h"
+#include "automodel/base/file.h"
+#include "automodel/tokenizer/tokenizer.h"
+
+namespace automodel::tokenizer {
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kSources = fs::path(AUTOMODEL_SOURCE_DIR) / "automodel/tokenizer/testdata/sources";
+
+class Folder {
+ public:
+  Folder() : path_(fs::path(testing::TempDir()) / testing::UnitTest::GetInstance()->current_test_info()->name()) {
+    fs::remove_all(path_);
+    fs::create_directories(path_);
+  }
+  ~Folder() { fs::remove_all(path_); }
+  void write(const std::string& name, const std::string& text) const { write_file_atomically(path_ / name, text); }
+  void copy(const std::string& from, const std::string& to) const { fs::copy_file(kSources / from, path_ / to); }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+void write_setup(const Folder& folder, const Json& setup) {
+  for (const auto& [name, content] : setup["files"].items())
+    content.is_string() ? folder.copy(content.get<std::string>(), name) : folder.write(name, content.dump());
+  if (!setup["config"].is_null()) folder.write("tokenizer_config.json", setup["config"].dump());
+  if (!setup["model_type"].is_null()) folder.write("config.json", Json{{"model_type", setup["model_type"]}}.dump());
+}
+
+void expect_named(const Json& expected, const std::string& token, std::optional<int32_t> id) {
+  EXPECT_EQ(token, expected[0].is_null() ? "" : expected[0].get<std::string>());
+  EXPECT_EQ(id, expected[1].is_null() ? std::nullopt : std::optional(expected[1].get<int32_t>()));
+}
+
+// [index of the text, plain ids or null, ids, offsets or null, decoded or null, skipped or null], as the tool writes
+// them.
+void expect_cases(const Tokenizer& tokenizer, const Json& cases, const Json& texts) {
+  for (const Json& c : cases) {
+    const auto text = texts[c[0].get<size_t>()].get<std::string>();
+    SCOPED_TRACE(texts[c[0].get<size_t>()].dump());
+    const auto ids = c[2].get<std::vector<int32_t>>();
+    EXPECT_EQ(tokenizer.encode(text, true), ids);
+    EXPECT_EQ(tokenizer.encode(text, false), c[1].is_null() ? ids : c[1].get<std::vector<int32_t>>());
+    const Encoding encoding = tokenizer.encode_with_offsets(text, true);
+    EXPECT_EQ(encoding.ids, ids);
+    std::vector<size_t> flat;
+    for (const auto& [begin, end] : encoding.offsets) flat.insert(flat.end(), {begin, end});
+    if (!c[3].is_null()) EXPECT_EQ(flat, c[3].get<std::vector<size_t>>());
+    if (!c[4].is_null()) EXPECT_EQ(tokenizer.decode(ids, false), c[4].get<std::string>());
+    if (!c[4].is_null() || !c[5].is_null())
+      EXPECT_EQ(tokenizer.decode(ids, true), c[c[5].is_null() ? 4 : 5].get<std::string>());
+  }
+}
+
+TEST(Sources, FoldersEqualAutoTokenizer) {
+  size_t setups = 0;
+  const Json golden = load_json(kSources / "cases.json");
+  for (const Json& setup : golden["setups"]) {
+    if (setup["kind"] != "auto") continue;
+    SCOPED_TRACE(setup["files"].dump() + " " + setup["model_type"].dump() + " " + setup["config"].dump());
+    const Folder folder;
+    write_setup(folder, setup);
+    std::shared_ptr<const Tokenizer> tokenizer;
+    ASSERT_NO_THROW(tokenizer = load(folder.path()));
+    EXPECT_EQ(tokenizer->vocab_size(), setup["size"].get<int64_t>());
+    expect_named(setup["bos"], tokenizer->bos_token, tokenizer->bos_id);
+    expect_named(setup["eos"], tokenizer->eos_token, tokenizer->eos_id);
+    expect_named(setup["pad"], tokenizer->pad_token, tokenizer->pad_id);
+    expect_cases(*tokenizer, setup["cases"], golden["texts"]);
+    ++setups;
+  }
+  EXPECT_GE(setups, 30u);
+}
+
+TEST(Sources, SingleFilesEqualTheirLibraries) {
+  size_t files = 0;
+  const Json golden = load_json(kSources / "cases.json");
+  for (const Json& setup : golden["setups"]) {
+    if (setup["kind"] == "auto") continue;
+    SCOPED_TRACE(setup["file"].dump());
+    expect_cases(*load(kSources / setup["file"].get<std::string>()), setup["cases"], golden["texts"]);
+    ++files;
+  }
+  EXPECT_EQ(files, 5u);
+}
+
+}  // namespace
+}  // namespace automodel::tokenizer

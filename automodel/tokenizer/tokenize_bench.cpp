@@ -1,0 +1,51 @@
+// bench_tokenizer TOKENIZER.json TEXTS.json THREADS: loads the tokenizer, encodes every text of a JSON list once (so
+// all caches are cold), prints one line of JSON: {"load_s", "bytes", "tokens", "seconds"}. Run by bench/tokenize.py.
+#include <fmt/format.h>
+
+#include <atomic>
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "automodel/base/error.h"
+#include "automodel/base/json.h"
+#include "automodel/tokenizer/pipeline.h"
+
+using namespace automodel;
+
+static double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+int main(int count, char** words) {
+  if (count != 4) {
+    std::cerr << "usage: bench_tokenizer TOKENIZER.json TEXTS.json THREADS\n";
+    return 2;
+  }
+  try {
+    const auto texts = load_json(words[2]).get<std::vector<std::string>>();
+    const double start = now();
+    const auto tokenizer = tokenizer::load_pipeline(words[1]);
+    const double loaded = now();
+    std::atomic<size_t> next{0}, tokens{0};
+    std::vector<std::thread> threads;
+    for (int i = std::stoi(words[3]); i > 0; --i)
+      threads.emplace_back([&] {
+        for (size_t at; (at = next++) < texts.size();) tokens += tokenizer->encode(texts[at], false).size();
+      });
+    for (std::thread& thread : threads) thread.join();
+    const double done = now();
+    size_t bytes = 0;
+    for (const std::string& text : texts) bytes += text.size();
+    std::cout << Json{{"load_s", loaded - start},
+                      {"bytes", bytes},
+                      {"tokens", tokens.load()},
+                      {"seconds", done - loaded}}
+                     .dump()
+              << "\n";
+  } catch (const Error& error) {
+    std::cerr << error.what() << "\n";
+    return 1;
+  }
+}

@@ -1,0 +1,72 @@
+// The benchmark recipe as a user runs it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/file.h"
+#include "automodel/base/json.h"
+#include "tests/program/tiny.h"
+
+namespace automodel::program {
+namespace {
+
+class Benchmark : public testing::Test {
+ protected:
+  void SetUp() override {
+    write_tiny_folder(folder_ / "model", tiny_config());
+    write_file_atomically(
+        folder_ / "bench.yaml",
+        "recipe: BenchmarkingRecipeForNextTokenPrediction\n"
+        "device: cpu\n"
+        "benchmark: {warmup_steps: 1, json_output_path: " +
+            (folder_ / "out.json").string() +
+            "}\n"
+            "model:\n"
+            "  _target_: nemo_automodel.NeMoAutoModelForCausalLM.from_config\n"
+            "  config: {pretrained_model_name_or_path: " +
+            (folder_ / "model").string() +
+            "}\n"
+            "dataset:\n"
+            "  _target_: nemo_automodel.components.datasets.llm.mock_iterable_dataset.MockIterableDataset\n"
+            "  seq_len: 32\n"
+            "step_scheduler: {global_batch_size: 4, local_batch_size: 2, max_steps: 4, num_epochs: 1}\n"
+            "optimizer: {_target_: torch.optim.AdamW, lr: 1.0e-3}\n"
+            "checkpoint: {enabled: false, checkpoint_dir: " +
+            (folder_ / "run").string() + "}\n");
+  }
+  Arguments arguments(const Arguments& more) const {
+    Arguments all = {"benchmark", "llm", "-c", (folder_ / "bench.yaml").string()};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(Benchmark, CountsTheStepsAfterTheWarmUpAndWritesItsSummary) {
+  const auto report = json_of(arguments({"--json"}));
+  EXPECT_EQ(report, load_json(folder_ / "out.json"));
+  EXPECT_EQ(report.at("steps"), 3);
+  EXPECT_EQ(report.at("tokens_per_step"), 4 * 32);
+  EXPECT_EQ(report.at("parameters"), report.at("trained_parameters"));
+  EXPECT_NEAR(report.at("tokens_per_s").get<double>() * report.at("flops_per_token").get<double>(),
+              report.at("tflops").get<double>() * 1e12, 1e3);
+  const auto& step = report.at("step_ms");
+  EXPECT_LE(step.at("min"), step.at("median"));
+  EXPECT_LE(step.at("median"), step.at("p95"));
+  EXPECT_LE(step.at("p95"), step.at("max"));
+  EXPECT_GT(report.at("start_to_first_step_s"), report.at("first_step_s"));
+  EXPECT_NE(report.at("first_loss"), report.at("last_loss"));
+  const auto text = run(arguments({}));
+  expect_success(text);
+  EXPECT_THAT(text.out, testing::HasSubstr("tokens/s"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+}
+
+TEST_F(Benchmark, WithNothingToCountIsRefused) {
+  expect_error(run(arguments({"--benchmark.warmup_steps", "4"})), 2,
+               {"benchmark.warmup_steps", "none is left", "hint:"});
+}
+
+}  // namespace
+}  // namespace automodel::program
