@@ -28,7 +28,7 @@ at::Tensor random(at::IntArrayRef sizes) {
   return at::randn(sizes, at::TensorOptions().device(kGpu).dtype(at::kBFloat16));
 }
 
-// Runs for half a second under load before it measures: a cool chip runs faster than it can keep up.
+// Runs for a while under load before it measures: a cool chip runs faster than it can keep up.
 void measure(const std::string& name, double flops, const std::function<void()>& run) {
   if (name.find(wanted) == std::string::npos) return;
   const c10::impl::VirtualGuardImpl guard(c10::DeviceType::CUDA);
@@ -48,7 +48,7 @@ void measure(const std::string& name, double flops, const std::function<void()>&
   };
   time_of(2);
   const double guess = time_of(3);
-  const int runs = std::max(5, static_cast<int>(250 / guess));
+  const int runs = std::max(5, static_cast<int>(120 / guess));
   double host = 1e9;
   for (int i = 0; i < 3; ++i) {  // on an empty queue, which is deep enough for ten calls
     const auto begin = Clock::now();

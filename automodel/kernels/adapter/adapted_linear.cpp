@@ -1,11 +1,13 @@
 #include "automodel/kernels/adapter/adapted_linear.h"
 
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
 
 #include "automodel/base/error.h"
+#include "automodel/kernels/cuda/library.h"
 #include "automodel/kernels/linear/linear.h"
 #include "automodel/kernels/linear/padded.h"
 #include "automodel/kernels/product/product_gpu.h"
@@ -41,15 +43,37 @@ void AdapterStorage::refresh(bool copy) {
     copy = true;
   }
   if (!copy) return;
-  const auto count = static_cast<int64_t>(pieces_.size());
-  for (int64_t j = 0; j < count; ++j) {
-    const auto& piece = pieces_[static_cast<size_t>(j)];
-    a_padded().narrow(0, j * step_, rank_).copy_(a_.value().narrow(0, j * rank_, rank_));
-    b_padded()
-        .narrow(0, piece.begin, piece.rows)
-        .narrow(1, j * step_, rank_)
-        .copy_(b_.value().narrow(0, piece.b_begin, piece.rows) * scale_);
+  struct Copy {
+    at::Tensor from, to;
+    double scale;
+  };
+  std::vector<Copy> copies;
+  for (size_t j = 0; j < pieces_.size(); ++j) {
+    const auto& piece = pieces_[j];
+    const auto at = static_cast<int64_t>(j);
+    copies.push_back({a_.value().narrow(0, at * rank_, rank_), a_padded().narrow(0, at * step_, rank_), 1});
+    copies.push_back({b_.value().narrow(0, piece.b_begin, piece.rows),
+                      b_padded().narrow(0, piece.begin, piece.rows).narrow(1, at * step_, rank_), scale_});
   }
+  if (!all_.is_cuda()) {
+    for (const auto& [from, to, scale] : copies) at::Tensor(to).copy_(from * scale);
+    return;
+  }
+  std::vector<cuda::CopyTensor> list;
+  for (const auto& [from, to, scale] : copies)
+    list.push_back({.from = from.const_data_ptr(),
+                    .to = to.mutable_data_ptr(),
+                    .rows = from.size(0),
+                    .columns = from.size(1),
+                    .from_stride = from.stride(0),
+                    .to_stride = to.stride(0),
+                    .scale = static_cast<float>(scale)});
+  const CudaLaunch on(all_);
+  on(cuda_table().optimizer.copy({.tensors = list.data(),
+                                  .count = static_cast<int64_t>(list.size()),
+                                  .from = cuda_dtype(a_.value()),
+                                  .to = cuda_dtype(all_)},
+                                 on.stream()));
 }
 
 namespace {

@@ -8,38 +8,6 @@
 namespace automodel::kernels {
 namespace {
 
-// --- rows with room behind them
-
-TEST(Padded, KnowsItsOwnAndNobodyElses) {
-  const auto options = random_tensor({1}, 1).options();
-  const auto x = empty_padded(5, 6, 8, options);
-  EXPECT_EQ(x.sizes(), (std::vector<int64_t>{5, 6}));
-  EXPECT_EQ(row_padding(x), 8);
-  EXPECT_EQ(row_padding(x.view({5, 2, 3})), 8);
-  EXPECT_EQ(with_padding(x).sizes(), (std::vector<int64_t>{5, 14}));
-  EXPECT_EQ(with_padding(x).data_ptr(), x.data_ptr());
-  const auto wide = random_tensor({5, 14}, 1);
-  EXPECT_EQ(row_padding(wide.narrow(1, 0, 6)), 0) << "its neighbours are data";
-  EXPECT_EQ(row_padding(x.narrow(1, 0, 4)), 0);
-  EXPECT_EQ(row_padding(x.narrow(0, 1, 4)), 0);
-  EXPECT_EQ(row_padding(x.narrow(0, 0, 4)), 0);
-  EXPECT_EQ(row_padding(random_tensor({5, 6}, 1)), 0);
-  EXPECT_EQ(row_padding(random_tensor({5}, 1)), 0);
-}
-
-TEST(Padded, CopiesOnlyWhatHasNoRoom) {
-  const auto x = random_tensor({3, 4}, 1);
-  const auto y = padded(x, 8);
-  EXPECT_EQ(row_padding(y), 8);
-  EXPECT_TRUE(y.equal(x));
-  EXPECT_TRUE(padded(y, 8).is_same(y));
-  EXPECT_EQ(row_padding(padded(y, 16)), 16);
-  EXPECT_EQ(row_padding(empty_padded_like(y.view({3, 2, 2}))), 8);
-  EXPECT_EQ(row_padding(empty_padded(0, 4, 8, x.options())), 8);
-}
-
-// --- the product
-
 struct Case {
   int64_t T, in, out, rank;
   std::vector<AdapterPiece> pieces;

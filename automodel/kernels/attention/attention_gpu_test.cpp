@@ -10,9 +10,10 @@
 namespace automodel::kernels {
 namespace {
 
-#define NEEDS_GPU()                                                                                                \
-  if (!test_device().is_cuda()) GTEST_SKIP() << "AUTOMODEL_TEST_DEVICE is not cuda: attention on the GPU was not " \
-                                                "tested"
+#define NEEDS_GPU()                                                                  \
+  if (!test_device().is_cuda())                                                      \
+  GTEST_SKIP() << "AUTOMODEL_TEST_DEVICE is not cuda: attention on the GPU was not " \
+                  "tested"
 
 struct Case {
   std::vector<int64_t> lengths;
