@@ -1,6 +1,7 @@
 // Attention, products and adapters at the sizes of an 8B model: milliseconds, TFLOP/s, what a call costs the host.
 //   gpu_products [NAME PART]      only what contains it
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/randn.h>
