@@ -1,5 +1,5 @@
-# libautomodel_cuda.so: every .cu below automodel/, compiled by nvcc 13, and the .cc beside them, which are plain C++ on
-# cuDNN's front end; linked with nothing but CUDA's runtime. The program never links it; it is loaded where a driver is there (automodel/kernels/cuda/library.h). CMake's own CUDA language
+# libautomodel_cuda.so: every .cu below automodel/, compiled by nvcc 13, and a few .cc, plain C++ on cuDNN's
+# front end and cuBLASLt; linked with nothing but CUDA's runtime. The program never links it; it is loaded where a driver is there (automodel/kernels/cuda/library.h). CMake's own CUDA language
 # is not used: it wants a whole toolkit at configure time, and tools/setup brings only the compiler.
 option(AUTOMODEL_CUDA "Build the GPU kernels (needs nvcc 13, no GPU)" OFF)
 set(AUTOMODEL_CUDA_ARCHS "90a" CACHE STRING "compute capabilities to build for, e.g. \"80;89;90a;120a\"")
@@ -33,6 +33,22 @@ function(automodel_find_nvcc)  # -> AUTOMODEL_NVCC, AUTOMODEL_CUDART
     PATHS ${AUTOMODEL_DEPS}/nvidia/cu13/lib ${toolkit}/lib64 ${toolkit}/lib NO_DEFAULT_PATH REQUIRED)
 endfunction()
 
+function(automodel_cuda_plain_source name)  # NAME below automodel/, the folders of its headers; appends to objects
+  if(ARGN MATCHES "NOTFOUND")
+    message(STATUS "The GPU library is built without ${name}: ${ARGN}")
+    return()
+  endif()
+  set(source ${CMAKE_SOURCE_DIR}/automodel/${name})
+  set(object ${CMAKE_BINARY_DIR}/cuda/automodel/${name}.o)
+  get_filename_component(folder ${object} DIRECTORY)
+  file(MAKE_DIRECTORY ${folder})
+  list(TRANSFORM ARGN PREPEND -isystem OUTPUT_VARIABLE headers)
+  add_custom_command(OUTPUT ${object} DEPENDS ${source} DEPFILE ${object}.d VERBATIM COMMENT "Compiling automodel/${name}"
+    COMMAND ${AUTOMODEL_CCACHE} ${CMAKE_CXX_COMPILER} -std=c++20 -O2 -fPIC -fvisibility=hidden -Wall -Wextra -Werror
+      -I${CMAKE_SOURCE_DIR} ${headers} -c ${source} -o ${object} -MD -MF ${object}.d)
+  set(objects ${objects} ${object} PARENT_SCOPE)
+endfunction()
+
 if(AUTOMODEL_CUDA)
   automodel_find_nvcc()
   file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/automodel/*.cu)
@@ -53,27 +69,14 @@ if(AUTOMODEL_CUDA)
         -DAUTOMODEL_CUDA_VERSION="${AUTOMODEL_CUDA_VERSION}" "-DAUTOMODEL_CUDA_ARCHS=\"${archs_text}\"")
     list(APPEND objects ${object})
   endforeach()
-  # cuDNN's own headers come with its 366 MB wheel, which a machine that only compiles need not have.
-  find_path(AUTOMODEL_CUDNN_INCLUDE cudnn.h
-    PATHS ${AUTOMODEL_DEPS}/nvidia/cudnn/include ${toolkit}/include NO_DEFAULT_PATH)
+  # Headers of cuDNN and cuBLAS come with wheels of 370 and 420 MB, which a machine that only compiles need not have: a .cc
+  # whose header is missing is left out, and the program then takes libtorch's operators.
   find_path(AUTOMODEL_CUDNN_FRONTEND_INCLUDE cudnn_frontend.h PATHS ${AUTOMODEL_DEPS}/include NO_DEFAULT_PATH)
-  file(GLOB_RECURSE front_end_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/automodel/*.cc)
-  if(AUTOMODEL_CUDNN_INCLUDE AND AUTOMODEL_CUDNN_FRONTEND_INCLUDE)
-    set(front_end_flags "")
-    foreach(folder ${AUTOMODEL_CUDNN_FRONTEND_INCLUDE} ${AUTOMODEL_CUDNN_INCLUDE} ${toolkit}/include ${AUTOMODEL_DEPS}/nvidia/cu13/include)
-      list(APPEND front_end_flags -isystem ${folder})
-    endforeach()
-    foreach(source ${front_end_sources})
-      file(RELATIVE_PATH name ${CMAKE_SOURCE_DIR} ${source})
-      set(object ${CMAKE_BINARY_DIR}/cuda/${name}.o)
-      add_custom_command(OUTPUT ${object} DEPENDS ${source} DEPFILE ${object}.d VERBATIM COMMENT "Compiling ${name}"
-        COMMAND ${AUTOMODEL_CCACHE} ${CMAKE_CXX_COMPILER} -std=c++20 -O2 -fPIC -fvisibility=hidden -Wall -Wextra -Werror
-          -I${CMAKE_SOURCE_DIR} ${front_end_flags} -c ${source} -o ${object} -MD -MF ${object}.d)
-      list(APPEND objects ${object})
-    endforeach()
-  else()
-    message(STATUS "cuDNN's headers or its front end are not here: the GPU library is built without cuDNN's attention")
-  endif()
+  find_path(AUTOMODEL_CUDNN_INCLUDE cudnn.h PATHS ${AUTOMODEL_DEPS}/nvidia/cudnn/include ${toolkit}/include NO_DEFAULT_PATH)
+  find_path(AUTOMODEL_CUBLASLT_INCLUDE cublasLt.h PATHS ${AUTOMODEL_DEPS}/nvidia/cu13/include ${toolkit}/include NO_DEFAULT_PATH)
+  set(folders ${AUTOMODEL_DEPS}/nvidia/cu13/include ${toolkit}/include)
+  automodel_cuda_plain_source(kernels/attention/attention_cudnn.cc ${AUTOMODEL_CUDNN_FRONTEND_INCLUDE} ${AUTOMODEL_CUDNN_INCLUDE} ${folders})
+  automodel_cuda_plain_source(kernels/product/product_lt.cc ${AUTOMODEL_CUBLASLT_INCLUDE} ${folders})
   add_library(automodel_cuda SHARED ${objects})
   set_target_properties(automodel_cuda PROPERTIES LINKER_LANGUAGE CXX LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
   target_link_libraries(automodel_cuda PRIVATE ${AUTOMODEL_CUDART})

@@ -30,6 +30,19 @@ at::Tensor as_leaf(const at::Tensor& tensor, bool wants_grad) {
   return tensor.defined() && tensor.is_floating_point() ? tensor.detach().requires_grad_(wants_grad) : tensor;
 }
 
+// Passes x on and keeps the gradient that comes back, as it comes: a leaf would copy one whose rows have gaps.
+struct CatchGradient : torch::autograd::Function<CatchGradient> {
+  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& x, at::Tensor* caught) {
+    ctx->saved_data["caught"] = reinterpret_cast<int64_t>(caught);
+    return x;
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
+    *reinterpret_cast<at::Tensor*>(ctx->saved_data["caught"].toInt()) = grads[0];
+    return {at::Tensor(), at::Tensor()};
+  }
+};
+
 void add_to(at::Tensor& sum, const at::Tensor& term) {
   if (!term.defined()) return;
   if (sum.defined())
@@ -54,6 +67,16 @@ struct Engine::Visit {
   Flow output;  // roots; empty if the block runs again in the backward
   bool has_graph = false;
   bool wants_input_grad = false;
+  std::unique_ptr<at::Tensor> hidden_grad =
+      std::make_unique<at::Tensor>();  // what the backward brought to input.hidden
+
+  // What the block takes in: the leaves, with the hidden states' gradient caught. With gradients on.
+  Flow caught() const {
+    Flow flow = input;
+    if (input.hidden.defined() && input.hidden.requires_grad())
+      flow.hidden = CatchGradient::apply(input.hidden, hidden_grad.get());
+    return flow;
+  }
 };
 
 Engine::Engine(nn::Model& model, Recompute recompute, nn::BlockPolicy* policy)
@@ -69,7 +92,7 @@ Engine::Visit Engine::run(nn::Block& block, Flow& flow, const Batch& batch, Cont
   {
     const Acquired acquired(*policy_, block);
     const at::AutoGradMode mode(with_graph);
-    out = block.forward(visit.input, batch, context);
+    out = block.forward(with_graph ? visit.caught() : visit.input, batch, context);
   }
   flow.hidden = out.hidden.detach();
   for (const auto& [name, extra] : out.extras) {
@@ -117,7 +140,7 @@ void Engine::backward(Visit& visit, Flow& grads, const Batch& batch, Context& co
   if (!visit.has_graph) {
     const at::AutoGradMode mode(true);
     context.recomputing = true;
-    visit.output = visit.block->forward(visit.input, batch, context);
+    visit.output = visit.block->forward(visit.caught(), batch, context);
     context.recomputing = false;
   }
   std::vector<at::Tensor> roots, root_grads;
@@ -130,7 +153,7 @@ void Engine::backward(Visit& visit, Flow& grads, const Batch& batch, Context& co
   for (const auto& term : visit.output.losses) add_root(term.value, at::ones_like(term.value) * term.weight);
   if (!roots.empty()) torch::autograd::backward(roots, root_grads);
 
-  grads.hidden = visit.input.hidden.defined() ? visit.input.hidden.grad() : at::Tensor();
+  grads.hidden = *visit.hidden_grad;
   for (const auto& [name, extra] : visit.output.extras)
     if (!visit.input.extras.count(name)) grads.extras.erase(name);
   for (const auto& [name, extra] : visit.input.extras) add_to(grads.extras[name], extra.grad());  // passed on or not

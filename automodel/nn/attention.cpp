@@ -45,7 +45,7 @@ Attention::Attention(const AttentionSpec& spec, int64_t layer, at::ScalarType dt
   }
 }
 
-at::Tensor Attention::forward(const at::Tensor& x, const Batch& batch, Context& context) {
+at::Tensor Attention::forward(const at::Tensor& x, const Batch& batch, Context& context, const at::Tensor& residual) {
   kernels::QkNorm norm;
   if (spec_.qk_norm) norm = {q_norm_->weight(), k_norm_->weight(), spec_.qk_norm->eps, spec_.qk_norm->plus_one};
   const auto rope = spec_.rope ? rope_table(*spec_.rope, batch, context) : kernels::RopeTable{};
@@ -58,6 +58,7 @@ at::Tensor Attention::forward(const at::Tensor& x, const Batch& batch, Context& 
                               spec_.scale,
                               context.training ? spec_.dropout : 0,
                               context.key.with(static_cast<uint64_t>(layer_)).with(kProbabilityDropout)};
+  plan.row_padding = out_.op->input_padding();
   plan.borders = batch.borders;
   if (context.cache) {
     AM_CHECK(batch.documents() == 1, "a cache holds one document, the batch has {}", batch.documents());
@@ -65,7 +66,7 @@ at::Tensor Attention::forward(const at::Tensor& x, const Batch& batch, Context& 
     plan.k_begin = {0, k.size(0)};
     plan.borders = at::Tensor();
   }
-  return out_.forward(core->forward(q, k, v, plan).flatten(1), context);
+  return out_.forward(core->forward(q, k, v, plan).flatten(1), context, residual);
 }
 
 void Attention::collect(std::vector<ParameterPtr>& out) const {

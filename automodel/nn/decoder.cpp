@@ -56,13 +56,18 @@ Flow DecoderLayer::forward(Flow flow, const Batch& batch, Context& context) {
   const auto key = context.key.with(static_cast<uint64_t>(index_));
   const double p = context.training ? spec_.residual_dropout : 0;
 
-  auto x = attention_.forward(attention_norm_.forward(flow.hidden), batch, context);
-  if (post_attention_norm_) x = post_attention_norm_->forward(x);
-  const auto middle = flow.hidden + dropout(x, p, key.with(kAttentionDropout));
+  // Nothing between the half's last product and the residual: the product adds it.
+  const bool plain_attention = !post_attention_norm_ && p == 0, plain_mlp = !post_mlp_norm_ && p == 0;
 
-  x = mlp_.forward(mlp_norm_.forward(middle), context);
+  const auto first = attention_norm_.pass(flow.hidden, attention_.input_padding());
+  auto x = attention_.forward(first.y, batch, context, plain_attention ? first.h : at::Tensor());
+  if (post_attention_norm_) x = post_attention_norm_->forward(x);
+  const auto middle = plain_attention ? x : first.h + dropout(x, p, key.with(kAttentionDropout));
+
+  const auto second = mlp_norm_.pass(middle, mlp_.input_padding());
+  x = mlp_.forward(second.y, context, plain_mlp ? second.h : at::Tensor());
   if (post_mlp_norm_) x = post_mlp_norm_->forward(x);
-  flow.hidden = middle + dropout(x, p, key.with(kMlpDropout));
+  flow.hidden = plain_mlp ? x : second.h + dropout(x, p, key.with(kMlpDropout));
   return flow;
 }
 

@@ -11,6 +11,10 @@ namespace automodel::nn {
 
 at::Tensor Dense::forward(const at::Tensor& x, Context& context) { return kernels::linear(x, *weight, bias.get()); }
 
+at::Tensor Dense::forward_onto(const at::Tensor& residual, const at::Tensor& x, Context& context) {
+  return kernels::linear(x, *weight, bias.get(), residual);
+}
+
 at::Tensor Dense::row_norms() const {
   at::NoGradGuard guard;
   return at::linalg_vector_norm(weight->value().to(at::kFloat), 2, {1});

@@ -3,6 +3,7 @@
 // what is in the slot.
 #pragma once
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
 #include <memory>
@@ -20,7 +21,7 @@ struct LinearView {
   Parameter* bias = nullptr;    // [out] or null
   struct Adapter {
     int64_t slice;     // which slice of the weight it adapts
-    Parameter *a, *b;  // [r, in], [rows of the slice, r]
+    Parameter *a, *b;  // of all adapters of the linear: [n r, in] and [adapted rows, r], a slice of each an adapter
     double scale;
   };
   std::vector<Adapter> adapters;
@@ -30,11 +31,17 @@ struct LinearOp {
   virtual ~LinearOp() = default;
   /// x [T, in] -> [T, out]. Differentiable; parameters' gradients go to their sinks.
   virtual at::Tensor forward(const at::Tensor& x, Context& context) = 0;
+  /// residual + forward(x), added in the product itself where it can be. residual [T, out].
+  virtual at::Tensor forward_onto(const at::Tensor& residual, const at::Tensor& x, Context& context) {
+    return residual + forward(x, context);
+  }
   /// L2 norm of each row of the weight in effect, [out] fp32, without gradient (DoRA's denominator).
   virtual at::Tensor row_norms() const = 0;
   /// Appends its parameters, storage first, in checkpoint order.
   virtual void collect(std::vector<ParameterPtr>& out) const = 0;
   virtual LinearView view() const = 0;
+  /// Spare elements it likes behind each row of x (kernels/linear/padded.h); without them it may have to copy x.
+  virtual int64_t input_padding() const { return 0; }
 };
 
 /// The weight as it is: W [out, in] and an optional bias.
@@ -43,6 +50,7 @@ struct Dense : LinearOp {
 
   Dense(ParameterPtr weight, ParameterPtr bias) : weight(std::move(weight)), bias(std::move(bias)) {}
   at::Tensor forward(const at::Tensor& x, Context& context) override;
+  at::Tensor forward_onto(const at::Tensor& residual, const at::Tensor& x, Context& context) override;
   at::Tensor row_norms() const override;
   void collect(std::vector<ParameterPtr>& out) const override;
   LinearView view() const override { return {weight.get(), bias.get(), {}}; }
@@ -62,6 +70,10 @@ class Linear {
  public:
   Linear(const LinearSpec& spec, at::ScalarType dtype);
   at::Tensor forward(const at::Tensor& x, Context& context) { return op->forward(x, context); }
+  /// With a residual: residual + forward(x); undefined: forward(x).
+  at::Tensor forward(const at::Tensor& x, Context& context, const at::Tensor& residual) {
+    return residual.defined() ? op->forward_onto(residual, x, context) : op->forward(x, context);
+  }
 
   const LinearSpec& spec() const { return spec_; }
   int64_t out() const;

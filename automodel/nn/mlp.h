@@ -15,7 +15,9 @@ struct MlpSpec {
 class Mlp {
  public:
   Mlp(const MlpSpec& spec, at::ScalarType dtype) : spec_(spec), in_(spec.in, dtype), out_(spec.out, dtype) {}
-  at::Tensor forward(const at::Tensor& x, Context& context);  // [T, H] -> [T, H]
+  /// x [T, H] -> [T, H], added to the residual if there is one.
+  at::Tensor forward(const at::Tensor& x, Context& context, const at::Tensor& residual = {});
+  int64_t input_padding() const { return in_.op->input_padding(); }
   void collect(std::vector<ParameterPtr>& out) const;
   void collect_linears(std::vector<Linear*>& out);
 

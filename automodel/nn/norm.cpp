@@ -17,6 +17,12 @@ at::Tensor Norm::forward(const at::Tensor& x) {
   return kernels::rms_norm(x, *weight_, spec_.eps, spec_.plus_one);
 }
 
+kernels::AddNorm Norm::pass(const at::Tensor& x, int64_t padding) {
+  if (spec_.kind == NormSpec::Kind::Layer)
+    return kernels::pass_layer_norm(x, *weight_, bias_.get(), spec_.eps, padding);
+  return kernels::pass_rms_norm(x, *weight_, spec_.eps, spec_.plus_one, padding);
+}
+
 void Norm::collect(std::vector<ParameterPtr>& out) const {
   out.push_back(weight_);
   if (bias_) out.push_back(bias_);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "automodel/kernels/rms_norm/norm_gpu.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::nn {
@@ -20,6 +21,10 @@ class Norm {
   /// `module` is its Hugging Face name ("model.layers.0.input_layernorm"), D the width.
   Norm(const NormSpec& spec, const std::string& module, int64_t D, at::ScalarType dtype);
   at::Tensor forward(const at::Tensor& x);  // [..., D] -> [..., D]
+  /// {x, forward(x)} for a residual stream that goes on beside its norm: on a GPU the two gradients are added in the
+  /// norm's backward. The norm has `padding` spare elements behind each row where that is of use
+  /// (kernels/linear/padded.h).
+  kernels::AddNorm pass(const at::Tensor& x, int64_t padding);
   void collect(std::vector<ParameterPtr>& out) const;
   Parameter* weight() const { return weight_.get(); }
   const NormSpec& spec() const { return spec_; }

@@ -43,10 +43,39 @@ Lora::Lora(std::unique_ptr<nn::LinearOp> inner, std::vector<int64_t> slices, con
   b_ = std::make_shared<Parameter>(b, std::vector<int64_t>{rows, options.rank}, dtype, Init{Init::Kind::Zeros});
   if (options.dora)
     magnitude_ = std::make_shared<Parameter>(m, std::vector<int64_t>{rows}, dtype, Init{Init::Kind::Ones});
+  if (has_one_product()) {
+    std::vector<kernels::AdapterPiece> places;
+    for (const auto& piece : pieces_) places.push_back({piece.begin, piece.rows, piece.b_begin});
+    storage_ = std::make_unique<kernels::AdapterStorage>(*inner_->view().weight, *a_, *b_, options_.rank,
+                                                         options_.scale(), places);
+  }
+}
+
+bool Lora::has_one_product() const {
+  return dynamic_cast<const nn::Dense*>(inner_.get()) && !options_.dora &&
+         a_->dtype() == inner_->view().weight->dtype();
+}
+
+int64_t Lora::input_padding() const {
+  return storage_ && a_->has_value() && a_->value().is_cuda() ? storage_->extra() : 0;
+}
+
+bool Lora::takes_one_product(const at::Tensor& x, const Context& context) const {
+  return storage_ && x.is_cuda() && x.scalar_type() == a_->dtype() && !(context.training && options_.dropout > 0);
+}
+
+at::Tensor Lora::one_product(const at::Tensor& x, Context& context, const at::Tensor& residual) {
+  storage_->refresh(!context.recomputing);
+  return kernels::adapted_linear(x, *storage_, inner_->view().bias, residual);
+}
+
+at::Tensor Lora::forward_onto(const at::Tensor& residual, const at::Tensor& x, Context& context) {
+  return takes_one_product(x, context) ? one_product(x, context, residual) : residual + forward(x, context);
 }
 
 at::Tensor Lora::forward(const at::Tensor& x, Context& context) {
   const double p = context.training ? options_.dropout : 0;
+  if (takes_one_product(x, context)) return one_product(x, context, {});
   const auto key = context.key.with(id_);
   const auto dropped = options_.dropout_before ? dropout(x, p, key) : x;
   if (options_.dora) return dora_forward(x, dropped, context);

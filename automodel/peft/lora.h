@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "automodel/kernels/adapter/adapted_linear.h"
 #include "automodel/nn/model.h"
 
 namespace automodel::peft {
@@ -27,7 +28,9 @@ struct LoraOptions {
 
 /// The adapters of one fused linear: y += scale * drop(x) A^T B^T on the rows of each adapted slice;
 /// DoRA: y = m / |W + scale B A| * (x W^T + scale x A^T B^T) + b, with the row norms taken as constants; dropout before
-/// falls on x in the adapter's part, dropout after on the product with A and B. Source: Hu et al. 2021, Kalajdzievski
+/// falls on x in the adapter's part, dropout after on the product with A and B. On a GPU, without dropout and DoRA, the
+/// adapters are extra columns of the base's own product, and the base weight moves into a storage with room for them at
+/// the first forward. Source: Hu et al. 2021, Kalajdzievski
 /// 2023 (rsLoRA), Liu et al. 2024 (DoRA); equals peft.tuners.lora.
 class Lora : public nn::LinearOp {
  public:
@@ -35,9 +38,11 @@ class Lora : public nn::LinearOp {
   Lora(std::unique_ptr<nn::LinearOp> inner, std::vector<int64_t> slices, const LoraOptions& options, uint64_t id);
 
   at::Tensor forward(const at::Tensor& x, Context& context) override;
+  at::Tensor forward_onto(const at::Tensor& residual, const at::Tensor& x, Context& context) override;
   at::Tensor row_norms() const override;
   void collect(std::vector<ParameterPtr>& out) const override;
   nn::LinearView view() const override;
+  int64_t input_padding() const override;
 
   /// A [n r, in], one slice an adapter; B [adapted rows, r]; magnitude [adapted rows] or null. Slices carry PEFT's
   /// names.
@@ -55,6 +60,9 @@ class Lora : public nn::LinearOp {
     int64_t b_begin;             // rows of B
   };
   at::Tensor effective_weight() const;  // W + scale B A, [out, in] fp32
+  bool has_one_product() const;         // the adapters can be columns of the base's product (kernels/adapter)
+  bool takes_one_product(const at::Tensor& x, const Context& context) const;
+  at::Tensor one_product(const at::Tensor& x, Context& context, const at::Tensor& residual);
   at::Tensor dora_forward(const at::Tensor& x, const at::Tensor& dropped, Context& context);
 
   std::unique_ptr<nn::LinearOp> inner_;
@@ -62,6 +70,7 @@ class Lora : public nn::LinearOp {
   uint64_t id_;
   std::vector<Piece> pieces_;
   ParameterPtr a_, b_, magnitude_;
+  std::unique_ptr<kernels::AdapterStorage> storage_;
 };
 
 /// Freezes the model and puts adapters into the linears that the options name. Values are not set (see

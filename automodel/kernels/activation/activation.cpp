@@ -9,6 +9,7 @@
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
 #include "automodel/kernels/cuda/library.h"
+#include "automodel/kernels/linear/padded.h"
 #include "automodel/kernels/simd.h"
 
 namespace automodel::kernels {
@@ -111,9 +112,9 @@ static at::Tensor forward_cpu(const at::Tensor& gate_up, Activation f) {
   return y;
 }
 
-static at::Tensor forward_gpu(const at::Tensor& gate_up, Activation f) {
+static at::Tensor forward_gpu(const at::Tensor& gate_up, Activation f, int64_t padding) {
   const int64_t T = gate_up.size(0), I = gate_up.size(1) / 2;
-  auto y = at::empty({T, I}, gate_up.options());
+  auto y = empty_padded(T, I, padding, gate_up.options().requires_grad(false));
   const CudaLaunch on(gate_up);
   on(cuda_table().gated.forward({.dtype = cuda_dtype(gate_up),
                                  .f = static_cast<int32_t>(f),
@@ -121,15 +122,15 @@ static at::Tensor forward_gpu(const at::Tensor& gate_up, Activation f) {
                                  .columns = I,
                                  .gate_up = gate_up.const_data_ptr(),
                                  .y = y.mutable_data_ptr(),
-                                 .gate_up_stride = 2 * I,
-                                 .y_stride = I},
+                                 .gate_up_stride = gate_up.stride(0),
+                                 .y_stride = y.stride(0)},
                                 on.stream()));
   return y;
 }
 
 static at::Tensor backward_gpu(const at::Tensor& gate_up, const at::Tensor& dy, Activation f) {
   const int64_t I = gate_up.size(1) / 2;
-  auto d = at::empty_like(gate_up);
+  auto d = empty_padded_like(gate_up);
   const CudaLaunch on(gate_up);
   on(cuda_table().gated.backward({.dtype = cuda_dtype(gate_up),
                                   .f = static_cast<int32_t>(f),
@@ -139,30 +140,36 @@ static at::Tensor backward_gpu(const at::Tensor& gate_up, const at::Tensor& dy, 
                                   .dy = dy.const_data_ptr(),
                                   .d_gate_up = d.mutable_data_ptr(),
                                   .y = nullptr,
-                                  .gate_up_stride = 2 * I,
-                                  .dy_stride = I,
-                                  .d_stride = 2 * I},
+                                  .gate_up_stride = gate_up.stride(0),
+                                  .dy_stride = dy.stride(0),
+                                  .d_stride = d.stride(0)},
                                  on.stream()));
   return d;
 }
 
-static at::Tensor forward_fused(const at::Tensor& gate_up, Activation f) {
-  return gate_up.is_cuda() ? forward_gpu(gate_up, f) : forward_cpu(gate_up, f);
+static at::Tensor forward_fused(const at::Tensor& gate_up, Activation f, int64_t padding) {
+  return gate_up.is_cuda() ? forward_gpu(gate_up, f, padding) : forward_cpu(gate_up, f);
+}
+
+// Rows of elements side by side; on a GPU they may have gaps between them.
+static bool in_rows(const at::Tensor& x) {
+  return x.is_contiguous() || (x.is_cuda() && x.dim() == 2 && x.stride(1) == 1 && x.stride(0) >= x.size(1));
 }
 
 namespace {
 struct GatedFunction : torch::autograd::Function<GatedFunction> {
-  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& gate_up, int64_t f) {
+  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& gate_up, int64_t f,
+                            int64_t padding) {
     ctx->save_for_backward({gate_up});
     ctx->saved_data["f"] = f;
-    return forward_fused(gate_up, static_cast<Activation>(f));
+    return forward_fused(gate_up, static_cast<Activation>(f), padding);
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
                                                  torch::autograd::variable_list grads) {
     const auto gate_up = ctx->get_saved_variables()[0];
-    const auto dy = grads[0].contiguous();
+    const auto dy = in_rows(grads[0]) ? grads[0] : grads[0].contiguous();
     const auto f = static_cast<Activation>(ctx->saved_data["f"].toInt());
-    if (gate_up.is_cuda()) return {backward_gpu(gate_up, dy, f), at::Tensor()};
+    if (gate_up.is_cuda()) return {backward_gpu(gate_up, dy, f), at::Tensor(), at::Tensor()};
     auto d = at::empty_like(gate_up);
     const float *from = gate_up.const_data_ptr<float>(), *grad = dy.const_data_ptr<float>();
     float* to = d.mutable_data_ptr<float>();
@@ -170,21 +177,21 @@ struct GatedFunction : torch::autograd::Function<GatedFunction> {
     const auto run = f == Activation::Silu ? silu_backward : gelu_backward;
     at::parallel_for(0, gate_up.size(0), kGrain,
                      [&](int64_t begin, int64_t end) { run(from, grad, begin, end, I, to); });
-    return {d, at::Tensor()};
+    return {d, at::Tensor(), at::Tensor()};
   }
 };
 }  // namespace
 
-at::Tensor gated_activation(const at::Tensor& gate_up, Activation f) {
-  if (gate_up.is_cuda() && gate_up.dim() == 2 && !gate_up.is_contiguous())
-    return gated_activation(gate_up.contiguous(), f);
-  const bool dense = gate_up.is_contiguous() && gate_up.dim() == 2;
+at::Tensor gated_activation(const at::Tensor& gate_up, Activation f, int64_t padding) {
+  if (gate_up.is_cuda() && gate_up.dim() == 2 && !in_rows(gate_up))
+    return gated_activation(gate_up.contiguous(), f, padding);
+  const bool dense = in_rows(gate_up) && gate_up.dim() == 2;
   const bool on_cpu = gate_up.device().is_cpu() && gate_up.scalar_type() == at::kFloat &&
                       (f == Activation::Silu || f == Activation::GeluTanh);
   const bool on_gpu = gate_up.is_cuda() && has_cuda_dtype(gate_up);
   if (!dense || !(on_cpu || on_gpu)) return gated_activation_reference(gate_up, f);
-  if (!at::GradMode::is_enabled() || !gate_up.requires_grad()) return forward_fused(gate_up, f);
-  return GatedFunction::apply(gate_up, static_cast<int64_t>(f));
+  if (!at::GradMode::is_enabled() || !gate_up.requires_grad()) return forward_fused(gate_up, f, padding);
+  return GatedFunction::apply(gate_up, static_cast<int64_t>(f), padding);
 }
 
 }  // namespace automodel::kernels

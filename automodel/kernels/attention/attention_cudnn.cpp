@@ -7,6 +7,7 @@
 #include "automodel/base/error.h"
 #include "automodel/kernels/attention/attention_gpu.h"
 #include "automodel/kernels/cuda/library.h"
+#include "automodel/kernels/linear/padded.h"
 
 namespace automodel::kernels {
 namespace {
@@ -23,8 +24,9 @@ at::Tensor in_rows(const at::Tensor& x) { return side_by_side(x) ? x : x.clone(a
 
 // [T, heads, D], tokens `row` elements apart, no view to autograd.
 at::Tensor empty_rows(int64_t T, int64_t heads, int64_t D, int64_t row, const at::TensorOptions& options) {
+  const auto rows = empty_padded(T, heads * D, row - heads * D, options);
   const at::AutoDispatchBelowADInplaceOrView below;
-  return at::empty({T, row}, options).as_strided({T, heads, D}, {row, D, 1});
+  return rows.view({T, heads, D});
 }
 
 int64_t power_of_two(int64_t n) { return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(n))); }
@@ -136,7 +138,8 @@ Gradients empty_gradients(const at::Tensor& q, const at::Tensor& k, const at::Te
   if (!packed)
     return {empty_rows(T, q.size(1), D, row, options), empty_rows(T, k.size(1), D, k.stride(0), options),
             empty_rows(T, k.size(1), D, v.stride(0), options)};
-  const auto all = at::empty({T, row}, options);
+  const at::AutoDispatchBelowADInplaceOrView below;  // nothing but the three parts holds the storage
+  const auto all = empty_padded(T, nq + 2 * nk, row - nq - 2 * nk, options);
   const auto part = [&](int64_t first, int64_t heads) { return all.as_strided({T, heads, D}, {row, D, 1}, first); };
   return {part(0, q.size(1)), part(nq, k.size(1)), part(nq + nk, k.size(1))};
 }

@@ -41,7 +41,8 @@ int64_t flat_size(const Case& c) {
 // One document, one head after the other, as the formula says it.
 at::Tensor plain_document(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan) {
   const int64_t nq = q.size(0), nk = k.size(0), group = q.size(1) / k.size(1);
-  const auto row = at::arange(nk - nq, nk).unsqueeze(1), column = at::arange(nk).unsqueeze(0);
+  const auto integers = q.options().dtype(at::kLong).requires_grad(false);
+  const auto row = at::arange(nk - nq, nk, integers).unsqueeze(1), column = at::arange(nk, integers).unsqueeze(0);
   auto hidden = column > row;
   if (plan.window > 0) hidden = hidden.logical_or(column < row - (plan.window - 1));
   std::vector<at::Tensor> out;

@@ -12,6 +12,7 @@
 #include "automodel/kernels/cuda/types.h"
 #include "automodel/kernels/embedding/embedding_cuda.h"
 #include "automodel/kernels/optimizer/optimizer_cuda.h"
+#include "automodel/kernels/product/product_cuda.h"
 #include "automodel/kernels/qkv/qkv_cuda.h"
 #include "automodel/kernels/rms_norm/norm_cuda.h"
 
@@ -27,6 +28,7 @@ struct Table {
   Optimizer optimizer;
   CrossEntropy cross_entropy;
   Attention attention;
+  Product product;
 };
 
 /// The one exported function, "automodel_cuda_open". Fills `table` and returns its own version; where `version`

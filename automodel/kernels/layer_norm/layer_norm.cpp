@@ -19,4 +19,11 @@ AddNorm add_layer_norm(const at::Tensor& x, const at::Tensor& residual, Paramete
   return {h, layer_norm(h, weight, bias, eps)};
 }
 
+AddNorm pass_layer_norm(const at::Tensor& x, Parameter& weight, Parameter* bias, double eps, int64_t padding) {
+  if (const NormSettings norm{.weight = &weight, .bias = bias, .eps = eps, .center = true, .row_padding = padding};
+      has_norm_gpu(x, norm))
+    return pass_norm_gpu(x, norm);
+  return {x, layer_norm(x, weight, bias, eps)};
+}
+
 }  // namespace automodel::kernels

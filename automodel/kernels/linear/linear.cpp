@@ -1,23 +1,27 @@
 #include "automodel/kernels/linear/linear.h"
 
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/sum.h>
 
+#include "automodel/kernels/linear/padded.h"
 #include "automodel/kernels/product/product.h"
+#include "automodel/kernels/product/product_gpu.h"
 
 namespace automodel::kernels {
 
-void accumulate_outer(at::Tensor& grad, double beta, const at::Tensor& a, const at::Tensor& b) {
+void accumulate_outer(at::Tensor& grad, double beta, const at::Tensor& a, const at::Tensor& b, double alpha) {
   const auto dtype = grad.scalar_type();
   if (grad.is_cuda()) {  // one product that reads narrow inputs and adds into a wider gradient
     if (a.scalar_type() == dtype)
-      at::addmm_out(grad, grad, a.t(), b, beta, 1);
+      at::addmm_out(grad, grad, a.t(), b, beta, alpha);
     else
-      at::addmm_out(grad, grad, a.t(), b, dtype, beta, 1);
+      at::addmm_out(grad, grad, a.t(), b, dtype, beta, alpha);
     return;
   }
   // The CPU has no product with a wider output, so narrower inputs are widened first.
-  const auto wide_a = a.to(dtype), wide_b = b.to(dtype);
+  const auto wide_a = a.to(dtype), wide_b = alpha == 1 ? b.to(dtype) : b.to(dtype) * alpha;
   // The tokens are summed over: whole blocks of them through product(), the rest added by MKL (see kTokenBlock).
   const int64_t tokens = a.size(0),
                 whole = prefers_onednn() && dtype == at::kFloat ? tokens / kTokenBlock * kTokenBlock : 0;
@@ -34,20 +38,28 @@ void accumulate_outer(at::Tensor& grad, double beta, const at::Tensor& a, const 
   }
 }
 
-static at::Tensor forward_linear(const at::Tensor& x, Parameter& weight, Parameter* bias) {
-  const auto y = product(x, weight.value());
-  return bias ? y.add_(bias->value()) : y;
+static at::Tensor forward_linear(const at::Tensor& x, Parameter& weight, Parameter* bias, const at::Tensor& residual) {
+  if (x.is_cuda() && residual.defined()) {
+    auto y = at::empty(residual.sizes(), x.options().requires_grad(false));
+    product_gpu(y, x, weight.value().t(), residual);
+    return bias ? y.add_(bias->value()) : y;
+  }
+  if (x.is_cuda() && bias) return at::addmm(bias->value(), x, weight.value().t());  // added in the product's epilogue
+  auto y = product(x, weight.value());
+  if (bias) y.add_(bias->value());
+  return residual.defined() ? residual + y : y;
 }
 
 namespace {
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& x, const at::Tensor& anchor,
-                            Parameter* weight, Parameter* bias) {
+                            const std::optional<at::Tensor>& residual, Parameter* weight, Parameter* bias) {
     ctx->saved_data["weight"] = reinterpret_cast<int64_t>(weight);
     ctx->saved_data["bias"] = reinterpret_cast<int64_t>(bias);
     ctx->saved_data["wants_dx"] = x.requires_grad();
+    ctx->saved_data["x_padding"] = row_padding(x);
     if (weight->trainable) ctx->save_for_backward({x});
-    return forward_linear(x, *weight, bias);
+    return forward_linear(x, *weight, bias, residual.value_or(at::Tensor()));
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
@@ -56,21 +68,30 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     auto* bias = reinterpret_cast<Parameter*>(ctx->saved_data["bias"].toInt());
     const auto& dy = grads[0];
     at::Tensor dx;
-    if (ctx->saved_data["wants_dx"].toBool()) dx = product(dy, weight->value().t());
+    if (ctx->saved_data["wants_dx"].toBool()) {
+      if (const int64_t padding = ctx->saved_data["x_padding"].toInt(); padding > 0) {
+        dx = empty_padded(dy.size(0), weight->shape()[1], padding, dy.options());
+        at::mm_out(dx, dy, weight->value());
+      } else {
+        dx = product(dy, weight->value().t());
+      }
+    }
     if (weight->trainable) {
       const auto x = ctx->get_saved_variables()[0];
       weight->add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, dy, x); });
     }
     if (bias && bias->trainable) bias->add_grad(at::sum(dy, {0}, false, bias->grad_dtype));
-    return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
+    return {dx, at::Tensor(), dy, at::Tensor(), at::Tensor()};
   }
 };
 }  // namespace
 
-at::Tensor linear(const at::Tensor& x, Parameter& weight, Parameter* bias) {
-  const bool trains = weight.trainable || (bias && bias->trainable);
-  if (!at::GradMode::is_enabled() || (!trains && !x.requires_grad())) return forward_linear(x, weight, bias);
-  return LinearFunction::apply(x, gradient_anchor(), &weight, bias);
+at::Tensor linear(const at::Tensor& x, Parameter& weight, Parameter* bias, const at::Tensor& residual) {
+  const bool trains = weight.trainable || (bias && bias->trainable),
+             wants = trains || x.requires_grad() || (residual.defined() && residual.requires_grad());
+  if (!at::GradMode::is_enabled() || !wants) return forward_linear(x, weight, bias, residual);
+  const auto beside = residual.defined() ? std::optional(residual) : std::nullopt;
+  return LinearFunction::apply(x, gradient_anchor(), beside, &weight, bias);
 }
 
 }  // namespace automodel::kernels

@@ -4,6 +4,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/kernels/cuda/library.h"
+#include "automodel/kernels/linear/padded.h"
 
 namespace automodel::kernels {
 namespace {
@@ -13,6 +14,7 @@ using torch::autograd::variable_list;
 
 struct Shape {
   int64_t T, Q, K, D, rotated;
+  int64_t padding;  // spare elements behind each row of qkv, and so of its gradient
   bool plus_one;
   double eps;
   int64_t width() const { return (Q + 2 * K) * D; }
@@ -40,7 +42,8 @@ at::Tensor side_by_side(const at::Tensor& x) {
 Qkv forward(const at::Tensor& qkv, const Shape& s, const QkNorm& norm, const RopeTable& rope, bool overwrite) {
   const bool in_place = overwrite && !norm.q && !norm.k;
   // A tensor of its own over the same storage: the caller's does not become part of our graph.
-  const auto packed = in_place ? qkv.variable_data() : at::empty({s.T, s.width()}, qkv.options());
+  const auto packed =
+      in_place ? qkv.variable_data() : empty_padded(s.T, s.width(), s.padding, qkv.options().requires_grad(false));
   const auto out = parts_of(packed, s);
   const CudaLaunch on(qkv);
   on(cuda_table().split_qkv.forward({.dtype = cuda_dtype(qkv),
@@ -50,7 +53,7 @@ Qkv forward(const at::Tensor& qkv, const Shape& s, const QkNorm& norm, const Rop
                                      .head_dim = s.D,
                                      .rotated = s.rotated,
                                      .qkv = qkv.const_data_ptr(),
-                                     .qkv_stride = s.width(),
+                                     .qkv_stride = qkv.stride(0),
                                      .q = place_of(out.q),
                                      .k = place_of(out.k),
                                      .v = place_of(out.v),
@@ -68,11 +71,12 @@ Qkv forward(const at::Tensor& qkv, const Shape& s, const QkNorm& norm, const Rop
 // may be written over them.
 at::Tensor packed_of(const at::Tensor& dq, const at::Tensor& dk, const at::Tensor& dv, const Shape& s) {
   const auto size = dq.element_size();
+  const int64_t row = s.width() + s.padding;
   const auto* base = static_cast<const char*>(dq.const_data_ptr());
-  const bool is = s.T > 0 && dq.storage().use_count() <= 3 && dq.stride(0) == s.width() && dk.stride(0) == s.width() &&
-                  dv.stride(0) == s.width() && dk.const_data_ptr() == base + static_cast<size_t>(s.Q * s.D) * size &&
+  const bool is = s.T > 0 && dq.storage().use_count() <= 3 && dq.stride(0) == row && dk.stride(0) == row &&
+                  dv.stride(0) == row && dk.const_data_ptr() == base + static_cast<size_t>(s.Q * s.D) * size &&
                   dv.const_data_ptr() == base + static_cast<size_t>((s.Q + s.K) * s.D) * size;
-  return is ? dq.as_strided({s.T, s.width()}, {s.width(), 1}) : at::Tensor();
+  return is ? dq.as_strided({s.T, s.width()}, {row, 1}) : at::Tensor();
 }
 
 void add_to_sink(const CudaLaunch& on, Parameter* parameter, const at::Tensor& partial) {
@@ -92,7 +96,7 @@ at::Tensor backward(const at::Tensor& qkv, const Shape& s, const QkNorm& norm, c
                     const Qkv& grads) {
   const auto dq = side_by_side(grads.q), dk = side_by_side(grads.k), dv = side_by_side(grads.v);
   auto d = packed_of(dq, dk, dv, s);
-  if (!d.defined()) d = at::empty({s.T, s.width()}, dq.options());
+  if (!d.defined()) d = empty_padded(s.T, s.width(), s.padding, dq.options());
   const CudaLaunch on(d);
   const int64_t partials = 16 * on.multiprocessors();
   const auto sums = [&](Parameter* weight) {
@@ -106,12 +110,12 @@ at::Tensor backward(const at::Tensor& qkv, const Shape& s, const QkNorm& norm, c
                                       .head_dim = s.D,
                                       .rotated = s.rotated,
                                       .qkv = qkv.defined() ? qkv.const_data_ptr() : nullptr,
-                                      .qkv_stride = s.width(),
+                                      .qkv_stride = s.width() + s.padding,
                                       .dq = place_of(dq),
                                       .dk = place_of(dk),
                                       .dv = place_of(dv),
                                       .d_qkv = d.mutable_data_ptr(),
-                                      .d_stride = s.width(),
+                                      .d_stride = d.stride(0),
                                       .cos = angles(rope.cos),
                                       .sin = angles(rope.sin),
                                       .q_weight = value_of(norm.q),
@@ -132,7 +136,7 @@ struct SplitGpuFunction : torch::autograd::Function<SplitGpuFunction> {
                                const QkNorm& norm, const RopeTable& rope, bool overwrite) {
     ctx->save_for_backward({norm.q || norm.k ? qkv : at::Tensor(), rope.cos, rope.sin});
     auto& data = ctx->saved_data;
-    data["shape"] = std::vector<int64_t>{s.T, s.Q, s.K, s.D, s.rotated};
+    data["shape"] = std::vector<int64_t>{s.T, s.Q, s.K, s.D, s.rotated, s.padding};
     data["plus_one"] = s.plus_one, data["eps"] = s.eps;
     data["q_norm"] = reinterpret_cast<int64_t>(norm.q), data["k_norm"] = reinterpret_cast<int64_t>(norm.k);
     auto out = kernels::forward(qkv, s, norm, rope, overwrite);
@@ -142,7 +146,8 @@ struct SplitGpuFunction : torch::autograd::Function<SplitGpuFunction> {
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     auto& data = ctx->saved_data;
     const auto sizes = data["shape"].toIntVector();
-    const Shape s{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], data["plus_one"].toBool(), data["eps"].toDouble()};
+    const Shape s{
+        sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], data["plus_one"].toBool(), data["eps"].toDouble()};
     const QkNorm norm{reinterpret_cast<Parameter*>(data["q_norm"].toInt()),
                       reinterpret_cast<Parameter*>(data["k_norm"].toInt()), s.eps, s.plus_one};
     const auto saved = ctx->get_saved_variables();
@@ -165,10 +170,10 @@ bool has_split_qkv_gpu(const at::Tensor& qkv, const QkNorm& norm) {
 
 Qkv split_qkv_gpu(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const RopeTable& rope, bool overwrite) {
   const Shape shape{
-      qkv.size(0),   heads.q_heads, heads.kv_heads, heads.head_dim, rope.cos.defined() ? 2 * rope.cos.size(1) : 0,
-      norm.plus_one, norm.eps};
+      qkv.size(0),      heads.q_heads, heads.kv_heads, heads.head_dim, rope.cos.defined() ? 2 * rope.cos.size(1) : 0,
+      row_padding(qkv), norm.plus_one, norm.eps};
   AM_CHECK(qkv.size(1) == shape.width(), "qkv has {} columns, heads need {}", qkv.size(1), shape.width());
-  const auto dense = qkv.contiguous();
+  const auto dense = row_padding(qkv) > 0 ? qkv : qkv.contiguous();
   const bool trains = (norm.q && norm.q->trainable) || (norm.k && norm.k->trainable);
   if (!at::GradMode::is_enabled() || (!trains && !qkv.requires_grad()))
     return forward(dense, shape, norm, rope, overwrite);

@@ -125,7 +125,7 @@ struct BackwardRow {
   __device__ __forceinline__ void load(const NormBackward& a, int64_t row, int lane, int vectors) {
     constexpr int N = kVector<T>;
     const T *h = static_cast<const T*>(a.h) + row * a.h_stride, *dy = static_cast<const T*>(a.dy) + row * a.dy_stride;
-    const T* through = a.through ? static_cast<const T*>(a.through) + row * a.columns : nullptr;
+    const T* through = a.through ? static_cast<const T*>(a.through) + row * a.through_stride : nullptr;
 #pragma unroll
     for (int i = 0; i < kVectors; ++i) {
       const int c = lane + i * kPerRow;
@@ -178,7 +178,7 @@ __global__ void __launch_bounds__(kBlock<kPerRow>, kBlocks<kVectors, kPerRow, kG
     }
     dot = row_sum<kPerRow>(dot) * inverse;
     total = a.center ? row_sum<kPerRow>(total) * inverse : 0.0f;
-    T* dx = static_cast<T*>(a.dx) + row * a.columns;
+    T* dx = static_cast<T*>(a.dx) + row * a.dx_stride;
 #pragma unroll
     for (int i = 0; i < kVectors; ++i) {
       const int c = lane + i * kPerRow;
@@ -230,8 +230,8 @@ __global__ void __launch_bounds__(kThreads) backward_by_walking(NormBackward a) 
   }
   for (int64_t row = blockIdx.x; row < a.rows; row += gridDim.x) {
     const T *h = static_cast<const T*>(a.h) + row * a.h_stride, *dy = static_cast<const T*>(a.dy) + row * a.dy_stride;
-    const T* through = a.through ? static_cast<const T*>(a.through) + row * a.columns : nullptr;
-    T* dx = static_cast<T*>(a.dx) + row * a.columns;
+    const T* through = a.through ? static_cast<const T*>(a.through) + row * a.through_stride : nullptr;
+    T* dx = static_cast<T*>(a.dx) + row * a.dx_stride;
     const float rstd = a.rstd[row], mean = a.center ? a.mean[row] : 0.0f;
     float dot = 0, total = 0;
     for (int64_t c = threadIdx.x; c < a.columns; c += kThreads) {
@@ -321,14 +321,18 @@ Status forward(const NormForward& a, Stream stream) {
   return launched();
 }
 
-Status backward(const NormBackward& a, Stream stream) {
+Status backward(const NormBackward& given, Stream stream) {
+  NormBackward a = given;
+  if (a.through_stride == 0) a.through_stride = a.columns;
+  if (a.dx_stride == 0) a.dx_stride = a.columns;
   const bool grads = a.partial_weight || a.partial_bias;
   if (a.columns == 0 || (a.rows == 0 && !grads)) return 0;
   const int64_t most = grads ? a.partials : int64_t{1} << 30;  // with partial sums exactly as many blocks as asked for
   with_type(a.dtype, [&](auto type) {
     using T = decltype(type);
     constexpr int N = kVector<T>;
-    const bool vectors = aligned16(a.h, a.weight, a.dy, a.through, a.dx) && a.h_stride % N == 0 && a.dy_stride % N == 0;
+    const bool vectors = aligned16(a.h, a.weight, a.dy, a.through, a.dx) && a.h_stride % N == 0 &&
+                         a.dy_stride % N == 0 && a.through_stride % N == 0 && a.dx_stride % N == 0;
     const auto on = stream_of(stream);
     const bool done =
         vectors &&

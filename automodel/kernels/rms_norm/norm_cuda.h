@@ -14,7 +14,7 @@ struct NormForward {
   int64_t rows, columns;
   const void* x;              // [rows, columns], rows x_stride apart
   const void* residual;       // [rows, columns] contiguous, or null
-  void* sum;                  // h, [rows, columns] contiguous; may be residual or x itself
+  void* sum;                  // h, [rows, columns] contiguous; may be residual, or x itself
   const void *weight, *bias;  // [columns]; bias may be null
   void* y;                    // [rows, columns], rows y_stride apart
   float *mean, *rstd;         // [rows]; may be null (mean: if not center)
@@ -32,13 +32,14 @@ struct NormBackward {
   const void *h, *weight;                // h [rows, columns], rows h_stride apart
   const float *mean, *rstd;              // as the forward wrote them; mean only if center
   const void* dy;                        // [rows, columns], rows dy_stride apart
-  const void* through;                   // gradient that reaches h on other ways, contiguous, or null
-  void* dx;                              // contiguous; may be `through`
+  const void* through;                   // gradient that reaches h on other ways, rows through_stride apart, or null
+  void* dx;                              // rows dx_stride apart; may be `through`
   float *partial_weight, *partial_bias;  // [partials, columns] each, or null; written whole
   int64_t partials;                      // norm_partials() is a good number
   int64_t h_stride, dy_stride;
   float shift;
   bool center;
+  int64_t through_stride = 0, dx_stride = 0;  // 0: columns
 };
 
 /// As many blocks as fit on the GPU at once.

@@ -5,6 +5,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/kernels/cuda/library.h"
+#include "automodel/kernels/linear/padded.h"
 
 namespace automodel::kernels {
 namespace {
@@ -18,10 +19,19 @@ struct Result {
 
 const void* value_of(Parameter* parameter) { return parameter ? parameter->value().const_data_ptr() : nullptr; }
 
+// As the kernels read it: rows of D elements side by side, any distance apart.
+at::Tensor in_rows(const at::Tensor& x) { return x.dim() == 2 && x.stride(1) == 1 ? x : x.contiguous(); }
+int64_t row_stride(const at::Tensor& x) { return x.dim() == 2 ? x.stride(0) : x.size(-1); }
+
+at::Tensor empty_rows(const at::Tensor& x, int64_t padding) {
+  const auto options = x.options().requires_grad(false);
+  return x.dim() == 2 ? empty_padded(x.size(0), x.size(1), padding, options) : at::empty(x.sizes(), options);
+}
+
 // residual may be undefined: then h is x.
 Result forward(const at::Tensor& x, const at::Tensor& residual, const NormSettings& norm, bool keep) {
   const int64_t D = x.size(-1), rows = D > 0 ? x.numel() / D : 0;
-  Result out{residual.defined() ? at::empty_like(x) : x, at::empty_like(x), {}, {}};
+  Result out{residual.defined() ? empty_rows(x, 0) : x, empty_rows(x, norm.row_padding), {}, {}};
   if (keep) out.rstd = at::empty({rows}, x.options().dtype(at::kFloat));
   if (keep && norm.center) out.mean = at::empty_like(out.rstd);
   const CudaLaunch on(x);
@@ -36,8 +46,8 @@ Result forward(const at::Tensor& x, const at::Tensor& residual, const NormSettin
                                 .y = out.y.mutable_data_ptr(),
                                 .mean = out.mean.defined() ? out.mean.mutable_data_ptr<float>() : nullptr,
                                 .rstd = keep ? out.rstd.mutable_data_ptr<float>() : nullptr,
-                                .x_stride = D,
-                                .y_stride = D,
+                                .x_stride = row_stride(x),
+                                .y_stride = row_stride(out.y),
                                 .eps = static_cast<float>(norm.eps),
                                 .shift = norm.plus_one ? 1.0f : 0.0f,
                                 .center = norm.center},
@@ -67,7 +77,7 @@ at::Tensor backward(const Result& saved, const NormSettings& norm, const at::Ten
   const auto wide = dy.options().dtype(at::kFloat);
   const auto dw = trains_weight ? at::empty({partials, D}, wide) : at::Tensor();
   const auto db = trains_bias ? at::empty({partials, D}, wide) : at::Tensor();
-  auto dx = at::empty_like(dy);
+  auto dx = empty_rows(saved.h, row_padding(saved.h));
   on(cuda_table().norm.backward({.dtype = cuda_dtype(dy),
                                  .rows = rows,
                                  .columns = D,
@@ -81,10 +91,12 @@ at::Tensor backward(const Result& saved, const NormSettings& norm, const at::Ten
                                  .partial_weight = trains_weight ? dw.mutable_data_ptr<float>() : nullptr,
                                  .partial_bias = trains_bias ? db.mutable_data_ptr<float>() : nullptr,
                                  .partials = partials,
-                                 .h_stride = D,
-                                 .dy_stride = D,
+                                 .h_stride = row_stride(saved.h),
+                                 .dy_stride = row_stride(dy),
                                  .shift = norm.plus_one ? 1.0f : 0.0f,
-                                 .center = norm.center},
+                                 .center = norm.center,
+                                 .through_stride = through.defined() ? row_stride(through) : 0,
+                                 .dx_stride = row_stride(dx)},
                                 on.stream()));
   if (trains_weight) add_to_sink(on, norm.weight, dw);
   if (trains_bias) add_to_sink(on, norm.bias, db);
@@ -105,8 +117,8 @@ at::Tensor backward_of(AutogradContext* ctx, const at::Tensor& dy, const at::Ten
                           .bias = reinterpret_cast<Parameter*>(data["bias"].toInt()),
                           .plus_one = data["plus_one"].toBool(),
                           .center = data["center"].toBool()};
-  return backward({saved[0], {}, saved[1], saved[2]}, norm, dy.contiguous(),
-                  through.defined() ? through.contiguous() : through);
+  return backward({saved[0], {}, saved[1], saved[2]}, norm, in_rows(dy),
+                  through.defined() ? in_rows(through) : through);
 }
 
 struct NormFunction : torch::autograd::Function<NormFunction> {
@@ -134,6 +146,19 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
   }
 };
 
+struct PassNormFunction : torch::autograd::Function<PassNormFunction> {
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& anchor,
+                               const NormSettings& norm) {
+    const auto result = kernels::forward(x, {}, norm, true);
+    save(ctx, result, norm);
+    return {x, result.y};
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto dx = grads[1].defined() ? backward_of(ctx, grads[1], grads[0]) : grads[0];
+    return {dx, at::Tensor(), at::Tensor()};
+  }
+};
+
 bool wants_graph(const at::Tensor& x, const NormSettings& norm) {
   return at::GradMode::is_enabled() &&
          (x.requires_grad() || norm.weight->trainable || (norm.bias && norm.bias->trainable));
@@ -147,19 +172,26 @@ bool has_norm_gpu(const at::Tensor& x, const NormSettings& norm) {
 }
 
 at::Tensor norm_gpu(const at::Tensor& x, const NormSettings& norm) {
-  const auto dense = x.contiguous();
+  const auto dense = in_rows(x);
   return wants_graph(x, norm) ? NormFunction::apply(dense, gradient_anchor(), norm) : forward(dense, {}, norm, false).y;
 }
 
 AddNorm add_norm_gpu(const at::Tensor& x, const at::Tensor& residual, const NormSettings& norm) {
   AM_CHECK(x.sizes() == residual.sizes() && x.scalar_type() == residual.scalar_type(), "x and residual differ");
-  const auto dense = x.contiguous(), stream = residual.contiguous();
+  const auto dense = in_rows(x), stream = residual.contiguous();
   if (wants_graph(x, norm) || (at::GradMode::is_enabled() && residual.requires_grad())) {
     const auto out = AddNormFunction::apply(dense, stream, gradient_anchor(), norm);
     return {out[0], out[1]};
   }
   const auto out = forward(dense, stream, norm, false);
   return {out.h, out.y};
+}
+
+AddNorm pass_norm_gpu(const at::Tensor& x, const NormSettings& norm) {
+  const auto rows = in_rows(x);
+  if (!wants_graph(x, norm)) return {x, forward(rows, {}, norm, false).y};
+  const auto out = PassNormFunction::apply(rows, gradient_anchor(), norm);
+  return {out[0], out[1]};
 }
 
 }  // namespace automodel::kernels

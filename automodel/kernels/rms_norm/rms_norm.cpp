@@ -115,4 +115,11 @@ AddNorm add_rms_norm(const at::Tensor& x, const at::Tensor& residual, Parameter&
   return {h, rms_norm(h, weight, eps, plus_one)};
 }
 
+AddNorm pass_rms_norm(const at::Tensor& x, Parameter& weight, double eps, bool plus_one, int64_t padding) {
+  if (const NormSettings norm{.weight = &weight, .eps = eps, .plus_one = plus_one, .row_padding = padding};
+      has_norm_gpu(x, norm))
+    return pass_norm_gpu(x, norm);
+  return {x, rms_norm(x, weight, eps, plus_one)};
+}
+
 }  // namespace automodel::kernels

@@ -1,0 +1,151 @@
+// cuBLASLt's products with what libtorch's operators have not: C that is not D, a choice among algorithms.
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+#include <dlfcn.h>
+
+#include <array>
+#include <map>
+#include <mutex>
+#include <tuple>
+
+#include "automodel/kernels/product/product_cuda.h"
+
+namespace automodel::kernels::cuda {
+namespace {
+
+// A function of the library that libtorch has loaded, by its type in the header: ltMatmul for cublasLtMatmul.
+#define AM_LT(name)                                                           \
+  static const auto lt##name = reinterpret_cast<decltype(&::cublasLt##name)>( \
+      ::dlsym(::dlopen("libcublasLt.so.13", RTLD_NOW | RTLD_LOCAL), "cublasLt" #name))
+
+struct Key {
+  int device;
+  DType type, out;
+  int64_t m, n, k, a_stride, b_stride, c_stride, d_stride, workspace;
+  bool a_transposed, b_transposed, in_place, adds;
+  uint32_t alignment[4];
+  auto operator<=>(const Key&) const = default;
+};
+
+struct Plan {
+  cublasLtMatmulDesc_t product = nullptr;
+  cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr, d = nullptr;
+  std::array<cublasLtMatmulHeuristicResult_t, 8> candidates;
+  int count = 0;
+};
+
+std::mutex mutex;
+std::map<int, cublasLtHandle_t> handles;
+std::map<Key, Plan> plans;
+
+uint32_t alignment_of(const void* pointer) {
+  const auto address = reinterpret_cast<uintptr_t>(pointer);
+  uint32_t alignment = 256;
+  while (alignment > 1 && address % alignment != 0) alignment /= 2;
+  return alignment;
+}
+
+cudaDataType_t data_type(DType type) {
+  return type == DType::Float ? CUDA_R_32F : type == DType::BFloat16 ? CUDA_R_16BF : CUDA_R_16F;
+}
+
+cublasLtHandle_t handle_of(int device) {
+  AM_LT(Create);
+  auto& handle = handles[device];
+  if (!handle && ltCreate && ltCreate(&handle) != CUBLAS_STATUS_SUCCESS) handle = nullptr;
+  return handle;
+}
+
+// cuBLASLt's matrices are column-major: to it our D is D^T [n, m] = B^T A^T, with B's memory as its first operand.
+void build(const ProductCall& call, const Key& key, cublasLtHandle_t handle, Plan& plan) {
+  AM_LT(MatmulDescCreate);
+  AM_LT(MatmulDescSetAttribute);
+  AM_LT(MatrixLayoutCreate);
+  AM_LT(MatmulPreferenceCreate);
+  AM_LT(MatmulPreferenceSetAttribute);
+  AM_LT(MatmulPreferenceDestroy);
+  AM_LT(MatmulAlgoGetHeuristic);
+  const auto type = data_type(call.type), out = data_type(call.out);
+  ltMatmulDescCreate(&plan.product, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+  const auto operation = [](bool transposed) { return transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
+  const cublasOperation_t first = operation(call.b.transposed), second = operation(call.a.transposed);
+  ltMatmulDescSetAttribute(plan.product, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first);
+  ltMatmulDescSetAttribute(plan.product, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second);
+  const auto layout = [&](cublasLtMatrixLayout_t* to, cudaDataType_t of, int64_t rows, int64_t columns,
+                          int64_t stride) {
+    ltMatrixLayoutCreate(to, of, static_cast<uint64_t>(rows), static_cast<uint64_t>(columns), stride);
+  };
+  layout(&plan.a, type, call.b.transposed ? call.k : call.n, call.b.transposed ? call.n : call.k, call.b.stride);
+  layout(&plan.b, type, call.a.transposed ? call.m : call.k, call.a.transposed ? call.k : call.m, call.a.stride);
+  layout(&plan.c, out, call.n, call.m, call.c ? call.c_stride : call.d_stride);
+  layout(&plan.d, out, call.n, call.m, call.d_stride);
+  cublasLtMatmulPreference_t preference = nullptr;
+  ltMatmulPreferenceCreate(&preference);
+  const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t what, const auto& value) {
+    ltMatmulPreferenceSetAttribute(preference, what, &value, sizeof value);
+  };
+  prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(call.workspace_bytes));
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, key.alignment[1]);
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key.alignment[0]);
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key.alignment[2]);
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.alignment[3]);
+  if (ltMatmulAlgoGetHeuristic(handle, plan.product, plan.a, plan.b, plan.c, plan.d, preference,
+                               static_cast<int>(plan.candidates.size()), plan.candidates.data(),
+                               &plan.count) != CUBLAS_STATUS_SUCCESS)
+    plan.count = 0;
+  ltMatmulPreferenceDestroy(preference);
+}
+
+const Plan* find(const ProductCall& call, cublasLtHandle_t* handle) {
+  int device = 0;
+  cudaGetDevice(&device);
+  const void* c = call.c ? call.c : call.d;
+  const Key key{device,
+                call.type,
+                call.out,
+                call.m,
+                call.n,
+                call.k,
+                call.a.stride,
+                call.b.stride,
+                call.c_stride,
+                call.d_stride,
+                call.workspace_bytes,
+                call.a.transposed,
+                call.b.transposed,
+                c == call.d,
+                call.beta != 0,
+                {alignment_of(call.a.data), alignment_of(call.b.data), alignment_of(c), alignment_of(call.d)}};
+  const std::lock_guard lock(mutex);
+  *handle = handle_of(device);
+  if (!*handle) return nullptr;
+  const auto [place, fresh] = plans.try_emplace(key);
+  if (fresh) build(call, key, *handle, place->second);
+  return &place->second;
+}
+
+int choices(const ProductCall& call) {
+  cublasLtHandle_t handle;
+  const Plan* plan = find(call, &handle);
+  return plan ? plan->count : 0;
+}
+
+const char* run(const ProductCall& call, Stream stream) {
+  AM_LT(Matmul);
+  cublasLtHandle_t handle;
+  const Plan* plan = find(call, &handle);
+  if (!plan) return "libcublasLt.so.13 could not be used";
+  if (call.choice >= plan->count) return "cuBLASLt has no algorithm for it";
+  const auto& algorithm = plan->candidates[static_cast<size_t>(call.choice)].algo;
+  const auto status =
+      ltMatmul(handle, plan->product, &call.alpha, call.b.data, plan->a, call.a.data, plan->b, &call.beta,
+               call.c ? call.c : call.d, plan->c, call.d, plan->d, &algorithm, call.workspace,
+               static_cast<size_t>(call.workspace_bytes), static_cast<cudaStream_t>(stream));
+  return status == CUBLAS_STATUS_SUCCESS ? nullptr : "cublasLtMatmul refused the call";
+}
+
+}  // namespace
+
+const Product kProduct = {choices, run};
+
+}  // namespace automodel::kernels::cuda
