@@ -106,6 +106,7 @@ std::vector<fs::path> tokenizer_files(const fs::path& folder) {
                                            "tekken.json",
                                            "chat_template.jinja",
                                            "chat_template.json"};
+  if (fs::is_regular_file(folder)) return {folder};
   std::vector<fs::path> found;
   for (const char* name : kNames)
     if (fs::exists(folder / name)) found.push_back(folder / name);
@@ -113,6 +114,9 @@ std::vector<fs::path> tokenizer_files(const fs::path& folder) {
   std::vector<fs::path> others;
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.path().extension() == ".tiktoken") others.push_back(entry.path());
+  if (fs::is_directory(folder / kNamedTemplates))
+    for (const auto& entry : fs::directory_iterator(folder / kNamedTemplates))
+      if (entry.path().extension() == ".jinja") others.push_back(entry.path());
   std::sort(others.begin(), others.end());
   found.insert(found.end(), others.begin(), others.end());
   return found;
