@@ -58,9 +58,9 @@ Flow DecoderLayer::forward(Flow flow, const Batch& batch, Context& context) {
 
   auto x = attention_.forward(attention_norm_.forward(flow.hidden), batch, context);
   if (post_attention_norm_) x = post_attention_norm_->forward(x);
-  const auto middle = flow.hidden + dropout(x, p, key.with(kAttentionDropout));
+  const auto [middle, normal] = mlp_norm_.add(dropout(x, p, key.with(kAttentionDropout)), flow.hidden);
 
-  x = mlp_.forward(mlp_norm_.forward(middle), context);
+  x = mlp_.forward(normal, context);
   if (post_mlp_norm_) x = post_mlp_norm_->forward(x);
   flow.hidden = middle + dropout(x, p, key.with(kMlpDropout));
   return flow;

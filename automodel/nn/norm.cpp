@@ -17,6 +17,12 @@ at::Tensor Norm::forward(const at::Tensor& x) {
   return kernels::rms_norm(x, *weight_, spec_.eps, spec_.plus_one);
 }
 
+kernels::AddNorm Norm::add(const at::Tensor& x, const at::Tensor& residual) {
+  if (spec_.kind == NormSpec::Kind::Layer)
+    return kernels::add_layer_norm(x, residual, *weight_, bias_.get(), spec_.eps);
+  return kernels::add_rms_norm(x, residual, *weight_, spec_.eps, spec_.plus_one);
+}
+
 void Norm::collect(std::vector<ParameterPtr>& out) const {
   out.push_back(weight_);
   if (bias_) out.push_back(bias_);

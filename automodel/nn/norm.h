@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "automodel/kernels/rms_norm/norm_gpu.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::nn {
@@ -20,6 +21,8 @@ class Norm {
   /// `module` is its Hugging Face name ("model.layers.0.input_layernorm"), D the width.
   Norm(const NormSpec& spec, const std::string& module, int64_t D, at::ScalarType dtype);
   at::Tensor forward(const at::Tensor& x);  // [..., D] -> [..., D]
+  /// h = x + residual and the norm of h, in one pass where a GPU has it. Both [..., D].
+  kernels::AddNorm add(const at::Tensor& x, const at::Tensor& residual);
   void collect(std::vector<ParameterPtr>& out) const;
   Parameter* weight() const { return weight_.get(); }
   const NormSpec& spec() const { return spec_; }
