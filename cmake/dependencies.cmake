@@ -1,5 +1,11 @@
 # libtorch comes from the PyPI wheel that tools/setup unpacked; everything else from the distribution, static where it has an archive.
 set(AUTOMODEL_DEPS "" CACHE PATH "folder into which tools/setup unpacked the wheels (holds torch/ and nvidia/)")
+if(NOT AUTOMODEL_DEPS AND AUTOMODEL_CUDA)  # the GPU profile, if it is there; to compile the kernels the CPU's is enough
+  execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/setup --cuda --print-deps OUTPUT_VARIABLE deps OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(EXISTS ${deps}/torch/lib/libtorch_cuda.so)
+    set(AUTOMODEL_DEPS ${deps})
+  endif()
+endif()
 if(NOT AUTOMODEL_DEPS)
   execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/setup --print-deps OUTPUT_VARIABLE AUTOMODEL_DEPS
     OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)

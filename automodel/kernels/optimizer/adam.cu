@@ -53,6 +53,13 @@ __device__ __forceinline__ bf16 round_by_chance(float x, uint32_t chance) {
   return __ushort_as_bfloat16(static_cast<unsigned short>(bits >> 16));
 }
 
+// Within 2^-23: far below what the update's size is worth.
+__device__ __forceinline__ float square_root(float x) {
+  float y;
+  asm("sqrt.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 template <typename S, Master kMaster>
 __device__ __forceinline__ S round_state(float x, uint32_t chance) {
   if constexpr (kMaster == Master::Stochastic && sizeof(S) == 2)
@@ -83,10 +90,10 @@ __global__ void __launch_bounds__(kThreads) update(const __grid_constant__ List<
     __syncthreads();
     if (threadIdx.x == 0) {
       corrections[0] = float(t.lr / (1 - pow(s.beta1, step)));
-      corrections[1] = float(sqrt(1 - pow(s.beta2, step)));
+      corrections[1] = float(1 / sqrt(1 - pow(s.beta2, step)));
     }
     __syncthreads();
-    const float size = corrections[0], root = corrections[1];
+    const float size = corrections[0], inverse_root = corrections[1];
     const uintptr_t places =
         reinterpret_cast<uintptr_t>(t.weight) / sizeof(W) | reinterpret_cast<uintptr_t>(t.grad) / sizeof(G) |
         reinterpret_cast<uintptr_t>(t.m) / sizeof(S) | reinterpret_cast<uintptr_t>(t.v) / sizeof(S) |
@@ -133,7 +140,7 @@ __global__ void __launch_bounds__(kThreads) update(const __grid_constant__ List<
             v_used = fmaxf(to_float(v_max.at[k]), v_new);
             v_max.at[k] = round_state<S, kMaster>(v_used, words[k] >> 16);  // as v, so that it stays the larger
           }
-          x -= size * m_new / (sqrtf(v_used) / root + s.eps);
+          x -= size * __fdividef(m_new, square_root(v_used) * inverse_root + s.eps);
           if constexpr (kMaster == Master::Stochastic) {
             w.at[k] = round_by_chance(x, words[k]);
           } else if constexpr (kMaster == Master::Split) {
