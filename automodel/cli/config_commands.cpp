@@ -22,7 +22,7 @@ namespace automodel::cli {
 config::Capabilities capabilities() {
   config::Capabilities can;
   for (const auto* family : models::families()) can.families.push_back(family->model_type);
-  can.dataset_kinds = {"chat", "column_mapped", "squad", "hellaswag", "mock"};
+  can.dataset_kinds.push_back("mock");
   return can;
 }
 
@@ -123,6 +123,7 @@ int run_data(const ConfigArguments& arguments) {
   const auto opened =
       recipes::open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab);
   const auto found = data::inspect(opened.rows, opened.builder, *tokenizer, opened.options, arguments.samples);
+  if (found.counts.rows == 0) throw DataError("dataset", "has no rows");
   if (arguments.json) {
     std::cout << found.to_json().dump(2) << "\n";
     return 0;

@@ -127,7 +127,7 @@ RunResult finetune(const config::RecipeConfig& config) {
     if (events.stopped) result.stopped_by = stop_signal();
   }
   log.close();
-  log_info("data: " + loader->statistics().summary());
+  log_info("data: " + loader->summary());
   return result;
 }
 
