@@ -62,9 +62,13 @@ class Loader {
 
   /// Of the run so far, as next() has given it.
   const Statistics& statistics() const { return state_.statistics; }
+  /// The same as one line, with the sources of a mixture by name.
+  std::string summary() const;
 
   /// Microbatches of an epoch where rows tell it: no packing, nothing split, dropped or skipped. Counts the rows.
   std::optional<int64_t> microbatches_per_epoch() const;
+  /// Whether epoch 0 never ends (Rows::endless).
+  bool endless() const { return reader_->rows().endless(); }
   /// Exactly, by reading the whole of epoch 0: as slow as tokenising it.
   int64_t count_microbatches() const;
   /// From `sample` rows spread over the data.
