@@ -45,6 +45,13 @@ Json parse_json(std::string_view text, const std::string& where, int64_t first_l
     if (const size_t at = reason.find(": "); at != std::string::npos) reason = reason.substr(at + 2);
     throw DataError(where + ":" + place(text, error.byte > 0 ? error.byte - 1 : 0, first_line),
                     "not valid JSON: " + reason);
+  } catch (const nlohmann::json::out_of_range& error) {  // 1e999: no fault of form, so it comes as another kind
+    const std::string reason = error.what();             // "[...] number overflow parsing '1e999'"
+    const size_t open = reason.find('\''), close = reason.rfind('\'');
+    const std::string number = open < close ? reason.substr(open + 1, close - open - 1) : "";
+    const size_t at = number.empty() ? 0 : text.find(number);
+    throw DataError(where + ":" + place(text, at == std::string_view::npos ? 0 : at, first_line),
+                    fmt::format("the number {} is too large", number));
   }
 }
 
