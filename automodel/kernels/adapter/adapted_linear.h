@@ -3,8 +3,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <vector>
 
+#include "automodel/kernels/optimizer/optimizer_cuda.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::kernels {
@@ -48,19 +50,28 @@ class AdapterStorage {
   at::Tensor b_padded() const;  // s B  [out, extra]
 
  private:
+  struct Copy {
+    at::Tensor from, to;
+    double scale;
+  };
+  std::vector<Copy> copies() const;
+  void copy_on_gpu();
+
   Parameter &weight_, &a_, &b_;
   int64_t rank_, step_, extra_, out_, in_;
   double scale_;
   std::vector<AdapterPiece> pieces_;
   at::Tensor all_;
+  std::vector<cuda::CopyTensor> list_;       // the copies as the kernel takes them,
+  std::array<const void*, 3> list_of_ = {};  // made from these storages of A, B and all
 };
 
 /// y = x W^T + bias (+ residual) + sum over j of s x A_j^T B_j^T on the columns of piece j
 ///
-/// x [T, in], y and residual [T, out], one dtype. Forward: x A^T goes into the extra elements of x's rows, then y = [x | x A^T] [W |
-/// s B]^T is one product. Backward: dy s B goes into those of dy, then dx = [dy | dy s B] [W; A] is one; dA and dB are
-/// small ones, summed into the parameters' sinks. x and dy without room behind their rows (padded.h) are copied, or
-/// where that costs more the second product is split in two. y has room of extra() behind its rows, dx as x.
+/// x [T, in], y and residual [T, out], one dtype. Forward: x A^T goes into the extra elements of x's rows, then y = [x
+/// | x A^T] [W | s B]^T is one product. Backward: dy s B goes into those of dy, then dx = [dy | dy s B] [W; A] is one;
+/// dA and dB are small ones, summed into the parameters' sinks. x and dy without room behind their rows (padded.h) are
+/// copied, or where that costs more the second product is split in two. y has room of extra() behind its rows, dx as x.
 /// Keeps x and x A^T. W's own gradient and the bias's are made too if they are trained.
 /// `storage` must outlive the backward and have been refreshed.
 at::Tensor adapted_linear(const at::Tensor& x, AdapterStorage& storage, Parameter* bias,
