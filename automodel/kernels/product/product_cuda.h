@@ -34,7 +34,7 @@ struct Product {
   const char* (*run)(const ProductCall&, Stream);
   /// Whether test() has seen products of about this shape: m, n and k rounded up to quarters of powers of two.
   bool (*tested)(const ProductCall&);
-  /// Times every candidate and remembers the fastest. Writes d many times, waits for the stream; some 80 runs.
+  /// Times every candidate and remembers the fastest. Writes d many times, waits for the stream; some 30 runs.
   const char* (*test)(const ProductCall&, Stream);
 };
 extern const Product kProduct;  // in the library

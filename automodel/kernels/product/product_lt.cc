@@ -189,26 +189,22 @@ bool tested(const ProductCall& call) {
   return winners.count(rounded(key_of(call))) > 0;
 }
 
-// Milliseconds of a run, the best of three rounds of a few.
-float time_of(const ProductCall& call, const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, cublasLtHandle_t handle,
+// Milliseconds of a run, the mean of `runs`.
+float time_of(const ProductCall& call, const Plan& plan, int candidate, int runs, cublasLtHandle_t handle,
               Stream stream) {
-  constexpr int kRuns = 3;
+  const auto& algorithm = plan.candidates[static_cast<size_t>(candidate)].algo;
   const auto on = static_cast<cudaStream_t>(stream);
   cudaEvent_t begin, end;
   cudaEventCreate(&begin), cudaEventCreate(&end);
-  constexpr float kFailed = 2e9f;
-  float best = launch(call, plan, algorithm, handle, stream) == CUBLAS_STATUS_SUCCESS ? 1e9f : kFailed;
-  for (int round = 0; round < 3 && best < kFailed; ++round) {
-    cudaEventRecord(begin, on);
-    for (int i = 0; i < kRuns; ++i) launch(call, plan, algorithm, handle, stream);
-    cudaEventRecord(end, on);
-    cudaEventSynchronize(end);
-    float ms = 0;
-    cudaEventElapsedTime(&ms, begin, end);
-    best = std::min(best, ms / kRuns);
-  }
+  cudaEventRecord(begin, on);
+  bool good = true;
+  for (int i = 0; i < runs; ++i) good = good && launch(call, plan, algorithm, handle, stream) == CUBLAS_STATUS_SUCCESS;
+  cudaEventRecord(end, on);
+  cudaEventSynchronize(end);
+  float ms = 0;
+  cudaEventElapsedTime(&ms, begin, end);
   cudaEventDestroy(begin), cudaEventDestroy(end);
-  return best;
+  return good ? ms / static_cast<float>(runs) : 1e9f;
 }
 
 const char* test(const ProductCall& call, Stream stream) {
@@ -217,14 +213,18 @@ const char* test(const ProductCall& call, Stream stream) {
   Plan* plan = find(call, &handle);
   if (!plan) return kNoLibrary;
   if (plan->count == 0) return kNoAlgorithm;
-  int best = 0;
-  float least = 0;
-  for (int i = 0; i < plan->count; ++i) {
-    const float ms = time_of(call, *plan, plan->candidates[static_cast<size_t>(i)].algo, handle, stream);
-    // Another than the first must win by more than times vary.
-    if (i == 0 || ms < least * (best == 0 ? 0.99f : 1.0f)) least = ms, best = i;
+  const auto count = static_cast<size_t>(plan->count);
+  const auto time = [&](size_t i, int runs) { return time_of(call, *plan, static_cast<int>(i), runs, handle, stream); };
+  std::array<float, 8> times;
+  for (size_t i = 0; i < count; ++i) time(i, 1), times[i] = time(i, 1);
+  const float least = *std::min_element(times.begin(), times.begin() + plan->count);
+  size_t best = 0;
+  for (size_t i = 0; i < count; ++i) {  // the near ones again, thrice each
+    if (i > 0 && times[i] > 1.1f * least) continue;
+    times[i] = std::min(times[i], time(i, 3));
+    if (times[i] < times[best] * (best == 0 ? 0.99f : 1.0f)) best = i;  // the first stays unless it clearly loses
   }
-  const auto& winner = plan->candidates[static_cast<size_t>(best)].algo;
+  const auto& winner = plan->candidates[best].algo;
   plan->best = &winners.insert_or_assign(rounded(key_of(call)), winner).first->second;
   return nullptr;
 }
