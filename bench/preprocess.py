@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -71,9 +72,11 @@ def recombined(base, limit_bytes):
 
 
 def timed(command, env=None):
-    start = time.perf_counter()
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     out = subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout
-    return time.perf_counter() - start, json.loads(out)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - start, cpu, json.loads(out)
 
 
 def main():
@@ -97,14 +100,17 @@ def main():
                 out.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
         cores = len(os.sched_getaffinity(0))
         times = {"peer": [], "ours_1_worker": [], f"ours_{cores}_workers": []}
+        cpus = {side: [] for side in times}
         for _ in range(arguments.rounds):
-            _, peer = timed([oracle, str(ROOT / "bench/peers/preprocess.py"), str(rows), str(folder / "peer"), str(model)],
+            _, cpu, peer = timed([oracle, str(ROOT / "bench/peers/preprocess.py"), str(rows), str(folder / "peer"), str(model)],
                             {**os.environ, "TOKENIZERS_PARALLELISM": "false"})
             times["peer"].append(peer["seconds"])
+            cpus["peer"].append(cpu)
             for side, workers in (("ours_1_worker", 1), (f"ours_{cores}_workers", cores)):
-                seconds, made = timed([arguments.automodel, "preprocess", "--input", str(rows), "--output-prefix", str(folder / "ours"),
+                seconds, cpu, made = timed([arguments.automodel, "preprocess", "--input", str(rows), "--output-prefix", str(folder / "ours"),
                                        "--model", str(model), "--workers", str(workers), "--restart", "--json"])
                 times[side].append(seconds)
+                cpus[side].append(cpu)
                 assert made["documents"] == peer["documents"] and made["tokens"] == peer["tokens"], (made, peer)
                 for ending in ("bin", "idx"):
                     assert filecmp.cmp(folder / f"peer_text_document.{ending}", folder / f"ours_text_document.{ending}", shallow=False)
@@ -115,6 +121,7 @@ def main():
             "threads": {"peer": 1, "ours_1_worker": 1, f"ours_{cores}_workers": cores},
             "seconds": times,
             "median_seconds": median,
+            "cpu_seconds": cpus,  # of the whole processes; what a crowded machine changes least
             "megabytes_per_second": {side: rows.stat().st_size / 1e6 / seconds for side, seconds in median.items()},
             "times_the_peer": {side: median["peer"] / seconds for side, seconds in median.items() if side != "peer"},
             "load_average_at_end": os.getloadavg()[0],

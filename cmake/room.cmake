@@ -1,6 +1,6 @@
 # automodel_room(NAME [USES room...] [LIBS target...] [TORCH])
 #   automodel/NAME/**.cpp -> libautomodel_NAME.a; **_test.cpp -> the program test_NAME, which ctest runs as room.NAME;
-#   **_bench.cpp -> the program bench_NAME, built only when it is named.
+#   **_bench.cpp -> the program bench_NAME, built only when it is named; **_plugin.cpp: libraries of their own.
 # automodel_program(NAME ...) is a room that holds main(): it becomes build/bin/automodel.
 # What a room USES is written down for tests/layers, which holds every include to it.
 set(AUTOMODEL_LAYERS ${CMAKE_BINARY_DIR}/layers.txt)
@@ -21,7 +21,7 @@ function(automodel_room name)
 
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/automodel/${name}/*.cpp)
   set(tests ${sources})
-  list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz)\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz|plugin)\\.cpp$")
   set(benches ${tests})
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   list(FILTER benches INCLUDE REGEX "_bench\\.cpp$")
@@ -111,4 +111,29 @@ function(automodel_program name)
   automodel_as_precompiled(automodel)
   automodel_room_target(automodel)
   target_compile_definitions(automodel PRIVATE AUTOMODEL_VERSION="${PROJECT_VERSION}")
+endfunction()
+
+# automodel_plugin(NAME SOURCES f.cpp... NEEDS target...): libautomodel_NAME.so beside the program, which loads it when it
+# first needs it. Where one of the targets is missing, so is the library, and the program says so.
+function(automodel_plugin name)
+  cmake_parse_arguments(plugin "" "" "SOURCES;NEEDS" ${ARGN})
+  foreach(needed ${plugin_NEEDS})
+    if(NOT TARGET ${needed})
+      return()
+    endif()
+  endforeach()
+  list(TRANSFORM plugin_SOURCES PREPEND ${CMAKE_SOURCE_DIR}/automodel/)
+  add_library(automodel_${name} MODULE ${plugin_SOURCES})
+  set_target_properties(automodel_${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}
+    CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  target_include_directories(automodel_${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(automodel_${name} PRIVATE ${plugin_NEEDS} nlohmann_json::nlohmann_json)
+endfunction()
+
+# Programs that measure: automodel/ROOM/*_bench.cpp -> bench_ROOM, built only when it is asked for.
+function(automodel_bench room)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/automodel/${room}/*_bench.cpp)
+  add_executable(bench_${room} EXCLUDE_FROM_ALL ${sources})
+  target_link_libraries(bench_${room} PRIVATE automodel_${room})
+  automodel_as_precompiled(bench_${room})
 endfunction()

@@ -15,11 +15,11 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 PIP = [sys.executable, "-m", "pip"]
-CPU = ["torch==2.11.0", "nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"]
+CPU = ["torch==2.11.0", "nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85", "pyarrow==25.0.1"]
 NVCC = ["nvidia-cuda-nvcc==13.0.88", "nvidia-nvvm==13.0.88", "nvidia-cuda-crt==13.0.88", "nvidia-cuda-cccl==13.0.85",
         "nvidia-cuda-runtime==13.0.96"]
 GOLDEN = ["transformers==5.17.0", "peft==0.21.0", "tokenizers==0.23.3", "jinja2==3.1.6", "numpy<3", "safetensors",
-          "tensorboard", "pyyaml", "sentencepiece==0.2.3", "tiktoken==0.14.0", "mistral-common==1.13.1", "protobuf"]
+          "tensorboard", "pyyaml", "sentencepiece==0.2.3", "tiktoken==0.14.0", "mistral-common==1.13.1", "protobuf", "datasets==5.2.0"]
 # torch's own requirement list names these; a CPU run of Python's torch needs none of them (tools/cuda_stubs.py)
 ONLY_WITH_GPU = re.compile(r"^(nvidia-(?!cuda-runtime|cuda-cupti)|cuda-|triton)")
 

@@ -86,9 +86,11 @@ def tiktoken(place):
         rules = public.ENCODING_CONSTRUCTORS[name]()
     encoding = library_of.Encoding(name=name, pat_str=rules["pat_str"], mergeable_ranks=load_tiktoken_bpe(place), special_tokens=rules["special_tokens"])
 
+    from tokenizers import normalizers
+    nfc = normalizers.NFC()  # not unicodedata: Python 3.11 is at Unicode 14, and marks of later versions stay out of order
+
     def answer(text):
-        import unicodedata
-        ids = encoding.encode(unicodedata.normalize("NFC", text) if name == "qwen" else text, allowed_special="all")
+        ids = encoding.encode(nfc.normalize_str(text) if name == "qwen" else text, allowed_special="all")
         return [ids, ids, None, encoding.decode(ids), None]
     return answer
 

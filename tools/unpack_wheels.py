@@ -12,15 +12,16 @@ import sys
 import zipfile
 
 # The program needs libtorch's headers and two libraries, and the two CUDA libraries that libtorch_cpu.so names; the
-# rest of the torch wheel (its Python part, 500 MB of GPU code) stays packed.
+# rest of the torch wheel (its Python part, 500 MB of GPU code) stays packed. Of pyarrow it is Arrow's C++ libraries.
 KEEP = {
     "cpu": ["torch/include/*", "torch/lib/libc10.so", "torch/lib/libtorch_cpu.so", "torch/lib/libgomp.so.1",
-            "nvidia/cu13/lib/libcudart.so.13", "nvidia/cu13/lib/libcupti.so.13", "*.dist-info/*"],
+            "nvidia/cu13/lib/libcudart.so.13", "nvidia/cu13/lib/libcupti.so.13", "*.dist-info/*",
+            "pyarrow/include/*", "pyarrow/libarrow.so.2500", "pyarrow/libparquet.so.2500"],
 }
 LEAVE = {
     "oracles": ["torch/include/*", "torch/bin/p*", "torch/lib/libtorch_cuda_linalg.so", "nvidia/cu13/include/*",
                 "nvidia/cu13/lib/libnvperf*"],
-    "cuda": ["torch/bin/*"],
+    "cuda": ["torch/bin/*", "pyarrow/*.py*", "pyarrow/*.cpython-*", "pyarrow/libarrow_*", "pyarrow/tests/*", "pyarrow/src/*"],
 }
 
 

@@ -87,7 +87,7 @@ class Renderer {
     if (!options.template_file.empty())
       source = data::resolve_chat_template(options.template_file), name = options.template_file;
     else if (tokenizer_)
-      source = tokenizer_->chat_template;
+      source = tokenizer_->template_for(!options.tools_file.empty());
     if (source.empty())
       throw DataError(options.model.empty() ? "render" : options.model, "there is no chat template",
                       "name one with --template FILE");

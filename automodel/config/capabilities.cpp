@@ -58,8 +58,10 @@ void add_prefixes(const Json& paths, std::vector<std::string>& files) {
 std::vector<std::string> data_paths(const DatasetSection& dataset) {
   std::vector<std::string> files = dataset.kind == "nanogpt" ? dataset.file_pattern : std::vector<std::string>();
   if (dataset.kind == "megatron" && !dataset.paths.empty()) {
-    bool json = dataset.paths.starts_with("{") || dataset.paths.starts_with("[\"");
-    add_prefixes(json ? parse_json(dataset.paths, "dataset.paths") : Json(dataset.paths), files);
+    const std::string& paths = dataset.paths;
+    bool json =
+        paths.starts_with("{") || (paths.starts_with("[") && paths.ends_with("]") && paths.find('"') < paths.size());
+    add_prefixes(json ? parse_json(paths, "dataset.paths") : Json(paths), files);
   }
   return files;
 }
@@ -118,19 +120,24 @@ class Finder {
     }
   }
 
+  void files(const std::string& key, const std::vector<std::string>& paths) {
+    for (const std::string& path : paths) {
+      const bool pattern = path.find_first_of("*?[") != std::string::npos;  // looked up when the data is opened
+      if (pattern || exists(path) || (can_.hub_datasets && (looks_like_hub_id(path) || path.starts_with("hf://"))))
+        continue;
+      add(key, path, looks_like_hub_id(path) ? "the Hub client: this is no local file" : "a path that is there");
+    }
+  }
+
   void dataset(const std::string& section, const DatasetSection& dataset) {
     const NameRow* row = find_name("dataset", dataset.kind);
     if (row && row->key_class == KeyClass::kObeyed && !contains(can_.dataset_kinds, dataset.kind)) {
       add(section + "._target_", dataset.kind, "data sets of this kind");
     }
-    for (const char* name : {"path_or_dataset_id", "path_or_dataset", "dataset_name"}) {
-      if (!root_.at_path(section + "." + name)) continue;
-      for (const std::string& path : dataset.path) {
-        if (exists(path) || (can_.hub_datasets && looks_like_hub_id(path))) continue;
-        add(section + "." + name, path,
-            looks_like_hub_id(path) ? "the Hub client: this is no local file" : "a path that is there");
-      }
-    }
+    for (const char* name : {"path_or_dataset_id", "path_or_dataset", "dataset_name", "path"})
+      if (root_.at_path(section + "." + name)) files(section + "." + name, dataset.path);
+    for (size_t i = 0; i < dataset.sources.size(); ++i)
+      files(fmt::format("{}.sources[{}]", section, i), dataset.sources[i].path);
     const std::string& chat = dataset.chat_template;
     if (!chat.empty() && chat.find('{') == std::string::npos && !exists(chat)) {
       add(section + ".chat_template", chat, "a template file that is there");

@@ -14,8 +14,9 @@ namespace automodel::config {
 struct Capabilities {
   std::vector<std::string> recipes = {"finetune"};
   std::vector<std::string> families;  ///< values of config.json's model_type that models/ can build
-  std::vector<std::string> dataset_kinds = {"chat",        "column_mapped", "squad",  "hellaswag",
-                                            "mock_packed", "megatron",      "nanogpt"};
+  std::vector<std::string> dataset_kinds = {
+      "chat",       "column_mapped", "column_mapped_stream", "squad",    "hellaswag", "xlam",
+      "agent_chat", "mock_text",     "mock_packed",          "megatron", "nanogpt"};
   std::vector<std::string> loggers;  ///< wandb, mlflow, comet: those that are written
   int world_size = 1;                ///< processes of this run
   bool hub = false;                  ///< models named by a Hub id can be fetched

@@ -24,11 +24,38 @@ struct ColumnMapping {
   }
 };
 
+/// One source of a mixture: what is not said here is the data set's own.
+struct SourceSection {
+  std::string kind;               ///< "": the data set's
+  std::vector<std::string> path;  ///< as DatasetSection::path
+  std::optional<std::string> split;
+  std::string name, revision;
+  std::optional<int64_t> limit;
+  std::optional<ColumnMapping> column_mapping;
+  std::optional<double> weight;  ///< share of the rows; of all sources, or of none
+  double epochs = 1;             ///< how often an epoch of the mixture reads the source, at most when there are weights
+
+  template <class F>
+  void describe(F& f) {
+    f.target("dataset", kind);
+    f("path_or_dataset_id", path, "file, list of files, folder or Hub id", "string|list<string>");
+    f.alias("path_or_dataset", path, "string|list<string>");
+    f.alias("dataset_name", path, "string|list<string>");
+    f("split", split, "part of the source; null: the data set's split", "string|null");
+    f("name", name, "configuration of a folder with README.md, or of a Hub data set", "string|null");
+    f("revision", revision, "revision of a Hub data set", "string|null");
+    f("limit_dataset_samples", limit, "use only the first n samples", "int[1,]|null");
+    f.section("column_mapping", column_mapping, "names of the row's columns");
+    f("weight", weight, "share of the rows, relative to the other sources' weights", "float(0,]|null");
+    f("epochs", epochs, "how often an epoch reads this source; with weights: at most", "float(0,]");
+  }
+};
+
 struct DatasetSection {
   std::string kind;               ///< native name of `_target_`: chat, column_mapped, squad, hellaswag, mock, ...
   std::vector<std::string> path;  ///< path_or_dataset_id, path_or_dataset or dataset_name: files, a folder, or a Hub id
   std::string split = "train";    ///< with HF's slices: train[:1000], train[10%:]
-  std::string name;               ///< configuration of a Hub data set
+  std::string name;               ///< configuration of a folder with README.md or of a Hub data set
   std::string revision;
   std::optional<int64_t> seq_length;    ///< tokens a sample may have; nullopt: packed_sequence_size, or the model's
   std::string truncation = "true";      ///< true, false, longest_first, do_not_truncate, only_first, only_second
@@ -43,13 +70,26 @@ struct DatasetSection {
   bool mask_history = false;            ///< train only the last assistant turn
   bool mask_reasoning_content = false;  ///< do not train an assistant's reasoning_content
   bool skip_invalid_samples = false;
-  int64_t vocab_size = 100;                                          // mock
-  int64_t seq_len = 1024;                                            // mock, nanogpt
-  int64_t num_samples = 1024;                                        // mock
-  std::optional<int64_t> seed;                                       // mock, megatron; nullopt: 42, 1234
-  int64_t batch_size = 1;                                            // mock: samples that come as one row of the batch
-  int64_t num_blocks = 10, block_size = 128, max_sentence_len = 64;  // mock_packed
-  double mean_len = 20, std_len = 6;                                 // mock_packed
+  std::string train_on = "all_turns";           ///< all_turns, last_turn or message_field
+  std::string train_field = "train";            ///< message_field: the message's field that says so
+  bool drop_history_reasoning_content = false;  ///< earlier turns are shown without their reasoning_content
+  std::vector<SourceSection> sources;           ///< a mixture; then path is empty
+  std::string tokenized_cache;                  ///< folder; "": samples are not kept
+  bool truncate_history = false;                ///< agent_chat, as the four that follow
+  bool trim_incomplete_last_turn = false;
+  bool filter_no_assistant = false;
+  bool filter_overlong = false;
+  bool train_on_last_turn_only = false;
+  bool repeat_on_exhaustion = true;      ///< column_mapped_stream: the rows begin again within an epoch
+  int64_t vocab_size = 100;              // mock
+  int64_t seq_len = 1024;                // mock, nanogpt
+  int64_t num_samples = 1024;            // mock
+  std::optional<int64_t> seed;           // mock, megatron; nullopt: 42 (packed 0), 1234
+  std::optional<int64_t> num_sentences;  ///< mock_text; nullopt: num_samples
+  std::optional<int64_t>
+      batch_size;  ///< mock: must be step_scheduler.local_batch_size; of validation data it takes effect
+  int64_t num_blocks = 10, block_size = 128, max_sentence_len = 64;  // mock_text, mock_packed
+  double mean_len = 20, std_len = 6;                                 // mock_text, mock_packed
   std::string paths;            ///< megatron: a prefix, pattern or .json file; lists and maps as JSON
   std::string splits_to_build;  ///< megatron: train, validation or test; "": as the section is for
   std::optional<int64_t> num_train_samples, num_val_samples, num_test_samples;  // megatron
@@ -66,11 +106,12 @@ struct DatasetSection {
       "file, list of files, folder or Hub id (path_or_dataset and dataset_name say the same)", "string|list<string>");
     f.alias("path_or_dataset", path, "string|list<string>");
     f.alias("dataset_name", path, "string|list<string>");
+    f.alias("path", path, "string|list<string>");
     f("split", split,
       "part of the data set, with slices: train[:1000], train[10%:20%]; Megatron data: shares of train, validation "
       "and test (not set: 900,50,50)",
       "string|null|list<float[0,]>");
-    f("name", name, "configuration of a Hub data set", "string|null");
+    f("name", name, "configuration of a folder with README.md, or of a Hub data set", "string|null");
     f("revision", revision, "revision of a Hub data set", "string|null");
     f("seq_length", seq_length, "tokens a sample may have; null: packed_sequence_size, or the model's longest",
       "int[2,]|null");
@@ -90,7 +131,23 @@ struct DatasetSection {
     f("mask_history", mask_history, "train only the last assistant turn");
     f("mask_reasoning_content", mask_reasoning_content, "do not train the assistant's reasoning_content");
     f("skip_invalid_samples", skip_invalid_samples,
-      "leave out rows that are not valid chats (counted) instead of stopping");
+      "leave out rows that cannot be used (counted) instead of stopping at the first");
+    f("train_on", train_on, "assistant turns to train: all, the last, or those whose train_field is true or not 0",
+      "=all_turns|=last_turn|=message_field");
+    f("train_field", train_field, "field of an assistant's message for train_on: message_field; where it lacks: train",
+      "string");
+    f("drop_history_reasoning_content", drop_history_reasoning_content,
+      "show only the last assistant turn with its reasoning_content");
+    f.list("sources", sources, "several data sets read as one, in fixed shares; instead of path_or_dataset_id");
+    f("tokenized_cache", tokenized_cache,
+      "folder in which tokenized samples are kept for later runs, several at once; null: none", "string|null");
+    f("truncate_history", truncate_history, "leave out the oldest exchanges of a chat that is longer than seq_length");
+    f("trim_incomplete_last_turn", trim_incomplete_last_turn, "cut off what follows the last assistant turn");
+    f("filter_no_assistant", filter_no_assistant, "leave out chats without an assistant's message (counted)");
+    f("filter_overlong", filter_overlong, "leave out chats longer than seq_length (counted)");
+    f("train_on_last_turn_only", train_on_last_turn_only, "train only the last assistant turn");
+    f("repeat_on_exhaustion", repeat_on_exhaustion,
+      "streamed data: begin again within an epoch, which only step_scheduler.max_steps then ends");
     f("paths", paths,
       "Megatron data: path without .bin and .idx, a pattern, [weight, path, ...], {train: ..., validation: ...}, or a "
       ".json file of these",
@@ -117,15 +174,16 @@ struct DatasetSection {
     f("vocab_size", vocab_size, "mock data: ids are drawn below this", "int[1,]");
     f("seq_len", seq_len, "mock and NanoGPT data: tokens in a sample", "int[1,]");
     f("num_samples", num_samples, "mock data: samples in the set", "int[1,]");
+    f("num_sentences", num_sentences, "mock sentences: samples in the set; null: num_samples", "int[1,]|null");
     f("num_blocks", num_blocks, "packed mock data: blocks in the set", "int[1,]");
     f("block_size", block_size, "packed mock data: tokens in a block", "int[2,]");
-    f("mean_len", mean_len, "packed mock data: mean length of a sentence", "float[0,]");
-    f("std_len", std_len, "packed mock data: standard deviation of the length of a sentence", "float[0,]");
-    f("max_sentence_len", max_sentence_len, "packed mock data: longest sentence", "int[1,]");
+    f("mean_len", mean_len, "mock sentences and blocks: mean length of a sentence", "float[0,]");
+    f("std_len", std_len, "mock sentences and blocks: standard deviation of the length of a sentence", "float[0,]");
+    f("max_sentence_len", max_sentence_len, "mock sentences and blocks: longest sentence", "int[1,]");
     f("seed", seed, "seed of mock data's ids (null: 42; packed: 0) and of the order of Megatron data (null: 1234)",
       "int[0,]|null");
-    f("batch_size", batch_size, "mock data: samples handed out at once; step_scheduler's batch sizes decide",
-      "int[1,]");
+    f("batch_size", batch_size,
+      "mock data: samples of a microbatch; for training it must be step_scheduler.local_batch_size", "int[1,]|null");
   }
 };
 

@@ -211,12 +211,16 @@ class Filler {
     }
     if (config_.dataset.kind.empty() && is_text_recipe()) {
       need("dataset._target_", "the kind of the data set is missing",
-           "chat, column_mapped, squad, hellaswag, megatron, nanogpt or mock");
+           "chat, column_mapped, agent_chat, xlam, squad, hellaswag, megatron, nanogpt or mock");
     }
     check_split("dataset", config_.dataset.kind);
     for (const ValidationSet& set : config_.validation_sets) {
       check_split(set.name == "default" ? "validation_dataset" : "validation_dataset_" + set.name, set.dataset.kind);
     }
+    batch_sizes();
+    sources("dataset", config_.dataset);
+    for (const ValidationSet& set : config_.validation_sets)
+      sources(set.name == "default" ? "validation_dataset" : "validation_dataset_" + set.name, set.dataset);
     const StepSchedulerSection& steps = config_.step_scheduler;
     if (steps.local_batch_size > 0 && steps.global_batch_size % steps.local_batch_size != 0) {
       faults_.push_back(
@@ -236,6 +240,38 @@ class Filler {
                                      *schedule->lr_warmup_steps, *schedule->lr_decay_steps),
                          ""});
     }
+  }
+
+  // A batch size of the training that is not the step scheduler's has no meaning here: say so instead of dropping it.
+  void batch_sizes() {
+    const int64_t local = config_.step_scheduler.local_batch_size;
+    for (const auto& [path, size] : {std::pair{"dataset.batch_size", config_.dataset.batch_size},
+                                     {"dataloader.batch_size", config_.dataloader.batch_size}})
+      if (size && *size != local && is_text_recipe())
+        faults_.push_back({place_of(path), path,
+                           fmt::format("is {}, but step_scheduler.local_batch_size is {}", *size, local),
+                           "set step_scheduler.local_batch_size, and leave this key out"});
+  }
+
+  void sources(const std::string& section, const DatasetSection& dataset) {
+    if ((dataset.filter_overlong || dataset.truncate_history) && !dataset.seq_length)
+      faults_.push_back({place_of(section), section + ".seq_length",
+                         "is missing, but filter_overlong and truncate_history need it", ""});
+    if (dataset.sources.empty()) return;
+    if (!dataset.path.empty())
+      faults_.push_back({place_of(section + ".sources"), section + ".sources",
+                         "a data set has one path or several sources, not both", "name the path among the sources"});
+    size_t weighted = 0;
+    for (size_t i = 0; i < dataset.sources.size(); ++i) {
+      const std::string path = fmt::format("{}.sources[{}]", section, i);
+      if (dataset.sources[i].path.empty()) faults_.push_back({place_of(path), path, "names no path_or_dataset_id", ""});
+      if (dataset.sources[i].kind.starts_with("mock") || dataset.sources[i].kind == "megatron")
+        faults_.push_back({place_of(path), path, "only data sets of rows can be mixed", ""});
+      weighted += dataset.sources[i].weight.has_value();
+    }
+    if (weighted > 0 && weighted < dataset.sources.size())
+      faults_.push_back({place_of(section + ".sources"), section + ".sources",
+                         "some sources have a weight and some have none", "give all of them one, or none"});
   }
 
   // "0.99, 0.01, 0" is a list to Python: the shares of Megatron's data sets.

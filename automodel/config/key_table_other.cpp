@@ -82,18 +82,16 @@ const std::vector<KeyRow>& other_key_rows() {
       {"dataset",
        "num_train_samples num_val_samples num_test_samples num_dataset_builder_threads max_turns limit_total "
        "max_length "
-       "mean_len max_sentence_len num_images_per_sample n_passages num_groups completions_per_group prompt_len "
+       "num_images_per_sample n_passages num_groups completions_per_group prompt_len "
        "completion_len sampling_rate num_labels",
        "int[0,]|null", kObeyed, "", ""},
-      {"dataset", "std_len min_audio_duration_seconds max_audio_duration_seconds", "float[0,]|null", kObeyed, "", ""},
+      {"dataset", "min_audio_duration_seconds max_audio_duration_seconds", "float[0,]|null", kObeyed, "", ""},
       {"dataset", "bos_token data_seed", "int[0,]|null", kObeyed, "", ""},
       {"dataset", "image_size", "int[1,]|list<int[1,]>", kObeyed, "", ""},
       {"dataset",
        "mmap_bin_files shuffle_files align_to_bos reset_position_ids reset_attention_mask eod_mask_loss "
        "add_extra_token "
-       "use_dataset_instruction do_shuffle inject_fake_images truncate truncate_history filter_no_assistant "
-       "filter_overlong trim_incomplete_last_turn train_on_last_turn_only drop_history_reasoning_content pretokenize "
-       "repeat_on_exhaustion",
+       "use_dataset_instruction do_shuffle inject_fake_images truncate pretokenize",
        "bool", kObeyed, "", ""},
       {"dataset",
        "max_buffer_size expected_num_tokens max_num_tokens max_num_tokens_per_sample prefer_buffer_before "

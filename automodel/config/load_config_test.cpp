@@ -185,6 +185,43 @@ TEST(LoadConfig, KeysBelongToTheirTarget) {
   EXPECT_EQ(report.findings.faults[0].place.line, 5);
 }
 
+TEST(LoadConfig, BatchSizesOfTheDataAreTheStepSchedulers) {
+  const Fault fault =
+      fault_of("dataloader: {batch_size: 4}\nstep_scheduler: {global_batch_size: 8, local_batch_size: 2}\n");
+  EXPECT_EQ(fault.path, "dataloader.batch_size");
+  EXPECT_THAT(fault.text, HasSubstr("is 4, but step_scheduler.local_batch_size is 2"));
+  const std::string same = "step_scheduler: {global_batch_size: 8, local_batch_size: 2}\n";
+  EXPECT_TRUE(check(kShort + "dataloader: {batch_size: 2}\n" + same).findings.faults.empty());
+  EXPECT_TRUE(check(kShort + "validation_dataloader: {batch_size: 7, shuffle: true}\n" + same).findings.faults.empty());
+}
+
+TEST(LoadConfig, SourcesOfAMixtureAreTyped) {
+  const std::string head = "recipe: finetune\nmodel: M\ndataset:\n  _target_: chat\n  sources:\n";
+  Report report = check(head +
+                        "  - {path_or_dataset_id: a.jsonl, weight: 3}\n"
+                        "  - _target_: column_mapped\n    path_or_dataset_id: b.csv\n    weight: 1\n    epochs: 2\n"
+                        "    column_mapping: {question: q, answer: a}\n");
+  ASSERT_TRUE(report.findings.faults.empty()) << report.text();
+  const auto& sources = report.config.dataset.sources;
+  ASSERT_EQ(sources.size(), 2u);
+  EXPECT_EQ(sources[0].weight, 3);
+  EXPECT_EQ(sources[0].kind, "");
+  EXPECT_EQ(sources[1].kind, "column_mapped");
+  EXPECT_EQ(sources[1].epochs, 2);
+  EXPECT_EQ(sources[1].column_mapping->answer, "a");
+  EXPECT_EQ(report.lacking.size(), 3u) << report.text();  // the model and both files
+
+  const auto text_of = [&](const std::string& more) {
+    report = check(head + more);
+    return report.findings.faults.size() == 1 ? report.findings.faults[0].text : report.text();
+  };
+  EXPECT_THAT(text_of("  - {path_or_dataset_id: a, weight: 3}\n  - {path_or_dataset_id: b}\n"),
+              HasSubstr("some sources have a weight and some have none"));
+  EXPECT_THAT(text_of("  - {weight: 3}\n"), HasSubstr("names no path_or_dataset_id"));
+  EXPECT_THAT(text_of("  - {path_or_dataset_id: a, wieght: 3}\n"), HasSubstr("did you mean weight?"));
+  EXPECT_THAT(text_of("  - {path_or_dataset_id: a}\n  path_or_dataset_id: b\n"), HasSubstr("not both"));
+}
+
 TEST(LoadConfig, AllMistakesAreListed) {
   Report report = check("recipe: finetune\nmodel: M\noptimizer: {lrr: 1, epss: 2}\nwat: 3\n");
   EXPECT_EQ(report.findings.faults.size(), 4u) << report.text();  // and the data set is missing

@@ -3,8 +3,11 @@
 // The keys that kinds of data sets share.
 #define ROW_KEYS                                                                                                 \
   "path_or_dataset_id path_or_dataset dataset_name split name revision limit_dataset_samples num_samples_limit " \
-  "shuffle_seed seq_length truncation overlong padding pad_to_max_length tokenizer trust_remote_code streaming"
-#define CHAT_KEYS ROW_KEYS " chat_template mask_reasoning_content mask_history unshifted skip_invalid_samples"
+  "shuffle_seed seq_length truncation overlong padding pad_to_max_length tokenizer trust_remote_code streaming " \
+  "skip_invalid_samples tokenized_cache sources weight epochs"
+#define CHAT_KEYS \
+  ROW_KEYS        \
+  " chat_template mask_reasoning_content mask_history unshifted train_on train_field drop_history_reasoning_content"
 #define ADAM_KEYS                                                                                         \
   "lr weight_decay betas eps amsgrad foreach fused capturable differentiable state_dtype master_weights " \
   "param_group_overrides"
@@ -88,23 +91,21 @@ const std::vector<NameRow>& name_table() {
       {"dataset", "column_mapped",
        "@datasets.llm.column_mapped_text_instruction_dataset.ColumnMappedTextInstructionDataset "
        "@datasets.llm.ColumnMappedTextInstructionDataset",
-       kObeyed,
-       ROW_KEYS " chat_template column_mapping answer_only_loss_mask use_hf_chat_template skip_invalid_samples", ""},
+       kObeyed, ROW_KEYS " chat_template column_mapping answer_only_loss_mask use_hf_chat_template", ""},
       {"dataset", "squad", "@datasets.llm.squad.make_squad_dataset", kObeyed,
        ROW_KEYS " chat_template fp8 start_of_turn_token", ""},
       {"dataset", "hellaswag", "@datasets.llm.hellaswag.HellaSwag", kObeyed, ROW_KEYS, ""},
       {"dataset", "mock", "@datasets.llm.mock_iterable_dataset.MockIterableDataset", kObeyed,
        "vocab_size seq_len num_samples batch_size seed", ""},
-      {"dataset", "mock_text", "@datasets.llm.mock.build_unpacked_dataset", kLacking,
-       "num_samples mean_len std_len vocab_size max_sentence_len seed tokenizer", "this mock data set"},
+      {"dataset", "mock_text", "@datasets.llm.mock.build_unpacked_dataset", kObeyed,
+       "num_sentences num_samples mean_len std_len vocab_size max_sentence_len seed tokenizer", ""},
       {"dataset", "mock_packed", "@datasets.llm.mock_packed.build_packed_dataset", kObeyed,
        "num_blocks block_size mean_len std_len vocab_size max_sentence_len seed tokenizer", ""},
-      {"dataset", "xlam", "@datasets.llm.xlam.make_xlam_dataset", kLacking, CHAT_KEYS, "xLAM function-calling rows"},
-      {"dataset", "agent_chat", "@datasets.llm.agent_chat.make_agent_chat_dataset", kLacking,
-       CHAT_KEYS
-       " truncate_history filter_no_assistant filter_overlong trim_incomplete_last_turn train_on_last_turn_only "
-       "drop_history_reasoning_content",
-       "agent chats"},
+      {"dataset", "xlam", "@datasets.llm.xlam.make_xlam_dataset", kObeyed, CHAT_KEYS " fp8", ""},
+      {"dataset", "agent_chat", "@datasets.llm.agent_chat.make_agent_chat_dataset", kObeyed,
+       CHAT_KEYS " path truncate_history filter_no_assistant filter_overlong trim_incomplete_last_turn "
+                 "train_on_last_turn_only",
+       ""},
       {"dataset", "megatron",
        "@datasets.llm.megatron_dataset.MegatronPretraining @datasets.llm.megatron_dataset.MegatronPretrainingConfig",
        kObeyed,
@@ -122,9 +123,8 @@ const std::vector<NameRow>& name_table() {
        "num_groups completions_per_group prompt_len completion_len vocab_size seed", "prefix trees"},
       {"dataset", "column_mapped_stream",
        "@datasets.llm.column_mapped_text_instruction_iterable_dataset.ColumnMappedTextInstructionIterableDataset",
-       kLacking,
-       ROW_KEYS " chat_template column_mapping answer_only_loss_mask use_hf_chat_template repeat_on_exhaustion",
-       "streamed data"},
+       kObeyed,
+       ROW_KEYS " chat_template column_mapping answer_only_loss_mask use_hf_chat_template repeat_on_exhaustion", ""},
       {"dataset", "retrieval",
        "@datasets.llm.retrieval_dataset.RetrievalDatasetConfig @datasets.llm.make_retrieval_dataset", kLacking,
        "data_dir_list n_passages data_type model_type use_dataset_instruction seed do_shuffle data_seed",

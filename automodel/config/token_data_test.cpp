@@ -54,8 +54,8 @@ TEST(TokenData, OfNemoAutoModelsRecipesRunsWhereTheFilesAre) {
 }
 
 TEST(TokenData, BlendsSurviveBeingPrinted) {
-  for (const std::string paths : {"[30, " + kFolder + "megatron/a, 70.5, " + kFolder + "megatron/b]",
-                                  "{train: [" + kFolder + "megatron/a], validation: " + kFolder + "megatron/b}"}) {
+  for (const std::string& paths : {"[30, " + kFolder + "megatron/a, 70.5, " + kFolder + "megatron/b]",
+                                   "{train: [" + kFolder + "megatron/a], validation: " + kFolder + "megatron/b}"}) {
     const auto report = report_of(megatron("  paths: " + paths + "\n"));
     ASSERT_EQ(report.exit_code(), 0) << report.text();
     EXPECT_TRUE(report.config.dataset.paths.starts_with(paths.substr(0, 1))) << report.config.dataset.paths;

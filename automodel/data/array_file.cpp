@@ -6,7 +6,8 @@
 
 namespace automodel::data {
 
-ArrayFile::ArrayFile(std::string path) : path_(std::move(path)), file_(path_), text_(file_.text()) {
+ArrayFile::ArrayFile(std::string path)
+    : path_(std::move(path)), bytes_(open_bytes(path_)), file_(bytes_->plain_path()), text_(file_.text()) {
   if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
   skip_space();
   if (at_ < text_.size() && text_[at_] == '[') {

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "automodel/base/file.h"
+#include "automodel/data/byte_source.h"
 #include "automodel/data/rows.h"
 
 namespace automodel::data {
@@ -31,6 +32,7 @@ class ArrayFile : public Rows {
   [[noreturn]] void fail(int64_t line, const std::string& text) const;
 
   std::string path_;
+  std::unique_ptr<ByteSource> bytes_;
   MappedFile file_;
   std::string_view text_;
   std::mutex mutex_;

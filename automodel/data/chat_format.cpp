@@ -76,6 +76,7 @@ struct ChatFormat::Chat {
   Json messages;
   Json tools;
   const std::string& where;
+  std::vector<bool> wanted;  // messages whose text is trained
   tokenizer::Rendered rendered;
   Encoding encoding;
 };
@@ -117,13 +118,60 @@ size_t ChatFormat::prefix_end(const Chat& chat, size_t messages) const {
 
 ChatFormat::Spans ChatFormat::assistant_spans(const Chat& chat) const {
   Spans spans;
+  bool any = false;
   for (size_t i = chat.messages.size(); i-- > 0;) {
     if (chat.messages[i]["role"] != "assistant") continue;
+    any = true;
+    if (!chat.wanted[i]) continue;
     spans.emplace_back(prefix_end(chat, i), prefix_end(chat, i + 1));
     if (options_.train_on == TrainOn::LastTurn) break;
   }
-  if (spans.empty()) throw DataError(chat.where, "the conversation has no assistant message, so nothing to train on");
+  if (!any) throw DataError(chat.where, "the conversation has no assistant message, so nothing to train on");
   return spans;
+}
+
+/// The spans between generation marks of the wanted messages.
+ChatFormat::Spans ChatFormat::marked_spans(const Chat& chat) const {
+  const auto& all = chat.rendered.generation;
+  if (std::find(chat.wanted.begin(), chat.wanted.end(), false) == chat.wanted.end()) return all;
+  Spans spans;
+  size_t seen = 0;
+  for (size_t i = 0; i < chat.messages.size(); ++i) {
+    if (chat.messages[i]["role"] != "assistant") continue;
+    const Json first(chat.messages.begin(), chat.messages.begin() + static_cast<long>(i) + 1);
+    const size_t marks =
+        i + 1 == chat.messages.size() ? all.size() : render(first, chat.tools, chat.where).generation.size();
+    if (marks < seen || marks > all.size())
+      throw DataError(chat.where,
+                      fmt::format("which of the template's generation marks belong to message {} cannot be told", i),
+                      "train all turns, or the last turn");
+    if (chat.wanted[i])
+      spans.insert(spans.end(), all.begin() + static_cast<long>(seen), all.begin() + static_cast<long>(marks));
+    seen = marks;
+  }
+  if (seen != all.size())
+    throw DataError(chat.where, "the template marks text that belongs to no assistant message as generated",
+                    "train all turns, or the last turn");
+  return spans;
+}
+
+/// Which messages are trained, by their field; takes the field and the history's reasoning out of them.
+std::vector<bool> ChatFormat::prepare(Json& messages, const std::string& where) const {
+  std::vector<bool> wanted(messages.size(), true);
+  size_t last = messages.size();
+  while (last > 0 && messages[last - 1]["role"] != "assistant") --last;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (messages[i]["role"] == "assistant" && options_.drop_history_reasoning && i + 1 != last)
+      messages[i].erase("reasoning_content");
+    if (options_.train_on != TrainOn::ByField || !messages[i].contains(options_.train_field)) continue;
+    const Json flag = messages[i][options_.train_field];
+    messages[i].erase(options_.train_field);
+    if (!flag.is_boolean() && !flag.is_number() && !flag.is_null())
+      throw DataError(where, fmt::format("message {}: '{}' should be true, false or a number, got {}", i,
+                                         options_.train_field, flag.type_name()));
+    wanted[i] = flag.is_null() || (flag.is_boolean() ? flag.get<bool>() : flag.get<double>() != 0);
+  }
+  return wanted;
 }
 
 static void keep_last_run(std::vector<bool>& trained) {
@@ -151,13 +199,21 @@ void ChatFormat::unmark_reasoning(const Chat& chat, std::vector<bool>& trained) 
   }
 }
 
+static long system_place(const Json& messages) {
+  return std::find_if(messages.begin(), messages.end(), [](const Json& m) { return m["role"] == "system"; }) -
+         messages.begin();
+}
+
 ChatFormat::Tokens ChatFormat::tokenize(const Json& messages, const Json& tools, const std::string& where) const {
-  Chat chat{messages, tools, where, {}, {}};
+  Chat chat{messages, tools, where, {}, {}, {}};
+  chat.wanted = prepare(chat.messages, where);
   try {
-    chat.rendered = render(messages, tools, where);
+    chat.rendered = render(chat.messages, tools, where);
   } catch (const DataError& error) {  // NeMo AutoModel's rule, word for word: templates raise it in these words
     if (std::string_view(error.what()).find("System role not supported") == std::string_view::npos) throw;
-    chat.messages = fold_system_message(messages);
+    chat.messages = fold_system_message(chat.messages);
+    if (chat.messages.size() < chat.wanted.size())  // the system message, the first that is no turn, is gone
+      chat.wanted.erase(chat.wanted.begin() + system_place(messages));
     chat.rendered = render(chat.messages, tools, where);
   }
   chat.encoding = tokenizer_->encode_with_offsets(chat.rendered.text, false);
@@ -169,7 +225,7 @@ ChatFormat::Tokens ChatFormat::tokenize(const Json& messages, const Json& tools,
           "the chat template has its {% generation %} marks inside a macro, {% set %} or filter block, so which "
           "tokens are the assistant's cannot be told",
           "mark the text where it is written out");
-    tokens.trained = tokens_in_spans(chat.encoding, chat.rendered.generation);
+    tokens.trained = tokens_in_spans(chat.encoding, marked_spans(chat));
     if (options_.train_on == TrainOn::LastTurn) keep_last_run(tokens.trained);
   } else if (options_.train_on == TrainOn::Everything) {
     tokens.trained.assign(chat.encoding.ids.size(), true);

@@ -13,6 +13,8 @@
 //     prefix of the whole rendering, else DataError: a template that rewrites earlier turns needs generation marks. A
 //     closing eos that only the shorter rendering has is forgiven, and the token in its place (the end of turn) is
 //     trained.
+// With TrainOn::ByField and generation marks, a marked span belongs to the message that it first appears with when the
+// messages are rendered one by one.
 #pragma once
 
 #include <memory>
@@ -24,8 +26,10 @@
 namespace automodel::data {
 
 enum class TrainOn {
-  AllTurns,    // every assistant message
-  LastTurn,    // the last one
+  AllTurns,  // every assistant message
+  LastTurn,  // the last one
+  ByField,   // those whose message says so in ChatOptions::train_field: true or a number that is not 0; where the field
+             // lacks, the message is trained
   Everything,  // all tokens; where the template has generation marks, these decide all the same, as in NeMo AutoModel
 };
 
@@ -33,8 +37,12 @@ struct ChatOptions {
   /// Source of a template, a file with one, or a JSON file with the key "chat_template"; empty: the tokenizer's own.
   std::string chat_template;
   TrainOn train_on = TrainOn::AllTurns;
+  std::string train_field = "train";  // of a message; the template does not see it
   /// reasoning_content that the template renders is read by the model but not trained.
   bool mask_reasoning_content = false;
+  /// All assistant messages but the last lose their reasoning_content before the template sees them, as when the model
+  /// is used.
+  bool drop_history_reasoning = false;
 };
 
 /// The template source an option means. Throws DataError/SystemError for a file that cannot be used.
@@ -69,6 +77,8 @@ class ChatFormat {
   struct Chat;  // one conversation and its renderings
   tokenizer::Rendered render(const Json& messages, const Json& tools, const std::string& where) const;
   Spans assistant_spans(const Chat& chat) const;
+  Spans marked_spans(const Chat& chat) const;
+  std::vector<bool> prepare(Json& messages, const std::string& where) const;
   size_t prefix_end(const Chat& chat, size_t messages) const;
   void unmark_reasoning(const Chat& chat, std::vector<bool>& trained) const;
 

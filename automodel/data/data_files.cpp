@@ -1,52 +1,68 @@
 #include "automodel/data/data_files.h"
 
 #include <fmt/format.h>
-#include <glob.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "automodel/base/error.h"
+#include "automodel/base/file.h"
+#include "automodel/base/json.h"
 #include "automodel/base/text.h"
+#include "automodel/data/path_pattern.h"
 
 namespace automodel::data {
 namespace fs = std::filesystem;
 
-static std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
+static constexpr size_t kMaxFiles = 1'000'000;
+static constexpr std::string_view kHubScheme = "hf://datasets/";
+
+bool is_hub_dataset(const std::string& path) {
+  if (path.starts_with(kHubScheme)) return true;
+  std::error_code ignored;
+  if (path.empty() || fs::exists(path, ignored) || is_path_pattern(path) || path[0] == '/' || path[0] == '.')
+    return false;
+  const auto slashes = std::count(path.begin(), path.end(), '/');
+  return slashes <= 1 && !is_data_file(path);
 }
 
-std::string data_file_ending(const std::string& path) {
-  const fs::path file(path);
-  const std::string ending = lower(file.extension().string());
-  if (ending == ".gz" || ending == ".zst" || ending == ".bz2" || ending == ".xz")
-    return lower(file.stem().extension().string()) + ending;
-  return ending;
+/// Regular files below a folder, relative and sorted.
+static std::vector<std::string> list_files(const fs::path& folder) {
+  std::vector<std::string> files;
+  auto entry = fs::recursive_directory_iterator(
+      folder, fs::directory_options::follow_directory_symlink | fs::directory_options::skip_permission_denied);
+  for (; entry != fs::recursive_directory_iterator(); ++entry) {
+    if (entry.depth() > 32 || (entry->is_directory() && entry->path().filename() == ".git")) {
+      entry.disable_recursion_pending();
+      continue;
+    }
+    if (entry->is_regular_file()) files.push_back(entry->path().lexically_relative(folder).string());
+    if (files.size() > kMaxFiles)
+      throw DataError(folder.string(), fmt::format("holds more than {} files", kMaxFiles),
+                      "give the data's own folder");
+  }
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
-static bool is_data_file(const fs::path& path) {
-  static const std::vector<std::string> endings = {".jsonl", ".ndjson", ".json",    ".txt",  ".text",
-                                                   ".csv",   ".tsv",    ".parquet", ".arrow"};
-  std::string ending = data_file_ending(path.string());
-  for (const auto* packed : {".gz", ".zst", ".bz2", ".xz"})
-    if (ending.ends_with(packed)) ending = ending.substr(0, ending.size() - std::string_view(packed).size());
-  const std::string name = path.filename().string();
-  static const std::vector<std::string> others = {"dataset_info.json", "dataset_infos.json", "state.json",
-                                                  "dataset_dict.json"};
-  return name[0] != '.' && name[0] != '_' && std::find(others.begin(), others.end(), name) == others.end() &&
-         std::find(endings.begin(), endings.end(), ending) != endings.end();
-}
+namespace {
 
-static std::vector<std::string> names_of_split(const std::string& split) {
-  for (const std::vector<std::string>& names : {std::vector<std::string>{"train", "training"},
-                                                {"validation", "valid", "val", "dev"},
-                                                {"test", "testing", "eval", "evaluation"}})
-    if (std::find(names.begin(), names.end(), split) != names.end()) return names;
-  return {split};
-}
+class LocalFolder : public DatasetRepo {
+ public:
+  explicit LocalFolder(fs::path folder) : folder_(std::move(folder)) {}
+  FolderListing list() override {
+    FolderListing listing{folder_.string(), list_files(folder_), ""};
+    if (fs::is_regular_file(folder_ / "README.md")) listing.readme = read_file(folder_ / "README.md", 64 << 20);
+    return listing;
+  }
+  std::string fetch(const std::string& file) override { return (folder_ / file).string(); }
 
-static bool has_word(std::string_view name, std::string_view word) {
+ private:
+  fs::path folder_;
+};
+
+bool has_word(std::string_view name, std::string_view word) {
   for (size_t at = name.find(word); at != std::string_view::npos; at = name.find(word, at + 1)) {
     const size_t end = at + word.size();
     const bool starts = at == 0 || !std::isalpha(static_cast<unsigned char>(name[at - 1]));
@@ -56,76 +72,149 @@ static bool has_word(std::string_view name, std::string_view word) {
   return false;
 }
 
-static bool names_split(const fs::path& file, const std::string& split) {
-  for (const auto& name : names_of_split(split))
-    if (has_word(lower(file.filename().string()), lower(name)) ||
-        lower(file.parent_path().filename().string()) == lower(name))
-      return true;
-  return false;
+std::vector<std::string> words_of(const std::string& split) {
+  if (split == "validation") return {"validation", "valid", "dev", "val"};
+  if (split == "test") return {"test", "testing", "eval", "evaluation"};
+  if (split == "train") return {"train", "training"};
+  return {split};
 }
 
-static std::vector<fs::path> list_folder(const fs::path& folder) {
-  std::vector<fs::path> files;
-  if (!fs::is_directory(folder)) return files;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.is_regular_file() && is_data_file(entry.path())) files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
+/// Data files with the split's name in their own or their folder's.
+std::vector<std::string> files_by_word(const FolderListing& folder, const std::string& split) {
+  std::vector<std::string> found;
+  for (const auto& file : folder.files) {
+    if (!is_data_file(file) || file[0] == '.') continue;
+    const fs::path path(file);
+    for (const auto& word : words_of(split)) {
+      if (!has_word(path.filename().string(), word) && path.parent_path().filename() != word) continue;
+      found.push_back(file);
+      break;
+    }
+  }
+  return found;
+}
+
+std::vector<std::string> files_of_split(const FolderListing& folder, const std::string& name,
+                                        const std::string& split) {
+  const SplitFiles splits = find_splits(folder, name);
+  std::vector<std::string> names, all;
+  for (const auto& [known, files] : splits) {
+    if (known == split) return files;
+    names.push_back(known);
+    all.insert(all.end(), files.begin(), files.end());
+  }
+  if (split == "all" && !all.empty()) return all;
+  const bool by_card = !config_names(folder).empty();
+  if (const auto found = files_by_word(folder, split); !by_card && !found.empty()) return found;
+  std::vector<std::string> data;
+  std::copy_if(folder.files.begin(), folder.files.end(), std::back_inserter(data), is_data_file);
+  if (data.size() > 20) data.resize(20), data.push_back("...");
+  throw DataError(folder.name,
+                  fmt::format("holds no file of the split '{}' (data files there: {}; splits: {})", split,
+                              data.empty() ? "none" : join(data, ", "), names.empty() ? "none" : join(names, ", ")),
+                  by_card ? "README.md says which files a split has"
+                          : fmt::format("name the file {}.jsonl, or give its path instead of the folder's", split));
+}
+
+/// The Arrow files of one data set that datasets' save_to_disk wrote.
+std::vector<DataFile> saved_files(const fs::path& folder) {
+  const Json state = load_json(folder / "state.json");
+  if (!state.is_object() || !state.contains("_data_files") || !state["_data_files"].is_array())
+    throw DataError((folder / "state.json").string(), "names no _data_files");
+  if (const auto indices = state.find("_indices_data_files");
+      indices != state.end() && !indices->is_null() && !indices->empty())
+    throw UnsupportedError(folder.string(), "was saved with a list of row numbers of its own",
+                           "save it again after flatten_indices()");
+  std::vector<DataFile> files;
+  for (const auto& file : state["_data_files"]) {
+    const std::string name = file.is_object() ? file.value("filename", "") : "";
+    if (name.empty() || name.find('/') != std::string::npos)
+      throw DataError((folder / "state.json").string(), "holds a data file without a name");
+    files.push_back({(folder / name).string(), name, {}});
+  }
   return files;
 }
 
-static std::vector<std::string> find_in_folder(const fs::path& folder, const std::string& split) {
-  std::vector<fs::path> all = list_folder(folder);
-  for (const auto& name : {std::string("data"), split})
-    for (auto& file : list_folder(folder / name)) all.push_back(std::move(file));
-  std::vector<std::string> found, names;
-  bool any_split = false;
-  for (const auto& file : all) {
-    names.push_back(file.lexically_relative(folder).string());
-    for (const auto* known : {"train", "validation", "test"})
-      any_split = any_split || names_split(file.lexically_relative(folder), known);
-    if (names_split(file.lexically_relative(folder), split)) found.push_back(file.string());
+std::vector<DataFile> files_of_folder(const fs::path& folder, const DataPlace& place, const std::string& split) {
+  const bool several = fs::exists(folder / "dataset_dict.json"), one = fs::exists(folder / "state.json");
+  if ((several || one) && !place.name.empty())
+    throw ConfigError("dataset.name", fmt::format("{} has no configurations: save_to_disk wrote it", folder.string()));
+  if (several) {
+    if (!fs::exists(folder / split / "state.json"))
+      throw DataError(folder.string(), fmt::format("holds no split '{}'", split), "see its dataset_dict.json");
+    return saved_files(folder / split);
   }
-  if (found.empty() && !any_split && split == "train")
-    for (const auto& file : all) found.push_back(file.string());
-  if (found.empty())
-    throw DataError(folder.string(),
-                    fmt::format("holds no file of the split '{}' (data files there: {})", split,
-                                names.empty() ? "none" : join(names, ", ")),
-                    fmt::format("name the file {}.jsonl, or give its path instead of the folder's", split));
-  return found;
+  if (one) return saved_files(folder);
+  LocalFolder local(folder);
+  std::vector<DataFile> files;
+  for (const auto& file : files_of_split(local.list(), place.name, split))
+    files.push_back({local.fetch(file), file, {}});
+  return files;
 }
 
-static std::vector<std::string> expand_pattern(const std::string& pattern) {
-  glob_t matches{};
-  const int status = ::glob(pattern.c_str(), 0, nullptr, &matches);
-  std::vector<std::string> found;
-  for (size_t i = 0; status == 0 && i < matches.gl_pathc; ++i)
-    if (fs::is_regular_file(matches.gl_pathv[i])) found.emplace_back(matches.gl_pathv[i]);
-  ::globfree(&matches);
-  if (found.empty()) throw DataError(pattern, "matches no file");
-  return found;
+std::vector<DataFile> files_of_repo(std::string id, const DataPlace& place, const std::string& split) {
+  if (!place.hub)
+    throw UnsupportedError(id, "there is no such file or folder; a data set of the Hub cannot be fetched by this build",
+                           "download it and give the folder or the .jsonl file");
+  if (id.starts_with(kHubScheme)) id = id.substr(kHubScheme.size());
+  std::string revision = place.revision;
+  if (const size_t at = id.find('@'); at != std::string::npos) {
+    revision = id.substr(at + 1);
+    id.resize(at);
+  }
+  const auto repo = place.hub(id, revision);
+  std::vector<DataFile> files;
+  for (const auto& file : files_of_split(repo->list(), place.name, split))
+    files.push_back({"", id + "/" + file, [repo, file] { return repo->fetch(file); }});
+  return files;
 }
 
-std::vector<std::string> find_data_files(const std::vector<std::string>& paths, const std::string& split) {
-  std::vector<std::string> files;
-  for (const auto& path : paths) {
+std::vector<DataFile> files_of_pattern(const std::string& pattern) {
+  fs::path base;  // the parts in front of the first with a wildcard
+  for (const auto& part : fs::path(pattern)) {
+    if (is_path_pattern(part.string())) break;
+    base /= part;
+  }
+  const std::string root = base.empty() ? "." : base.string();
+  std::vector<DataFile> files;
+  if (fs::is_directory(root)) {
+    std::string rest = base.empty() ? pattern : pattern.substr(base.string().size());
+    while (rest.starts_with('/')) rest.erase(0, 1);
+    for (const auto& file : match_paths(rest, list_files(root)))
+      files.push_back({base.empty() ? file : (base / file).string(), file, {}});
+  }
+  if (files.empty()) throw DataError(pattern, "matches no file");
+  return files;
+}
+
+}  // namespace
+
+std::vector<DataFile> find_data_files(const DataPlace& place, const std::string& wanted) {
+  const std::string split = wanted.empty() ? "train" : wanted;
+  std::vector<DataFile> files;
+  for (const auto& path : place.paths) {
     std::error_code ignored;
-    if (fs::is_directory(path, ignored)) {
-      for (auto& file : find_in_folder(path, split.empty() ? "train" : split)) files.push_back(std::move(file));
+    const bool local = !is_hub_dataset(path);
+    const bool folder = local && fs::is_directory(path, ignored);
+    if (local && !place.revision.empty())
+      throw ConfigError("dataset.revision",
+                        fmt::format("is '{}', but {} is no data set of the Hub", place.revision, path), "leave it out");
+    if (local && !folder && !place.name.empty())
+      throw ConfigError("dataset.name", fmt::format("is '{}', but {} is no folder with a README.md", place.name, path),
+                        "leave it out");
+    std::vector<DataFile> found;
+    if (!local) {
+      found = files_of_repo(path, place, split);
+    } else if (folder) {
+      found = files_of_folder(path, place, split);
     } else if (fs::exists(path, ignored)) {
-      files.push_back(path);
-    } else if (path.find_first_of("*?") != std::string::npos) {
-      for (auto& file : expand_pattern(path)) files.push_back(std::move(file));
-    } else if (path.starts_with("hf://") ||
-               (path.find('/') == std::string::npos && fs::path(path).extension().empty()) ||
-               (std::count(path.begin(), path.end(), '/') == 1 && path[0] != '/' && path[0] != '.' &&
-                data_file_ending(path).empty())) {
-      throw UnsupportedError(path,
-                             "there is no such file or folder; a data set of the Hub cannot be fetched by this build",
-                             "download it and give the folder or the .jsonl file");
+      found = {{path, path, {}}};
+    } else if (is_path_pattern(path)) {
+      found = files_of_pattern(path);
     } else {
       throw DataError(path, "there is no such file or folder");
     }
+    files.insert(files.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
   }
   return files;
 }

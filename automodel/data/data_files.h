@@ -1,21 +1,49 @@
 // Which files make up a split of a data set.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "automodel/data/dataset_layout.h"
+
 namespace automodel::data {
 
-/// The files meant by `paths`, in order: a file is itself; a pattern with '*' or '?' its matches by name; a folder the
-/// files of `split` in it or in its subfolders "data" and `split`. As in Hugging Face datasets, a file belongs to a
-/// split when the split's name (validation: also valid, val, dev; test: also testing, eval, evaluation; train: also
-/// training) is a whole word of its name: train.jsonl, train-00000-of-00002.jsonl, my_val.json. If no file of the
-/// folder names any split, all are train. An empty `split` is train. Files named one by one are taken whatever the
-/// split is called. Throws DataError with what is there, UnsupportedError for a data set of the Hub (org/name that is
-/// no path).
-std::vector<std::string> find_data_files(const std::vector<std::string>& paths, const std::string& split);
+/// A data set of the Hub, of which single files can be fetched.
+class DatasetRepo {
+ public:
+  virtual ~DatasetRepo() = default;
+  /// The names of all its files, and README.md's text.
+  virtual FolderListing list() = 0;
+  /// The local path of one of them, fetched if need be.
+  virtual std::string fetch(const std::string& file) = 0;
+};
+/// Opens "org/name" at a revision ("": the main one). What recipes hand in, so that this room needs no network.
+using OpenDatasetRepo = std::function<std::shared_ptr<DatasetRepo>(const std::string& id, const std::string& revision)>;
 
-/// The ending that says the format, in small letters: ".jsonl"; of a compressed file both: ".jsonl.gz".
-std::string data_file_ending(const std::string& path);
+struct DataPlace {
+  std::vector<std::string> paths;  // files, patterns, folders, or ids of the Hub ("org/name", "hf://datasets/org/name")
+  std::string name;                // configuration of a folder's or Hub data set's README.md
+  std::string revision;            // of a Hub data set
+  OpenDatasetRepo hub;             // empty: ids of the Hub are refused
+};
+
+/// A file that may still have to be fetched.
+struct DataFile {
+  std::string path;  // local; empty when it must be fetched
+  std::string name;  // for messages
+  std::function<std::string()> fetch;
+};
+
+/// The files of a split, in order: a file is itself whatever the split is called; a pattern (path_pattern.h, or '**'
+/// for any folders) its matches by name; a folder or Hub data set the files of `split` by dataset_layout.h. Beyond
+/// those rules a split of any name may be a whole word of a file's or folder's name (chat.jsonl). "all" is every split.
+/// A folder written by datasets' save_to_disk is read too. An empty `split` is train. Throws DataError with what is
+/// there; ConfigError when name or revision is given for what has none; UnsupportedError for the Hub without a client.
+std::vector<DataFile> find_data_files(const DataPlace& place, const std::string& split);
+
+/// Whether the text is no path here but has the form of a Hub id.
+bool is_hub_dataset(const std::string& path);
 
 }  // namespace automodel::data

@@ -1,10 +1,7 @@
 #include "automodel/data/line_file.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 
 #include "automodel/base/error.h"
@@ -23,25 +20,11 @@ static bool has_text(const char* begin, const char* end) {
   return begin < end;
 }
 
-LineFile::LineFile(std::string path, Format format) : path_(std::move(path)), format_(format) {
-  fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd_ < 0) throw SystemError(path_, fmt::format("cannot be opened: {}", std::strerror(errno)));
+LineFile::LineFile(std::string path, Format format)
+    : path_(std::move(path)), format_(format), bytes_(open_bytes(path_)) {
   char mark[3];
-  if (read_at(0, mark, 3) == 3 && std::memcmp(mark, "\xEF\xBB\xBF", 3) == 0)
+  if (bytes_->read_at(0, mark, 3) == 3 && std::memcmp(mark, "\xEF\xBB\xBF", 3) == 0)
     scanned_ = line_start_ = 3;  // byte order mark
-}
-LineFile::~LineFile() { ::close(fd_); }
-
-size_t LineFile::read_at(int64_t offset, char* to, size_t bytes) const {
-  size_t got = 0;
-  while (got < bytes) {
-    const ssize_t n = ::pread(fd_, to + got, bytes - got, offset + static_cast<int64_t>(got));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw SystemError(path_, fmt::format("cannot be read: {}", std::strerror(errno)));
-    if (n == 0) break;
-    got += static_cast<size_t>(n);
-  }
-  return got;
 }
 
 void LineFile::end_line(int64_t end) {
@@ -73,7 +56,7 @@ void LineFile::index_block(const char* block, int64_t bytes) {
 void LineFile::index_until(int64_t records) {
   if (!done_) block_.resize(kBlockBytes);
   while (!done_ && records_ < records) {
-    const auto bytes = static_cast<int64_t>(read_at(scanned_, block_.data(), block_.size()));
+    const auto bytes = static_cast<int64_t>(bytes_->read_at(scanned_, block_.data(), block_.size()));
     index_block(block_.data(), bytes);
     scanned_ += bytes;
     if (bytes < kBlockBytes) {
@@ -116,7 +99,8 @@ Row LineFile::at(int64_t index) {
       searched = buffer.size();
       const size_t more = std::max<size_t>(4096, buffer.size());
       buffer.resize(searched + more);
-      const size_t got = read_at(anchor.offset + static_cast<int64_t>(searched), buffer.data() + searched, more);
+      const size_t got =
+          bytes_->read_at(anchor.offset + static_cast<int64_t>(searched), buffer.data() + searched, more);
       buffer.resize(searched + got);
       if (got > 0 && static_cast<int64_t>(buffer.size()) < (kStride + 1) * kMaxRowBytes) continue;
     }

@@ -1,12 +1,13 @@
 // LineFile: a file of one record a line (JSONL, plain text), with random access by an index of every eighth record.
 //
-// The file is read by pread in blocks and never mapped, so the resident memory stays small however large the file is,
-// and a file that shrinks while it is read is an error instead of a crash. Lines of white space are no records.
-// Thread-safe.
+// The file (plain, .gz or .zst) is read in blocks and never mapped, so the resident memory stays small however large
+// the file is, and a file that shrinks while it is read is an error instead of a crash. Lines of white space are no
+// records. Thread-safe.
 #pragma once
 
 #include <mutex>
 
+#include "automodel/data/byte_source.h"
 #include "automodel/data/rows.h"
 
 namespace automodel::data {
@@ -16,9 +17,6 @@ class LineFile : public Rows {
   enum class Format { Json, Text };
   /// Throws SystemError when the file cannot be opened.
   LineFile(std::string path, Format format);
-  ~LineFile() override;
-  LineFile(const LineFile&) = delete;
-
   bool has(int64_t index) override;
   int64_t size() override;
   Row at(int64_t index) override;
@@ -30,11 +28,10 @@ class LineFile : public Rows {
   void index_until(int64_t records);  // REQUIRES the lock; stops at the end of the file
   void index_block(const char* block, int64_t bytes);
   void end_line(int64_t end);
-  size_t read_at(int64_t offset, char* to, size_t bytes) const;
 
   std::string path_;
   Format format_;
-  int fd_ = -1;
+  std::unique_ptr<ByteSource> bytes_;
   std::mutex mutex_;
   std::vector<Anchor> anchors_;
   std::vector<char> block_;

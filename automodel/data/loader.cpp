@@ -132,6 +132,7 @@ std::vector<Batch> Loader::next_group(int64_t count) {
 
 bool Loader::at_epoch_end() {
   if (options_.epochs > 0 && state_.epoch >= options_.epochs) return true;
+  if (options_.rows_are_run) return false;
   const Made& made = wait_for_next();
   return !made.error && !made.batch;
 }
@@ -151,6 +152,7 @@ Json Loader::fingerprint() const {
                 {"over_long", static_cast<int>(read.over_long)},
                 {"bad_rows", static_cast<int>(read.bad_rows)},
                 {"untrained_rows", static_cast<int>(read.untrained_rows)}};
+  if (!read.sources.empty()) print["sources"] = read.sources.size();
   if (read.shuffle) print["rows"] = reader_->rows().size();
   if (auto order = reader_->rows().order(); !order.empty()) print["order"] = order;
   return print;
@@ -178,6 +180,12 @@ void Loader::restore(const Json& state) {
   state_ = StreamState::from_json(state);
 }
 
+std::string Loader::summary() const {
+  std::vector<std::string> names;
+  for (const auto& source : options_.read.sources) names.push_back(source.name);
+  return state_.statistics.summary(names);
+}
+
 void Loader::rewind() {
   stop();
   state_ = StreamState();
@@ -185,9 +193,11 @@ void Loader::rewind() {
 
 std::optional<int64_t> Loader::microbatches_per_epoch() const {
   const auto& read = reader_->options();
-  const bool certain = options_.pack.packed_sequence_size == 0 && read.bad_rows == OnFault::Stop &&
-                       read.untrained_rows == OnFault::Stop && read.max_tokens == 0;
-  if (!certain) return std::nullopt;
+  bool stops = read.bad_rows == OnFault::Stop && read.untrained_rows == OnFault::Stop;
+  for (const auto& source : read.sources)
+    stops = stops && source.bad_rows == OnFault::Stop && source.untrained_rows == OnFault::Stop;
+  const bool certain = options_.pack.packed_sequence_size == 0 && stops && read.max_tokens == 0;
+  if (!certain || reader_->rows().endless()) return std::nullopt;
   const int64_t rows = reader_->rows().size(),
                 packs = options_.pack.max_packs > 0 ? std::min(rows, options_.pack.max_packs) : rows;
   return (packs + options_.pack.local_batch_size - 1) / options_.pack.local_batch_size;

@@ -24,7 +24,10 @@ struct LoaderOptions {
   int64_t threads = 1;      // that read and tokenise
   int64_t read_ahead = 64;  // rows
   int64_t prefetch = 4;     // microbatches made ahead, also into the next epoch
-  int64_t epochs = 0;       // nothing is made ahead after so many; 0: no end. One for validation sets
+  /// The rows are all that the run will ask for, drawn for its max_steps: their end is no end of an epoch, so that a
+  /// run with more steps goes on from there.
+  bool rows_are_run = false;
+  int64_t epochs = 0;  // nothing is made ahead after so many; 0: no end. One for validation sets
 };
 
 /// A guess at an epoch from some of its rows.
@@ -46,7 +49,7 @@ class Loader {
   std::optional<Batch> next();
   /// Up to `count` microbatches of this epoch (the accumulation steps of one optimizer step); empty at its end.
   std::vector<Batch> next_group(int64_t count);
-  /// Whether next() would give nothing: this epoch is used up. Waits until that is known.
+  /// Whether next() would give nothing: this epoch is used up. Waits until that is known. Never with rows_are_run.
   bool at_epoch_end();
   int64_t epoch() const { return state_.epoch; }
 
@@ -59,9 +62,13 @@ class Loader {
 
   /// Of the run so far, as next() has given it.
   const Statistics& statistics() const { return state_.statistics; }
+  /// The same as one line, with the sources of a mixture by name.
+  std::string summary() const;
 
   /// Microbatches of an epoch where rows tell it: no packing, nothing split, dropped or skipped. Counts the rows.
   std::optional<int64_t> microbatches_per_epoch() const;
+  /// Whether epoch 0 never ends (Rows::endless).
+  bool endless() const { return reader_->rows().endless(); }
   /// Exactly, by reading the whole of epoch 0: as slow as tokenising it.
   int64_t count_microbatches() const;
   /// From `sample` rows spread over the data.

@@ -106,6 +106,10 @@ std::vector<Document> Microbatches::next() {
       ++statistics_.documents;
       statistics_.tokens_out += document.sample.tokens();
       statistics_.trained_tokens += document.sample.trained_tokens();
+      if (document.source >= 0) {
+        statistics_.of_source(document.source).tokens_out += document.sample.tokens();
+        statistics_.of_source(document.source).trained_tokens += document.sample.trained_tokens();
+      }
       microbatch.push_back(std::move(document));
     }
     ++packs, ++epoch_packs_;

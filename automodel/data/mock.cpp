@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "automodel/base/error.h"
 
 namespace automodel::data {
@@ -37,6 +40,43 @@ Sample MockBuilder::build(const Row& row) const {
   sample.labels.assign(sample.ids.begin() + 1, sample.ids.end());
   sample.labels.push_back(kNotTrained);
   return sample;
+}
+
+static constexpr double kTwoPi = 6.283185307179586;
+
+/// Appends the sentence of a key.
+static void add_sentence(const SentenceOptions& options, const RandomKey& key, std::vector<int32_t>& ids) {
+  const double u = uniform(key, 0), v = uniform(key, 1);
+  const double normal = std::sqrt(-2 * std::log(1 - u)) * std::cos(kTwoPi * v);
+  const double wanted =
+      std::clamp(options.mean_len + options.std_len * normal, 1.0, static_cast<double>(options.max_sentence_len));
+  for (int64_t i = 0; i < static_cast<int64_t>(wanted); ++i)
+    ids.push_back(static_cast<int32_t>(2 + uniform(key, static_cast<uint64_t>(2 + i)) *
+                                               static_cast<double>(options.vocab_size - 2)));
+  ids.push_back(1);
+}
+
+static Sample next_ids(std::vector<int32_t> ids) {
+  Sample sample;
+  sample.labels.assign(ids.begin() + 1, ids.end());
+  sample.labels.push_back(kNotTrained);
+  sample.ids = std::move(ids);
+  return sample;
+}
+
+static void check(const SentenceOptions& options) {
+  if (options.vocab_size < 3 || options.vocab_size > INT32_MAX)
+    throw ConfigError("dataset.vocab_size", fmt::format("is {}, expected 3 to 2^31", options.vocab_size));
+  if (options.max_sentence_len < 1 || options.max_sentence_len > (1 << 26))
+    throw ConfigError("dataset.max_sentence_len", fmt::format("is {}, expected 1 to 2^26", options.max_sentence_len));
+}
+
+SentenceBuilder::SentenceBuilder(const SentenceOptions& options) : options_(options) { check(options_); }
+
+Sample SentenceBuilder::build(const Row& row) const {
+  std::vector<int32_t> ids;
+  add_sentence(options_, RandomKey{options_.seed, static_cast<uint64_t>(row.index)}, ids);
+  return next_ids(std::move(ids));
 }
 
 }  // namespace automodel::data

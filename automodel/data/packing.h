@@ -27,6 +27,7 @@ struct Document {
   Sample sample;
   int64_t position = 0;  // of its row in the epoch's order
   int64_t piece = 0;     // which document of that row it is
+  int64_t source = -1;   // of a mixture: which of its sources; else -1
 };
 
 class Packer {

@@ -56,9 +56,16 @@ PromptAnswerBuilder::PromptAnswerBuilder(std::shared_ptr<const Tokenizer> tokeni
   if (options_.use_hf_chat_template && has_template) chat_.emplace(tokenizer_, options_.chat);
 }
 
+/// A missing value, as of an empty cell, is no text; the column must be there all the same.
+static std::string prompt_column(const Row& row, const std::string& column) {
+  if (column.empty()) return "";
+  const auto found = row.value.find(column);
+  return found != row.value.end() && found->is_null() ? "" : text_column(row, column);
+}
+
 Sample PromptAnswerBuilder::build(const Row& row) const {
-  const std::string context = options_.context.empty() ? "" : text_column(row, options_.context);
-  const std::string question = options_.question.empty() ? "" : text_column(row, options_.question);
+  const std::string context = prompt_column(row, options_.context);
+  const std::string question = prompt_column(row, options_.question);
   const std::string answer = text_column(row, options_.answer);
   if (chat_) {
     const Json messages = {{{"role", "system"}, {"content", context}},

@@ -3,49 +3,54 @@
 #include <fmt/format.h>
 
 #include "automodel/base/error.h"
-#include "automodel/base/random.h"
 
 namespace automodel::data {
-
-static constexpr uint64_t kShuffleStream =
-    0x73687566;  // keeps the order's random numbers apart from others of the same seed
 
 RowReader::RowReader(std::shared_ptr<Rows> rows, std::shared_ptr<const SampleBuilder> builder, ReadOptions options)
     : rows_(std::move(rows)), builder_(std::move(builder)), options_(options) {}
 
 int64_t RowReader::row_index(int64_t epoch, int64_t position) const {
-  if (!options_.shuffle) return position;
-  const Permutation order(static_cast<uint64_t>(rows_->size()),
-                          RandomKey{options_.seed, kShuffleStream, static_cast<uint64_t>(epoch)});
-  return static_cast<int64_t>(order(static_cast<uint64_t>(position)));
+  return rows_->index_at(epoch, position, {options_.shuffle, options_.seed});
+}
+
+OnFault RowReader::on_bad(int64_t source) const {
+  return options_.sources.empty() ? options_.bad_rows : options_.sources.at(static_cast<size_t>(source)).bad_rows;
+}
+OnFault RowReader::on_untrained(int64_t source) const {
+  return options_.sources.empty() ? options_.untrained_rows
+                                  : options_.sources.at(static_cast<size_t>(source)).untrained_rows;
 }
 
 Sample RowReader::build(int64_t index) const {
-  const Row row = rows_->at(index);
-  Sample sample = builder_->build(row);
+  auto kept = options_.cache ? options_.cache->find(index) : std::nullopt;
+  Sample sample = kept ? std::move(*kept) : builder_->build(rows_->at(index));
   AM_CHECK(sample.ids.size() == sample.labels.size(), "{} ids, {} labels", sample.ids.size(), sample.labels.size());
-  if (sample.ids.empty()) throw DataError(row.where, "has fewer than two tokens, so nothing to predict");
+  const auto where = [&] { return rows_->at(index).where; };
+  if (sample.ids.empty()) throw DataError(where(), "has fewer than two tokens, so nothing to predict");
   if (options_.vocab_size > 0) {
     for (const int32_t id : sample.ids)
       if (id < 0 || id >= options_.vocab_size)
-        throw DataError(row.where,
+        throw DataError(where(),
                         fmt::format("token id {} is outside the model's vocabulary of {}", id, options_.vocab_size),
                         "the tokenizer and the model do not belong together");
   }
+  if (options_.cache && !kept) options_.cache->add(index, sample);
   return sample;
 }
 
 void RowReader::make_documents(int64_t index, int64_t position, ReadRow& result) const {
   Sample sample;
+  const int64_t source = rows_->source_of(index);
+  if (!options_.sources.empty()) ++result.counts.of_source(source).rows;
   try {
     sample = build(index);
   } catch (const DataError&) {
-    if (options_.bad_rows == OnFault::Stop) throw;
+    if (on_bad(source) == OnFault::Stop) throw;
     ++result.counts.bad_rows;
     return;
   }
   if (sample.trained_tokens() == 0) {
-    if (options_.untrained_rows == OnFault::Stop)
+    if (on_untrained(source) == OnFault::Stop)
       throw DataError(rows_->at(index).where, "the sample has no trained tokens",
                       "look at it with `automodel data`; such rows can be skipped and counted by an option");
     ++result.counts.untrained_rows;
@@ -61,7 +66,8 @@ void RowReader::make_documents(int64_t index, int64_t position, ReadRow& result)
   result.counts.tokens_in += sample.tokens();
   auto pieces = fit(std::move(sample), options_.max_tokens, options_.over_long, result.counts);
   for (size_t i = 0; i < pieces.size(); ++i)
-    result.documents.push_back({std::move(pieces[i]), position, static_cast<int64_t>(i)});
+    result.documents.push_back(
+        {std::move(pieces[i]), position, static_cast<int64_t>(i), options_.sources.empty() ? -1 : source});
 }
 
 ReadRow RowReader::read(int64_t epoch, int64_t position) const {

@@ -6,11 +6,18 @@
 #include <memory>
 
 #include "automodel/data/packing.h"
+#include "automodel/data/token_cache.h"
 
 namespace automodel::data {
 
 /// What to do with a row that cannot be used.
 enum class OnFault { Stop, Skip };
+
+/// Of one source of a mixture, in place of ReadOptions' own.
+struct SourceReadOptions {
+  std::string name;
+  OnFault bad_rows = OnFault::Stop, untrained_rows = OnFault::Stop;
+};
 
 struct ReadOptions {
   bool shuffle = true;
@@ -20,6 +27,8 @@ struct ReadOptions {
   OnFault bad_rows = OnFault::Stop;        // malformed, rejected by the template, ids outside the vocabulary
   OnFault untrained_rows = OnFault::Stop;  // nothing is trained, though nothing was cut
   int64_t vocab_size = 0;                  // ids must be below; 0: not checked
+  std::vector<SourceReadOptions> sources;  // of a mixture; else empty
+  std::shared_ptr<TokenCache> cache;       // of these rows and this builder; may be empty
 };
 
 /// One position of an epoch.
@@ -45,6 +54,8 @@ class RowReader {
  private:
   Sample build(int64_t index) const;
   void make_documents(int64_t index, int64_t position, ReadRow& result) const;
+  OnFault on_bad(int64_t source) const;
+  OnFault on_untrained(int64_t source) const;
   std::shared_ptr<Rows> rows_;
   std::shared_ptr<const SampleBuilder> builder_;
   ReadOptions options_;

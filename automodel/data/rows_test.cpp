@@ -10,7 +10,6 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
-#include "automodel/data/data_files.h"
 #include "automodel/data/split_slice.h"
 
 namespace automodel::data {
@@ -184,11 +183,46 @@ TEST(Rows, FilesNamedOneByOneAndPatternsAreReadInOrder) {
   EXPECT_EQ(open_rows({.paths = {b, a}})->at(3).index, 3);
 }
 
+TEST(Rows, FilesOfAHubDataSetAreFetchedWhenTheyAreTouched) {
+  Folder folder;
+  struct Repo : DatasetRepo {
+    fs::path root;
+    std::vector<std::string> fetched;
+    FolderListing list() override {
+      return {"org/set", {"README.md", "data/train-00000-of-00002.jsonl", "data/train-00001-of-00002.jsonl"}, ""};
+    }
+    std::string fetch(const std::string& file) override {
+      fetched.push_back(file);
+      return (root / file).string();
+    }
+  };
+  folder.write("data/train-00000-of-00002.jsonl", numbers(0, 3));
+  folder.write("data/train-00001-of-00002.jsonl", numbers(3, 5));
+  const auto repo = std::make_shared<Repo>();
+  repo->root = folder.path;
+  std::string asked;
+  const auto hub = [&](const std::string& id, const std::string& revision) {
+    asked = id + "@" + revision;
+    return repo;
+  };
+  const auto rows = open_rows({.paths = {"org/set"}, .split = "train", .revision = "v2", .hub = hub});
+  EXPECT_EQ(asked, "org/set@v2");
+  EXPECT_EQ(rows->at(2).value["n"], 2);
+  EXPECT_THAT(repo->fetched, testing::ElementsAre("data/train-00000-of-00002.jsonl"));
+  EXPECT_THAT(all(*rows), testing::ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_EQ(repo->fetched.size(), 2u);
+}
+
 TEST(Rows, WhatCannotBeReadIsRefusedByName) {
   Folder folder;
-  EXPECT_THROW(open_rows({.paths = {folder.write("a.parquet", "PAR1")}}), UnsupportedError);
-  EXPECT_THROW(open_rows({.paths = {folder.write("a.jsonl.gz", "x")}}), UnsupportedError);
-  EXPECT_THROW(open_rows({.paths = {folder.write("a.csv", "x")}}), UnsupportedError);
+  EXPECT_THROW(open_rows({.paths = {folder.write("a.pdf", "x")}}), UnsupportedError);
+  EXPECT_THROW(open_rows({.paths = {folder.write("a.jsonl.xz", "x")}}), UnsupportedError);
+  const auto plain = folder.write("a.jsonl", numbers(0, 2));
+  EXPECT_THAT(error_of([&] { open_rows({.paths = {plain}, .name = "main"}); }), HasSubstr("dataset.name: is 'main'"));
+  EXPECT_THAT(error_of([&] { open_rows({.paths = {plain}, .revision = "v1"}); }),
+              HasSubstr("dataset.revision: is 'v1'"));
+  EXPECT_THAT(error_of([&] { open_rows({.paths = {folder.path.string()}, .name = "main"}); }),
+              HasSubstr("has no configuration 'main'"));
   EXPECT_THAT(error_of([] { open_rows({.paths = {"rajpurkar/squad"}}); }),
               HasSubstr("a data set of the Hub cannot be fetched"));
   EXPECT_THAT(error_of([] { open_rows({.paths = {"/nowhere/train.jsonl"}}); }),

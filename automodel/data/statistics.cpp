@@ -33,12 +33,27 @@ static constexpr Field kFields[] = {
 
 Statistics& Statistics::operator+=(const Statistics& other) {
   for (const auto& field : kFields) this->*field.member += other.*field.member;
+  for (size_t i = 0; i < other.sources.size(); ++i) {
+    SourceCounts& mine = of_source(static_cast<int64_t>(i));
+    mine.rows += other.sources[i].rows;
+    mine.tokens_out += other.sources[i].tokens_out;
+    mine.trained_tokens += other.sources[i].trained_tokens;
+  }
   return *this;
+}
+
+SourceCounts& Statistics::of_source(int64_t source) {
+  const auto i = static_cast<size_t>(source);
+  if (i >= sources.size()) sources.resize(i + 1);
+  return sources[i];
 }
 
 Json Statistics::to_json() const {
   Json json = Json::object();
   for (const auto& field : kFields) json[field.name] = this->*field.member;
+  for (const auto& source : sources)
+    json["sources"].push_back(
+        {{"rows", source.rows}, {"tokens_out", source.tokens_out}, {"trained_tokens", source.trained_tokens}});
   return json;
 }
 
@@ -49,10 +64,18 @@ Statistics Statistics::from_json(const Json& json) {
       throw CheckpointError("data state", fmt::format("has no count '{}'", field.name));
     statistics.*field.member = json[field.name].get<int64_t>();
   }
+  if (!json.contains("sources")) return statistics;
+  try {
+    for (const auto& source : json["sources"])
+      statistics.sources.push_back({source.at("rows").get<int64_t>(), source.at("tokens_out").get<int64_t>(),
+                                    source.at("trained_tokens").get<int64_t>()});
+  } catch (const nlohmann::json::exception& error) {
+    throw CheckpointError("data state", fmt::format("has damaged counts of sources: {}", error.what()));
+  }
   return statistics;
 }
 
-std::string Statistics::summary() const {
+std::string Statistics::summary(const std::vector<std::string>& names) const {
   const auto count = [](int64_t n) { return format_count(static_cast<uint64_t>(n)); };
   std::string text =
       fmt::format("{} rows, {} tokens ({} trained)", count(rows), count(tokens_out), count(trained_tokens));
@@ -64,6 +87,10 @@ std::string Statistics::summary() const {
     text += fmt::format(", {} dropped ({} tokens)", count(dropped_documents), count(dropped_tokens));
   if (bad_rows > 0) text += fmt::format(", {} bad rows skipped", count(bad_rows));
   if (untrained_rows > 0) text += fmt::format(", {} rows without trained tokens skipped", count(untrained_rows));
+  for (size_t i = 0; i < sources.size() && i < names.size(); ++i)
+    text += fmt::format(
+        "; {}: {} rows, {} tokens ({:.1f} %)", names[i], count(sources[i].rows), count(sources[i].tokens_out),
+        tokens_out > 0 ? 100.0 * static_cast<double>(sources[i].tokens_out) / static_cast<double>(tokens_out) : 0.0);
   return text;
 }
 

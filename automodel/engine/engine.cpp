@@ -67,7 +67,8 @@ struct Engine::Visit {
   Flow output;  // roots; empty if the block runs again in the backward
   bool has_graph = false;
   bool wants_input_grad = false;
-  std::unique_ptr<at::Tensor> hidden_grad = std::make_unique<at::Tensor>();  // what the backward brought to input.hidden
+  std::unique_ptr<at::Tensor> hidden_grad =
+      std::make_unique<at::Tensor>();  // what the backward brought to input.hidden
 
   // What the block takes in: the leaves, with the hidden states' gradient caught. With gradients on.
   Flow caught() const {

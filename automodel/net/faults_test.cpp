@@ -258,7 +258,7 @@ TEST_F(FaultTest, CertificatesAreCheckedAndHttpsIsNotLeft) {
   settings_.endpoint = "https://127.0.0.1:" + port;
   EXPECT_THAT(failure(), AllOf(HasSubstr("certificate cannot be trusted"), HasSubstr("SSL_CERT_FILE")));
   settings_.ca_file = cert;
-  EXPECT_THAT(failure(), HasSubstr("leads from https to http://127.0.0.1"));  // where the large files lie
+  EXPECT_THAT(failure(), HasSubstr("leads from https to http://localhost"));  // where the large files lie
   expect_same(hub().snapshot(tiny_, {"config.json"}), "models/org/tiny", "config.json");
 }
 

@@ -57,9 +57,9 @@ at::Tensor Attention::forward(const at::Tensor& x, const Batch& batch, Context& 
                               spec_.window,
                               spec_.scale,
                               context.training ? spec_.dropout : 0,
-                              context.key.with(static_cast<uint64_t>(layer_)).with(kProbabilityDropout),
-                              out_.op->input_padding(),
-                              batch.borders};
+                              context.key.with(static_cast<uint64_t>(layer_)).with(kProbabilityDropout)};
+  plan.row_padding = out_.op->input_padding();
+  plan.borders = batch.borders;
   if (context.cache) {
     AM_CHECK(batch.documents() == 1, "a cache holds one document, the batch has {}", batch.documents());
     std::tie(k, v) = extend(context.cache->layers.at(static_cast<size_t>(layer_)), k, v);

@@ -121,7 +121,7 @@ RunResult finetune(const config::RecipeConfig& config) {
   }
   steps.flush();
   log.close();
-  log_info("data: " + loader->statistics().summary());
+  log_info("data: " + loader->summary());
   return result;
 }
 

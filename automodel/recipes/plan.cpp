@@ -57,6 +57,7 @@ static void plan_data(Plan& plan, const config::RecipeConfig& config, const Mode
   const auto loader =
       make_loader(open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab));
   const auto estimate = loader->estimate_epoch();
+  if (estimate.rows == 0) throw DataError("dataset", "has no rows");
   const auto& scheduler = config.step_scheduler;
   plan.rows = estimate.rows;
   plan.trained_share = estimate.trained_share;
@@ -68,7 +69,8 @@ static void plan_data(Plan& plan, const config::RecipeConfig& config, const Mode
   plan.tokens_per_step = plan.microbatch_tokens * plan.grad_acc_steps;
   plan.steps_per_epoch = (estimate.microbatches + plan.grad_acc_steps - 1) / plan.grad_acc_steps;
   plan.total_steps = *plan.steps_per_epoch * scheduler.num_epochs;
-  if (scheduler.max_steps) plan.total_steps = std::min(*plan.total_steps, *scheduler.max_steps);
+  if (scheduler.max_steps)
+    plan.total_steps = loader->endless() ? *scheduler.max_steps : std::min(*plan.total_steps, *scheduler.max_steps);
 }
 
 Plan plan(const config::RecipeConfig& config) {

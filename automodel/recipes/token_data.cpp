@@ -105,6 +105,8 @@ void open_token_data(const config::RecipeConfig& config, const config::DatasetSe
   else
     open_nanogpt_set(config, section, use, data);
   const int64_t pack = config.packed_sequence.packed_sequence_size;
+  // A pack holds several samples, so with packing the rows end before max_steps.
+  data.options.rows_are_run = use == DataUse::Training && config.step_scheduler.max_steps && pack == 0;
   data.options.read.max_tokens = pack > 0 ? std::min(length, pack) : 0;
   data.options.read.shuffle = !megatron && use == DataUse::Training && config.dataloader.shuffle;
 }

@@ -27,6 +27,7 @@ const fs::path kSources = fs::path(AUTOMODEL_SOURCE_DIR) / "automodel/tokenizer/
 
 struct Counts {
   size_t texts = 0, ids = 0, special = 0, offsets = 0, decoded = 0;
+  bool shown = false;
 };
 
 void compare(const Tokenizer& tokenizer, const Json& texts, const Json& answers, Counts& counts) {
@@ -45,8 +46,9 @@ void compare(const Tokenizer& tokenizer, const Json& texts, const Json& answers,
     counts.special += got.ids != answer[1].get<std::vector<int32_t>>() || tokenizer.encode(text, true) != got.ids;
     counts.offsets += !offsets;
     counts.decoded += !decoded;
-    if ((!ids || !offsets || !decoded) && counts.ids + counts.offsets + counts.decoded == 1)
+    if ((!ids || !offsets || !decoded) && !counts.shown)
       ADD_FAILURE() << "first text that differs: " << texts[i].dump();
+    counts.shown |= !ids || !offsets || !decoded;
   }
 }
 
@@ -71,8 +73,10 @@ class Comparison {
         tokenizer = load_pipeline(place);
       else
         tokenizer = load(place);
+      // CodeLlamaTokenizer cuts a text at <FILL_ME> into two before anything else: not a matter of tokens.
       for (int32_t id = 0; id < tokenizer->vocab_size() && kind != "tekken"; ++id)
-        if (tokenizer->is_special(id)) added.push_back(*tokenizer->id_to_token(id));
+        if (tokenizer->is_special(id) && *tokenizer->id_to_token(id) != "<FILL_ME>")
+          added.push_back(*tokenizer->id_to_token(id));
     } catch (const Error& error) {
       fmt::print("{}: {}\n", title, error.what());
     }

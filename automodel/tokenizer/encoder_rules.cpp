@@ -120,7 +120,8 @@ Json default_encoder_tokens(const std::string& name) {
   if (name != "MPNetTokenizer") return tokens;
   tokens["unk_token"] = "[UNK]";
   const auto added = [](const Json& text, bool lstrip) {
-    return Json{{"content", text}, {"lstrip", lstrip}, {"rstrip", false}, {"single_word", false}, {"normalized", true}};
+    return Json{
+        {"content", text}, {"lstrip", lstrip}, {"rstrip", false}, {"single_word", false}, {"normalized", false}};
   };
   for (auto& [key, text] : tokens.items()) text = added(text, key == "mask_token");
   return tokens;

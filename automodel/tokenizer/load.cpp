@@ -106,6 +106,7 @@ std::vector<fs::path> tokenizer_files(const fs::path& folder) {
                                            "tekken.json",
                                            "chat_template.jinja",
                                            "chat_template.json"};
+  if (fs::is_regular_file(folder)) return {folder};
   std::vector<fs::path> found, others;
   for (const char* name : kNames)
     if (fs::is_regular_file(folder / name)) found.push_back(folder / name);
@@ -115,7 +116,7 @@ std::vector<fs::path> tokenizer_files(const fs::path& folder) {
       if (entry.path().extension() == extension) others.push_back(entry.path());
   };
   add(folder, ".tiktoken");
-  add(folder / "additional_chat_templates", ".jinja");
+  add(folder / kNamedTemplates, ".jinja");
   std::sort(others.begin(), others.end());
   found.insert(found.end(), others.begin(), others.end());
   return found;

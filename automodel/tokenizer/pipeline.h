@@ -30,7 +30,8 @@ class Pipeline final : public Tokenizer {
 
   std::vector<int32_t> encode(std::string_view text, bool add_special) const override;
   Encoding encode_with_offsets(std::string_view text, bool add_special) const override;
-  Encoding encode_truncated(std::string_view text, bool add_special, size_t max_tokens, bool keep_end) const override;
+  Encoding encode_truncated(std::string_view text, bool add_special, size_t max_tokens,
+                            bool keep_end = false) const override;
   std::string decode(std::span<const int32_t> ids, bool skip_special) const override;
 
   int64_t vocab_size() const override;

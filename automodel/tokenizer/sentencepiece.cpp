@@ -65,6 +65,7 @@ class SentencePiece final : public Tokenizer {
   std::string name_;
   SentencePieceFile file_;
   SentencePieceNormalizer normalizer_;
+  std::optional<SentencePieceNormalizer> denormalizer_;
   Vocabulary pieces_, reserved_;  // normal, user-defined and unused pieces; the others
   MergeTable trie_;               // Unigram: (node, byte) -> next node
   std::vector<int32_t> leaves_ = {-1};
@@ -76,6 +77,7 @@ SentencePiece::SentencePiece(SentencePieceFile file, const std::string& name)
     : name_(name), file_(std::move(file)), normalizer_(file_, name) {
   if (file_.model_type != SentencePieceFile::kUnigram && file_.model_type != SentencePieceFile::kBpe)
     throw UnsupportedError(name, "word and character models of SentencePiece are not in this build");
+  if (!file_.denormalizer.charsmap.empty()) denormalizer_.emplace(file_.denormalizer, name);
   index_pieces();
   const auto named = [&](int32_t id, std::string& token, std::optional<int32_t>& number) {
     if (!has(id)) return;
@@ -128,8 +130,8 @@ void SentencePiece::index_pieces() {
   }
 }
 
-// The path of the highest sum of scores. Sums are kept in float, single steps computed in double, as the library does:
-// which of two nearly equal paths wins depends on it.
+// The path of the highest sum of scores, in float as the library sums: which of two nearly equal paths wins depends on
+// it.
 std::vector<Found> SentencePiece::unigram(std::string_view text) const {
   struct Best {
     int32_t id = -1, begin = -1;
@@ -149,13 +151,12 @@ std::vector<Found> SentencePiece::unigram(std::string_view text) const {
       ++end;
       const int32_t id = leaves_[node];
       if (id < 0 || is(id, SentencePieceFile::kUnused)) continue;
-      const double score = is(id, SentencePieceFile::kUserDefined)
-                               ? static_cast<double>(static_cast<float>(end - begin) * highest_) - 0.1
-                               : static_cast<double>(piece(id).score);
-      const double candidate = score + static_cast<double>(here);
+      const float score = is(id, SentencePieceFile::kUserDefined)
+                              ? static_cast<float>(static_cast<float>(end - begin) * highest_ - 0.1)
+                              : piece(id).score;
+      const float candidate = score + here;
       Best& target = best[end];
-      if (target.begin < 0 || candidate > static_cast<double>(target.score))
-        target = {id, static_cast<int32_t>(begin), static_cast<float>(candidate)};
+      if (target.begin < 0 || candidate > target.score) target = {id, static_cast<int32_t>(begin), candidate};
       single |= end - begin == length;
     }
     if (single) continue;
@@ -299,14 +300,19 @@ std::string SentencePiece::decode(std::span<const int32_t> ids, bool) const {
       continue;
     }
     std::string_view part = piece(id).text;
-    if (at_begin && (file_.add_dummy_prefix || file_.remove_extra_whitespaces) && part.starts_with(kMark)) {
+    if (at_begin && (file_.normalizer.add_dummy_prefix || file_.normalizer.remove_extra_whitespaces) &&
+        part.starts_with(kMark)) {
       part.remove_prefix(kMark.size());
-      seen_mark = !file_.remove_extra_whitespaces;
+      seen_mark = !file_.normalizer.remove_extra_whitespaces;
     }
     text += replace_all(std::string(part), kMark, " ");
   }
   flush();
-  return text;
+  if (!denormalizer_) return text;
+  std::string denormalized;
+  std::vector<uint32_t> origin;
+  denormalizer_->apply(text, denormalized, origin);
+  return denormalized;
 }
 
 }  // namespace

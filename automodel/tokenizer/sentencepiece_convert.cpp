@@ -64,8 +64,8 @@ void fill_unigram(const std::vector<std::pair<std::string, double>>& pieces, Mod
 }
 
 Json precompiled(const SentencePieceFile& spm) {
-  if (spm.charsmap.empty()) return nullptr;
-  return {{"type", "Precompiled"}, {"precompiled_charsmap", encode_base64(spm.charsmap)}};
+  if (spm.normalizer.charsmap.empty()) return nullptr;
+  return {{"type", "Precompiled"}, {"precompiled_charsmap", encode_base64(spm.normalizer.charsmap)}};
 }
 
 std::vector<std::pair<std::string, double>> scored_pieces(const SentencePieceFile& spm) {
@@ -94,7 +94,7 @@ void fill_backend(const SentencePieceFile& spm, const Json& config, Source& sour
         {"type", "BPE"}, {"unk_token", spm.unk_piece}, {"fuse_unk", true}, {"byte_fallback", spm.byte_fallback}};
   }
   Json normalizers = Json::array(), decoders = Json::array({replace("\u2581", " ")});
-  if (!spm.charsmap.empty()) normalizers.push_back(precompiled(spm));
+  if (!spm.normalizer.charsmap.empty()) normalizers.push_back(precompiled(spm));
   normalizers.push_back(replace(" ", "\u2581"));
   rest["normalizer"] = {{"type", "Sequence"}, {"normalizers", normalizers}};
   if (spm.byte_fallback) {

@@ -81,20 +81,20 @@ static void read_trainer(ProtobufReader in, SentencePieceFile& file) {
   }
 }
 
-static void read_normalizer(ProtobufReader in, SentencePieceFile& file) {
+static void read_rules(ProtobufReader in, SentencePieceFile::Rules& rules) {
   while (in.next()) {
     switch (in.field()) {
       case 2:
-        file.charsmap = std::string(in.bytes());
+        rules.charsmap = std::string(in.bytes());
         break;
       case 3:
-        file.add_dummy_prefix = in.flag();
+        rules.add_dummy_prefix = in.flag();
         break;
       case 4:
-        file.remove_extra_whitespaces = in.flag();
+        rules.remove_extra_whitespaces = in.flag();
         break;
       case 5:
-        file.escape_whitespaces = in.flag();
+        rules.escape_whitespaces = in.flag();
         break;
       default:
         break;
@@ -114,7 +114,9 @@ SentencePieceFile parse_sentencepiece(std::string_view bytes, const std::string&
     } else if (in.field() == 2) {
       read_trainer(in.message(), file);
     } else if (in.field() == 3) {
-      read_normalizer(in.message(), file);
+      read_rules(in.message(), file.normalizer);
+    } else if (in.field() == 5) {
+      read_rules(in.message(), file.denormalizer);
     }
   }
   if (file.pieces.empty()) throw DataError(name, "holds no pieces: not a SentencePiece model");

@@ -20,14 +20,18 @@ struct SentencePieceFile {
     PieceType type = kNormal;
   };
 
+  struct Rules {
+    std::string charsmap;  // compiled replacements of characters, as raw bytes; empty: none
+    bool add_dummy_prefix = true, remove_extra_whitespaces = true, escape_whitespaces = true;
+  };
+
   std::vector<Piece> pieces;  // by id
   ModelType model_type = kUnigram;
   int32_t unk_id = 0, bos_id = 1, eos_id = 2, pad_id = -1;  // -1: none
   std::string unk_piece = "<unk>", bos_piece = "<s>", eos_piece = "</s>", pad_piece = "<pad>";
   std::string unk_surface = " \u2047 ";  // what an unknown piece decodes to
   bool byte_fallback = false, whitespace_as_suffix = false;
-  std::string charsmap;  // compiled replacements of characters, as raw bytes; empty: none
-  bool add_dummy_prefix = true, remove_extra_whitespaces = true, escape_whitespaces = true;
+  Rules normalizer, denormalizer;  // of text before it is cut, and of decoded text (only if it has a charsmap)
 };
 
 /// True if the bytes begin as a ModelProto does: with the first piece. (A file of tiktoken ranks begins with base64.)

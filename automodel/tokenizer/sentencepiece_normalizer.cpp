@@ -34,12 +34,16 @@ size_t PrefixMatcher::longest(std::string_view text) const {
   return best;
 }
 
+SentencePieceNormalizer::SentencePieceNormalizer(const SentencePieceFile::Rules& rules, const std::string& where)
+    : dummy_prefix_(rules.add_dummy_prefix),
+      remove_extra_(rules.remove_extra_whitespaces),
+      escape_(rules.escape_whitespaces) {
+  if (!rules.charsmap.empty()) charsmap_ = Charsmap::from_bytes(rules.charsmap, where);
+}
+
 SentencePieceNormalizer::SentencePieceNormalizer(const SentencePieceFile& file, const std::string& where)
-    : dummy_prefix_(file.add_dummy_prefix),
-      remove_extra_(file.remove_extra_whitespaces),
-      escape_(file.escape_whitespaces),
-      suffix_(file.whitespace_as_suffix) {
-  if (!file.charsmap.empty()) charsmap_ = Charsmap::from_bytes(file.charsmap, where);
+    : SentencePieceNormalizer(file.normalizer, where) {
+  suffix_ = file.whitespace_as_suffix;
   for (const auto& piece : file.pieces)
     if (piece.type == SentencePieceFile::kUserDefined) user_defined_.add(piece.text);
 }

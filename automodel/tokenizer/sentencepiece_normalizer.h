@@ -28,6 +28,8 @@ class SentencePieceNormalizer {
  public:
   /// Throws DataError{where} for a charsmap that does not hold together.
   SentencePieceNormalizer(const SentencePieceFile& file, const std::string& where);
+  /// By the rules alone: no user-defined pieces, the dummy prefix in front.
+  SentencePieceNormalizer(const SentencePieceFile::Rules& rules, const std::string& where);
 
   /// `origin[i]` is the input byte that normalized byte i comes from; one entry more stands for the end.
   void apply(std::string_view input, std::string& normalized, std::vector<uint32_t>& origin) const;
@@ -43,7 +45,7 @@ class SentencePieceNormalizer {
 
   PrefixMatcher user_defined_;
   std::optional<Charsmap> charsmap_;
-  bool dummy_prefix_, remove_extra_, escape_, suffix_;
+  bool dummy_prefix_, remove_extra_, escape_, suffix_ = false;
 };
 
 }  // namespace automodel::tokenizer

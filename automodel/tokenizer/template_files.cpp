@@ -46,7 +46,7 @@ std::map<std::string, std::string> read_chat_templates(const fs::path& folder, c
   std::map<std::string, std::string> templates;
   if (const fs::path path = folder / "chat_template.jinja"; fs::exists(path))
     templates["default"] = read_template(path);
-  if (const fs::path named = folder / "additional_chat_templates"; fs::is_directory(named))
+  if (const fs::path named = folder / kNamedTemplates; fs::is_directory(named))
     for (const auto& entry : fs::directory_iterator(named))
       if (entry.path().extension() == ".jinja") templates[entry.path().stem().string()] = read_template(entry.path());
   if (!templates.empty()) return templates;

@@ -9,6 +9,9 @@
 
 namespace automodel::tokenizer {
 
+/// The folder in a tokenizer's folder with further templates.
+inline constexpr char kNamedTemplates[] = "additional_chat_templates";
+
 /// Templates by name, "default" among them where there is one. As transformers 5.17 takes them: if there is any of
 /// chat_template.jinja ("default") and additional_chat_templates/NAME.jinja, these alone; else 'chat_template' of
 /// tokenizer_config.json (a text, a list of {name, template}, or an object); else chat_template.json.

@@ -38,6 +38,7 @@ static AddedToken read_token(const Json& value, const std::string& where) {
 static AddedToken special_token(const Json& value, const std::string& where) {
   AddedToken token = read_token(value, where);
   token.special = true;
+  if (value.is_object() && !value.contains("normalized")) token.normalized = false;
   return token;
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <ctime>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -18,6 +19,8 @@ static double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+static double cpu() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }  // of all threads
+
 int main(int count, char** words) {
   if (count != 4) {
     std::cerr << "usage: bench_tokenizer TOKENIZER.json TEXTS.json THREADS\n";
@@ -25,9 +28,9 @@ int main(int count, char** words) {
   }
   try {
     const auto texts = load_json(words[2]).get<std::vector<std::string>>();
-    const double start = now();
+    const double start = now(), start_cpu = cpu();
     const auto tokenizer = tokenizer::load_pipeline(words[1]);
-    const double loaded = now();
+    const double loaded = now(), loaded_cpu = cpu();
     std::atomic<size_t> next{0}, tokens{0};
     std::vector<std::thread> threads;
     for (int i = std::stoi(words[3]); i > 0; --i)
@@ -35,15 +38,16 @@ int main(int count, char** words) {
         for (size_t at; (at = next++) < texts.size();) tokens += tokenizer->encode(texts[at], false).size();
       });
     for (std::thread& thread : threads) thread.join();
-    const double done = now();
+    const double done = now(), done_cpu = cpu();
     size_t bytes = 0;
     for (const std::string& text : texts) bytes += text.size();
-    std::cout << Json{{"load_s", loaded - start},
-                      {"bytes", bytes},
-                      {"tokens", tokens.load()},
-                      {"seconds", done - loaded}}
-                     .dump()
-              << "\n";
+    const Json report = {{"load_s", loaded - start},
+                         {"bytes", bytes},
+                         {"tokens", tokens.load()},
+                         {"seconds", done - loaded},
+                         {"load_cpu_s", loaded_cpu - start_cpu},
+                         {"cpu_s", done_cpu - loaded_cpu}};
+    std::cout << report.dump() << "\n";
   } catch (const Error& error) {
     std::cerr << error.what() << "\n";
     return 1;

@@ -73,7 +73,8 @@ std::shared_ptr<const Tokenizer> load(const std::filesystem::path& place);
 /// a character counts as that character's beginning.
 Offsets character_offsets(std::string_view text, const Offsets& bytes);
 
-/// The files of `folder` that make up its tokenizer, named chat templates too (to be copied beside a saved model).
+/// The files of `folder` that make up its tokenizer, named chat templates too (to be copied beside a saved model); a
+/// file that load() was given stands for itself.
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& folder);
 
 }  // namespace automodel::tokenizer

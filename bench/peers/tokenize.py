@@ -2,7 +2,7 @@
 
     TOKENIZERS_PARALLELISM=false python bench/peers/tokenize.py TOKENIZER.json TEXTS.json
 
-Prints one line of JSON: {"load_s", "bytes", "tokens", "seconds"}.
+Prints one line of JSON: {"load_s", "bytes", "tokens", "seconds", "load_cpu_s", "cpu_s"}.
 """
 import json
 import sys
@@ -14,16 +14,17 @@ from tokenizers import Tokenizer
 def main():
     with open(sys.argv[2], encoding="utf-8") as file:
         texts = json.load(file)
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     tokenizer = Tokenizer.from_file(sys.argv[1])
-    loaded = time.perf_counter()
+    loaded, loaded_cpu = time.perf_counter(), time.process_time()
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    began = time.perf_counter()
+    began, began_cpu = time.perf_counter(), time.process_time()
     encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-    seconds = time.perf_counter() - began
+    seconds, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu
     print(json.dumps({"load_s": loaded - start, "bytes": sum(len(text.encode()) for text in texts),
-                      "tokens": sum(len(encoding.ids) for encoding in encodings), "seconds": seconds}))
+                      "tokens": sum(len(encoding.ids) for encoding in encodings), "seconds": seconds,
+                      "load_cpu_s": loaded_cpu - start_cpu, "cpu_s": cpu_s}))
 
 
 if __name__ == "__main__":

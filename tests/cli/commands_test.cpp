@@ -148,6 +148,24 @@ TEST_F(Command, DataShowsSamplesWithTheirTrainedTokens) {
   EXPECT_EQ(json_of({"data", config(), "--n", "2", "--json"}).at("samples").size(), 2u);
 }
 
+TEST_F(Command, AnEmptyDataSetIsAnErrorOfDataAndPlan) {
+  const std::string empty = write("empty.jsonl", "\n").string();
+  for (const std::string command : {"data", "plan"})
+    expect_error(run({command, config(), "--dataset.path_or_dataset_id", empty}), 1, {"dataset: has no rows"});
+}
+
+TEST_F(Command, DataReadsCsvAndMixtures) {
+  const std::string csv = write("qa.csv", "q,a\n\"Why, so?\",it is\nHow?,7\n").string();
+  const auto mixed =
+      write("mixed.yaml", "recipe: finetune\nmodel: " + model() +
+                              "\ndataset:\n  _target_: column_mapped\n  column_mapping: {question: q, answer: a}\n"
+                              "  sources:\n  - {path_or_dataset_id: " +
+                              csv + "}\n  - {path_or_dataset_id: " + csv + ", epochs: 2}\n");
+  const auto shown = json_of({"data", mixed.string(), "--json"});
+  EXPECT_EQ(shown.at("statistics").at("rows"), 6);
+  EXPECT_THAT(shown.dump(), HasSubstr("Why, so?"));
+}
+
 TEST_F(Command, TokenizeGoesThereAndBack) {
   const std::string text = "Natalia sold clips.";
   const auto ids = text_of({"tokenize", "--model", model()}, {"["}, text + "\n");

@@ -58,7 +58,7 @@ TEST(Tokens, OfMegatronsFilesAreTrainedValidatedAndResumedBitForBit) {
 TEST(Tokens, AreNotResumedInAnotherOrder) {
   TemporaryFolder folder;
   expect_success(run(pretrain(folder.path(), 4)));
-  expect_error(run(pretrain(folder.path(), 8, {"--dataset.num_train_samples", "100000"})), 1, {"order"});
+  expect_error(run(pretrain(folder.path(), 4000)), 1, {"order", "epochs"});
 }
 
 std::string little(int32_t value) { return {reinterpret_cast<const char*>(&value), 4}; }

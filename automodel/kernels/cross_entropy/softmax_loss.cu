@@ -33,10 +33,12 @@ __device__ __forceinline__ Running block_join(Running r) {
   return r;
 }
 
-template <bool kCap>
+template <typename T, bool kCap>
 __device__ __forceinline__ float bend(float x, const SoftmaxLoss& a) {
   x *= a.logit_scale;
-  return kCap ? a.softcap * tanhf(x / a.softcap) : x;
+  if (!kCap) return x;
+  if (sizeof(T) == 4) return a.softcap * tanhf(x / a.softcap);
+  return a.softcap - __fdividef(2 * a.softcap, 1.0f + __expf(__fdividef(2 * x, a.softcap)));
 }
 
 // A block a row: once over it for the sums, once more to write the gradient.
@@ -70,7 +72,7 @@ __global__ void __launch_bounds__(kThreads) rows_loss(SoftmaxLoss a) {
       }
 #pragma unroll
       for (int i = 0; i < N; ++i) {
-        v[i] = bend<kCap>(v[i], a);
+        v[i] = bend<T, kCap>(v[i], a);
         top = fmaxf(top, v[i]);
         r.total += v[i];
       }
@@ -83,7 +85,7 @@ __global__ void __launch_bounds__(kThreads) rows_loss(SoftmaxLoss a) {
     }
     r = block_join(r);
     const bool known = label >= 0 && label < a.columns;
-    const float lse = r.top + logf(r.sum), at_label = known ? bend<kCap>(to_float(x[label]), a) : NAN;
+    const float lse = r.top + logf(r.sum), at_label = known ? bend<T, kCap>(to_float(x[label]), a) : NAN;
     __syncthreads();  // everyone has read the label's logit
     if (threadIdx.x == 0) {
       a.loss[row] = (1 - a.smoothing) * (lse - at_label) + a.smoothing * (lse - r.total / float(a.columns)) +
@@ -94,7 +96,7 @@ __global__ void __launch_bounds__(kThreads) rows_loss(SoftmaxLoss a) {
     const float weight = (1 + 2 * a.z_loss * lse) / r.sum, spread = a.smoothing / float(a.columns);
     const float factor = a.scale * a.logit_scale, cap = kCap ? 1 / (a.softcap * a.softcap) : 0.0f;
     const auto slope = [&](float raw, int64_t c) {
-      const float v = bend<kCap>(raw, a);
+      const float v = bend<T, kCap>(raw, a);
       const float d = __expf(v - r.top) * weight - spread - (c == label ? 1 - a.smoothing : 0.0f);
       return d * factor * (kCap ? 1 - v * v * cap : 1.0f);
     };

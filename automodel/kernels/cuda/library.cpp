@@ -13,7 +13,9 @@ namespace automodel::kernels {
 namespace {
 
 constexpr int kNeededDriver = 13000;  // what the pinned libraries are built for: CUDA 13.0, driver 580
-constexpr const char* kSetupHint = "run `tools/setup --cuda`, then build with `cmake --preset cuda`";
+constexpr const char* kSetupHint =
+    "run `tools/setup --cuda`, then `cmake --preset cuda -DAUTOMODEL_DEPS=$(tools/setup --cuda --print-deps)` and "
+    "build";
 
 CudaState state;
 cuda::Table table;

@@ -29,7 +29,7 @@ static at::Tensor look_up_gpu(const at::Tensor& ids, const at::Tensor& weight, d
 }
 
 static void add_grad_gpu(at::Tensor& grad, const at::Tensor& ids, const at::Tensor& dy, double scale, int64_t padding) {
-  const auto [sorted, order] = at::sort(ids, /*stable=*/true);
+  const auto [sorted, order] = at::sort(ids, /*stable=*/std::optional<bool>(true), /*dim=*/0);
   const auto partial = at::empty({cuda::embedding_partials(ids.numel()), dy.size(1)}, dy.options().dtype(at::kFloat));
   const CudaLaunch on(grad);
   on(cuda_table().embedding.backward({.dtype = cuda_dtype(dy),

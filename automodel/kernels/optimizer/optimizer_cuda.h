@@ -42,7 +42,8 @@ enum class Master : int32_t {
   None,        // the weight is all there is; rounded to nearest
   Full,        // `low` is an fp32 copy, the weight its rounding
   Split,       // bf16 only: `low` is int16, weight and low together are the fp32 value (weight is its rounding)
-  Stochastic,  // bf16 only: no copy, rounded up or down by chance so that the mean is right; bf16 states too
+  Stochastic,  // bf16 only: no copy, rounded up or down by chance so that the mean is right; a bf16 v too (m needs it
+               // not)
 };
 
 /// One tensor of an update. All pointers have `count` elements, contiguous.

@@ -80,7 +80,9 @@ void expect_updates(at::ScalarType dtype, at::ScalarType grad_dtype, Master mast
     EXPECT_EQ(items[i].step.item<float>(), 5);
     EXPECT_TRUE(is_close(full_weight(items[i], master), exact[i].w, tolerance)) << kSizes[i];
     if (kSizes[i] == 0) continue;
-    EXPECT_TRUE(is_close(items[i].weight, exact[i].w, dtype == at::kFloat ? tolerance : 0x1p-8)) << kSizes[i];
+    EXPECT_TRUE(is_close(items[i].weight, exact[i].w, std::max(tolerance, dtype == at::kFloat ? 0 : 0x1p-8)))
+        << kSizes[i];
+    if (master == Master::Stochastic && !rule.decoupled) continue;  // the decay sees weights that chance has moved
     EXPECT_TRUE(is_close(items[i].m, exact[i].m, 1e-5));
     EXPECT_TRUE(is_close(items[i].v, exact[i].v, 1e-5));
   }

@@ -1,29 +1,39 @@
 #include "automodel/kernels/cuda/device.cuh"
-#include "automodel/kernels/qkv/qkv_cuda.h"
+#include "automodel/kernels/qkv/qkv_walk.cuh"
 
 namespace automodel::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kThreads = 64;
 
 // A head is cut into units. A unit of the rotated part is a pair of vectors, one of each half; elsewhere it is one
-// vector. kLanes neighbouring threads share a head, kUnits units each, all in registers.
+// vector. kLanes neighbouring threads share a head, kUnits units each, all in registers. A block takes a token's heads
+// of q, k or v (blockIdx.y), kThreads / kLanes at a time, so angles and weights are loaded once for all of them.
 template <typename T>
 struct Unit {
   Vector<T> a, b;
 };
 
-struct HeadOf {
-  int64_t token;
-  int64_t head;  // of q, then k, then v
+struct Part {
+  const void* in;
+  void* out;
+  const void* weight;  // of the norm; null: none
+  const void* x;       // backward: what the norm's forward read
+  float* partial;      // backward: sums of the weight's gradient
+  int64_t in_stride, out_stride, x_stride;
+  int heads;
+  int turned;  // the first heads are normed and turned, the others (v behind k) copied
+  bool rotates;
 };
-__device__ __forceinline__ HeadOf head_of(int64_t index, int64_t heads) {
-  if (index <= INT32_MAX) {  // a 64-bit division costs as much as the head itself
-    const unsigned token = static_cast<unsigned>(index) / static_cast<unsigned>(heads);
-    return {token, index - int64_t(token) * heads};
-  }
-  return {index / heads, index % heads};
-}
+
+struct Turn {
+  int64_t tokens;
+  int head_dim, half;
+  Part parts[3];
+  const float *cos, *sin;
+  float sign;  // -1 turns back
+  float eps, shift;
+};
 
 template <int kLanes>
 __device__ __forceinline__ float lanes_sum(float x) {
@@ -32,305 +42,213 @@ __device__ __forceinline__ float lanes_sum(float x) {
   return x;
 }
 
-template <int N>
-__device__ __forceinline__ void load_angles(const float* from, float* to) {
-#pragma unroll
-  for (int i = 0; i < N; i += 4) *reinterpret_cast<float4*>(to + i) = *reinterpret_cast<const float4*>(from + i);
-}
-
-// Where a unit's vectors lie in its head; pairs: units that rotate.
+// Where a unit's vectors lie in its head; the first `pairs` units rotate.
 template <int N>
 struct Place {
   int a, b;
-  bool rotates, inside;
-  __device__ __forceinline__ Place(int unit, int pairs, int units, int half) {
-    rotates = unit < pairs;
-    inside = unit < units;
-    a = rotates ? unit * N : 2 * half + (unit - pairs) * N;
+  bool paired, inside;
+  __device__ __forceinline__ Place(int unit, int head_dim, int half) {
+    const int pairs = half / N;
+    paired = unit < pairs;
+    inside = unit < pairs + (head_dim - 2 * half) / N;
+    a = paired ? unit * N : 2 * half + (unit - pairs) * N;
     b = a + half;
   }
 };
 
 template <typename T, int kLanes, int kUnits>
-__global__ void __launch_bounds__(kThreads) forward_in_registers(QkvForward args) {
-  constexpr int N = kVector<T>, kGroups = kThreads / kLanes;
-  const int D = static_cast<int>(args.head_dim), half = static_cast<int>(args.rotated / 2), lane = threadIdx.x % kLanes;
-  const int pairs = half / N, units = pairs + (D - 2 * half) / N;
-  const bool moves_v = args.v.data != static_cast<const T*>(args.qkv) + (args.q_heads + args.kv_heads) * D;
-  const int64_t heads = args.q_heads + args.kv_heads * (moves_v ? 2 : 1), count = args.tokens * heads;
-  // All lanes of a warp take every turn: they add up together.
-  for (int64_t first = int64_t(blockIdx.x) * kGroups; first < count; first += int64_t(gridDim.x) * kGroups) {
-    const int64_t index = first + threadIdx.x / kLanes;
-    const bool there = index < count;
-    const auto [token, head] = head_of(there ? index : 0, heads);
-    const bool is_q = head < args.q_heads, is_v = head >= args.q_heads + args.kv_heads;
-    const Heads to = is_q ? args.q : is_v ? args.v : args.k;
-    const int64_t own = is_q ? head : head - args.q_heads - (is_v ? args.kv_heads : 0);
-    const T* x = static_cast<const T*>(args.qkv) + token * args.qkv_stride + head * D;
-    T* y = static_cast<T*>(to.data) + token * to.stride + own * D;
-    const T* weight = static_cast<const T*>(is_v ? nullptr : is_q ? args.q_weight : args.k_weight);
-    Unit<T> v[kUnits];
-    float squares = 0;
+struct Lane {
+  static constexpr int N = kVector<T>;
+  float cosine[kUnits][N], sine[kUnits][N];
+  Unit<T> weight[kUnits];
+  int lane;
+
+  __device__ __forceinline__ Place<N> at(const Turn& t, int u) const { return {lane + u * kLanes, t.head_dim, t.half}; }
+
+  __device__ __forceinline__ void load(const Turn& t, const T* from, bool there, Unit<T>* to) const {
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
-      const Place<N> at(lane + u * kLanes, pairs, units, half);
-      v[u].a = there && at.inside ? Vector<T>::load(x + at.a) : Vector<T>::zero();
-      v[u].b = there && at.inside && at.rotates ? Vector<T>::load(x + at.b) : Vector<T>::zero();
+      const auto place = at(t, u);
+      to[u].a = there && place.inside ? Vector<T>::load(from + place.a) : Vector<T>::zero();
+      to[u].b = there && place.inside && place.paired ? Vector<T>::load(from + place.b) : Vector<T>::zero();
     }
-#pragma unroll
-    for (int u = 0; u < kUnits; ++u)
-#pragma unroll
-      for (int i = 0; i < N; ++i) squares += v[u].a[i] * v[u].a[i] + v[u].b[i] * v[u].b[i];
-    const float rstd = rsqrtf(lanes_sum<kLanes>(squares) / static_cast<float>(D) + args.eps);
-    if (!there) continue;
+  }
+  __device__ __forceinline__ void load_angles(const Turn& t, int64_t token) {
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
-      const Place<N> at(lane + u * kLanes, pairs, units, half);
-      if (!at.inside) continue;
-      float a[N], b[N];
+      const auto place = at(t, u);
+      if (!place.paired) continue;
 #pragma unroll
-      for (int i = 0; i < N; ++i) a[i] = v[u].a[i], b[i] = v[u].b[i];
-      if (weight) {
-        const auto wa = Vector<T>::load(weight + at.a);
-        const auto wb = at.rotates ? Vector<T>::load(weight + at.b) : Vector<T>::zero();
+      for (int i = 0; i < N; i += 4) {
+        *reinterpret_cast<float4*>(cosine[u] + i) =
+            *reinterpret_cast<const float4*>(t.cos + token * t.half + place.a + i);
+        *reinterpret_cast<float4*>(sine[u] + i) =
+            *reinterpret_cast<const float4*>(t.sin + token * t.half + place.a + i);
+      }
+    }
+  }
+  __device__ __forceinline__ void rotate(int u, float sign, float* a, float* b) const {
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      const float s = sine[u][i] * sign, first = a[i] * cosine[u][i] - b[i] * s;
+      b[i] = b[i] * cosine[u][i] + a[i] * s;
+      a[i] = first;
+    }
+  }
+};
+
+template <typename T, int kLanes, int kUnits, bool kNorm>
+__global__ void __launch_bounds__(kThreads) turn_heads(const __grid_constant__ Turn t) {
+  constexpr int N = kVector<T>, kGroups = kThreads / kLanes;
+  const Part& part = t.parts[blockIdx.y];
+  const int group = threadIdx.x / kLanes;
+  const bool norms = kNorm && part.weight;
+  Lane<T, kLanes, kUnits> lane;
+  lane.lane = threadIdx.x % kLanes;
+  if (norms) lane.load(t, static_cast<const T*>(part.weight), true, lane.weight);
+  for (int64_t token = blockIdx.x; token < t.tokens; token += gridDim.x) {
+    const T* in = static_cast<const T*>(part.in) + token * part.in_stride;
+    T* out = static_cast<T*>(part.out) + token * part.out_stride;
+    Unit<T> next[kUnits];
+    lane.load(t, in + group * t.head_dim, group < part.heads, next);
+    if (part.rotates) lane.load_angles(t, token);
+    for (int first = 0; first < part.heads; first += kGroups) {  // all lanes of a warp: they add up together
+      const int head = first + group;
+      Unit<T> now[kUnits];
+#pragma unroll
+      for (int u = 0; u < kUnits; ++u) now[u] = next[u];
+      if (first + kGroups < part.heads)
+        lane.load(t, in + (head + kGroups) * t.head_dim, head + kGroups < part.heads, next);
+      float rstd = 1;
+      if (norms) {
+        float squares = 0;
+#pragma unroll
+        for (int u = 0; u < kUnits; ++u)
+#pragma unroll
+          for (int i = 0; i < N; ++i) squares += now[u].a[i] * now[u].a[i] + now[u].b[i] * now[u].b[i];
+        rstd = rsqrtf(lanes_sum<kLanes>(squares) / static_cast<float>(t.head_dim) + t.eps);
+      }
+      if (head >= part.heads) continue;
+      const bool turned = head < part.turned;
+#pragma unroll
+      for (int u = 0; u < kUnits; ++u) {
+        const auto place = lane.at(t, u);
+        if (!place.inside) continue;
+        float a[N], b[N];
 #pragma unroll
         for (int i = 0; i < N; ++i) {
-          a[i] *= rstd * (wa[i] + args.shift);
-          b[i] *= rstd * (wb[i] + args.shift);
+          a[i] = now[u].a[i], b[i] = now[u].b[i];
+          if (norms && turned) {
+            a[i] *= rstd * (lane.weight[u].a[i] + t.shift);
+            b[i] *= rstd * (lane.weight[u].b[i] + t.shift);
+          }
         }
-      }
-      if (at.rotates && !is_v) {
-        float cosine[N], sine[N];
-        load_angles<N>(args.cos + token * half + at.a, cosine);
-        load_angles<N>(args.sin + token * half + at.a, sine);
+        if (part.rotates && place.paired && turned) lane.rotate(u, t.sign, a, b);
 #pragma unroll
-        for (int i = 0; i < N; ++i) {
-          const float first_half = a[i] * cosine[i] - b[i] * sine[i];
-          b[i] = b[i] * cosine[i] + a[i] * sine[i];
-          a[i] = first_half;
-        }
+        for (int i = 0; i < N; ++i) now[u].a.set(i, a[i]), now[u].b.set(i, b[i]);
+        now[u].a.store(out + head * t.head_dim + place.a);
+        if (place.paired) now[u].b.store(out + head * t.head_dim + place.b);
       }
-#pragma unroll
-      for (int i = 0; i < N; ++i) v[u].a.set(i, a[i]), v[u].b.set(i, b[i]);
-      v[u].a.store(y + at.a);
-      if (at.rotates) v[u].b.store(y + at.b);
     }
   }
 }
 
+// With norms: in is dy, turned back first. kGrads: the weights' gradients are wanted.
 template <typename T, int kLanes, int kUnits, bool kGrads>
-__global__ void __launch_bounds__(kThreads) backward_in_registers(QkvBackward args) {
+__global__ void __launch_bounds__(kThreads) norm_backward(const __grid_constant__ Turn t) {
   constexpr int N = kVector<T>, kGroups = kThreads / kLanes, kKept = kGrads ? kUnits * N : 1;
-  const int D = static_cast<int>(args.head_dim), half = static_cast<int>(args.rotated / 2), lane = threadIdx.x % kLanes;
-  const int pairs = half / N, units = pairs + (D - 2 * half) / N;
-  const bool moves_v = args.dv.data != static_cast<const T*>(args.d_qkv) + (args.q_heads + args.kv_heads) * D;
-  const int64_t heads = args.q_heads + args.kv_heads * (moves_v ? 2 : 1), count = args.tokens * heads;
-  float dw[2][2][kKept] = {};  // of q and k, of a and b
-  for (int64_t first = int64_t(blockIdx.x) * kGroups; first < count; first += int64_t(gridDim.x) * kGroups) {
-    const int64_t index = first + threadIdx.x / kLanes;
-    const bool there = index < count;
-    const auto [token, head] = head_of(there ? index : 0, heads);
-    const bool is_q = head < args.q_heads, is_v = head >= args.q_heads + args.kv_heads;
-    const Heads from = is_q ? args.dq : is_v ? args.dv : args.dk;
-    const int64_t own = is_q ? head : head - args.q_heads - (is_v ? args.kv_heads : 0);
-    const T* dy = static_cast<const T*>(from.data) + token * from.stride + own * D;
-    T* dx = static_cast<T*>(args.d_qkv) + token * args.d_stride + head * D;
-    const T* weight = static_cast<const T*>(is_v ? nullptr : is_q ? args.q_weight : args.k_weight);
-    const T* x = weight ? static_cast<const T*>(args.qkv) + token * args.qkv_stride + head * D : nullptr;
-    Unit<T> g[kUnits], v[kUnits];
-#pragma unroll
-    for (int u = 0; u < kUnits; ++u) {
-      const Place<N> at(lane + u * kLanes, pairs, units, half);
-      g[u].a = there && at.inside ? Vector<T>::load(dy + at.a) : Vector<T>::zero();
-      g[u].b = there && at.inside && at.rotates ? Vector<T>::load(dy + at.b) : Vector<T>::zero();
-      v[u].a = there && at.inside && x ? Vector<T>::load(x + at.a) : Vector<T>::zero();
-      v[u].b = there && at.inside && at.rotates && x ? Vector<T>::load(x + at.b) : Vector<T>::zero();
-    }
-    float ga[kUnits][N], gb[kUnits][N], squares = 0, dot = 0;
-#pragma unroll
-    for (int u = 0; u < kUnits; ++u) {
-      const Place<N> at(lane + u * kLanes, pairs, units, half);
-#pragma unroll
-      for (int i = 0; i < N; ++i) {
-        ga[u][i] = g[u].a[i], gb[u][i] = g[u].b[i];
-        squares += v[u].a[i] * v[u].a[i] + v[u].b[i] * v[u].b[i];
-      }
-      if (there && at.rotates && !is_v) {  // rotated back
-        float cosine[N], sine[N];
-        load_angles<N>(args.cos + token * half + at.a, cosine);
-        load_angles<N>(args.sin + token * half + at.a, sine);
-#pragma unroll
-        for (int i = 0; i < N; ++i) {
-          const float first_half = ga[u][i] * cosine[i] + gb[u][i] * sine[i];
-          gb[u][i] = gb[u][i] * cosine[i] - ga[u][i] * sine[i];
-          ga[u][i] = first_half;
-        }
-      }
-    }
-    const float rstd = rsqrtf(lanes_sum<kLanes>(squares) / static_cast<float>(D) + args.eps);
-    if (weight) {
+  const Part& part = t.parts[blockIdx.y];
+  const int group = threadIdx.x / kLanes;
+  Lane<T, kLanes, kUnits> lane;
+  lane.lane = threadIdx.x % kLanes;
+  if (part.weight) lane.load(t, static_cast<const T*>(part.weight), true, lane.weight);
+  float dw_a[kKept] = {}, dw_b[kKept] = {};
+  for (int64_t token = blockIdx.x; token < t.tokens; token += gridDim.x) {
+    const T* dy = static_cast<const T*>(part.in) + token * part.in_stride;
+    const T* x = static_cast<const T*>(part.x) + token * part.x_stride;
+    T* dx = static_cast<T*>(part.out) + token * part.out_stride;
+    if (part.rotates) lane.load_angles(t, token);
+    for (int first = 0; first < part.heads; first += kGroups) {
+      const int head = first + group;
+      const bool there = head < part.heads;
+      Unit<T> g[kUnits], v[kUnits];
+      lane.load(t, dy + head * t.head_dim, there, g);
+      lane.load(t, x + head * t.head_dim, there && part.weight, v);
+      float ga[kUnits][N], gb[kUnits][N], squares = 0, dot = 0;
 #pragma unroll
       for (int u = 0; u < kUnits; ++u) {
-        const Place<N> at(lane + u * kLanes, pairs, units, half);
-        if (!at.inside) continue;
-        const auto wa = Vector<T>::load(weight + at.a);
-        const auto wb = at.rotates ? Vector<T>::load(weight + at.b) : Vector<T>::zero();
+        const auto place = lane.at(t, u);
 #pragma unroll
         for (int i = 0; i < N; ++i) {
-          if constexpr (kGrads) {
-            const float a = ga[u][i] * v[u].a[i] * rstd, b = gb[u][i] * v[u].b[i] * rstd;
-            if (is_q) {
-              dw[0][0][u * N + i] += a;
-              dw[0][1][u * N + i] += b;
-            } else {
-              dw[1][0][u * N + i] += a;
-              dw[1][1][u * N + i] += b;
-            }
-          }
-          ga[u][i] *= wa[i] + args.shift;
-          gb[u][i] *= wb[i] + args.shift;
-          dot += ga[u][i] * v[u].a[i] + gb[u][i] * v[u].b[i];
+          ga[u][i] = g[u].a[i], gb[u][i] = g[u].b[i];
+          squares += v[u].a[i] * v[u].a[i] + v[u].b[i] * v[u].b[i];
         }
+        if (part.rotates && place.paired) lane.rotate(u, t.sign, ga[u], gb[u]);
       }
-    }
-    dot = lanes_sum<kLanes>(dot) * rstd * rstd / static_cast<float>(D);
-    if (!there) continue;
+      const float rstd = rsqrtf(lanes_sum<kLanes>(squares) / static_cast<float>(t.head_dim) + t.eps);
+      if (part.weight) {
 #pragma unroll
-    for (int u = 0; u < kUnits; ++u) {
-      const Place<N> at(lane + u * kLanes, pairs, units, half);
-      if (!at.inside) continue;
+        for (int u = 0; u < kUnits; ++u)
 #pragma unroll
-      for (int i = 0; i < N; ++i) {
-        g[u].a.set(i, weight ? rstd * (ga[u][i] - v[u].a[i] * dot) : ga[u][i]);
-        g[u].b.set(i, weight ? rstd * (gb[u][i] - v[u].b[i] * dot) : gb[u][i]);
+          for (int i = 0; i < N; ++i) {
+            if constexpr (kGrads) {
+              dw_a[u * N + i] += ga[u][i] * v[u].a[i] * rstd;
+              dw_b[u * N + i] += gb[u][i] * v[u].b[i] * rstd;
+            }
+            ga[u][i] *= lane.weight[u].a[i] + t.shift;
+            gb[u][i] *= lane.weight[u].b[i] + t.shift;
+            dot += ga[u][i] * v[u].a[i] + gb[u][i] * v[u].b[i];
+          }
+        dot = lanes_sum<kLanes>(dot) * rstd * rstd / static_cast<float>(t.head_dim);
       }
-      g[u].a.store(dx + at.a);
-      if (at.rotates) g[u].b.store(dx + at.b);
+      if (!there) continue;
+#pragma unroll
+      for (int u = 0; u < kUnits; ++u) {
+        const auto place = lane.at(t, u);
+        if (!place.inside) continue;
+#pragma unroll
+        for (int i = 0; i < N; ++i) {
+          g[u].a.set(i, part.weight ? rstd * (ga[u][i] - v[u].a[i] * dot) : ga[u][i]);
+          g[u].b.set(i, part.weight ? rstd * (gb[u][i] - v[u].b[i] * dot) : gb[u][i]);
+        }
+        g[u].a.store(dx + head * t.head_dim + place.a);
+        if (place.paired) g[u].b.store(dx + head * t.head_dim + place.b);
+      }
     }
   }
   if constexpr (kGrads) {
     extern __shared__ float sums[];  // [head_dim]; groups add theirs one after the other
+    if (!part.partial) return;
+    for (int turn = 0; turn < kGroups; ++turn) {
+      __syncthreads();
+      if (group != turn) continue;
 #pragma unroll
-    for (int part = 0; part < 2; ++part) {
-      float* partial = part == 0 ? args.partial_q : args.partial_k;
-      if (!partial) continue;
-      for (int turn = 0; turn < kGroups; ++turn) {
-        __syncthreads();
-        if (threadIdx.x / kLanes != turn) continue;
+      for (int u = 0; u < kUnits; ++u) {
+        const auto place = lane.at(t, u);
+        if (!place.inside) continue;
 #pragma unroll
-        for (int u = 0; u < kUnits; ++u) {
-          const Place<N> at(lane + u * kLanes, pairs, units, half);
-          if (!at.inside) continue;
-#pragma unroll
-          for (int i = 0; i < N; ++i) {
-            sums[at.a + i] = dw[part][0][u * N + i] + (turn > 0 ? sums[at.a + i] : 0.0f);
-            if (at.rotates) sums[at.b + i] = dw[part][1][u * N + i] + (turn > 0 ? sums[at.b + i] : 0.0f);
-          }
+        for (int i = 0; i < N; ++i) {
+          sums[place.a + i] = dw_a[u * N + i] + (turn > 0 ? sums[place.a + i] : 0.0f);
+          if (place.paired) sums[place.b + i] = dw_b[u * N + i] + (turn > 0 ? sums[place.b + i] : 0.0f);
         }
       }
-      __syncthreads();
-      for (int c = threadIdx.x; c < D; c += kThreads) partial[int64_t(blockIdx.x) * D + c] = sums[c];
     }
+    __syncthreads();
+    for (int c = threadIdx.x; c < t.head_dim; c += kThreads)
+      part.partial[int64_t(blockIdx.x) * t.head_dim + c] = sums[c];
   }
 }
 
-// Any head size and alignment: a warp walks a head, each lane its own elements. One warp a block, so that a block's
-// partial sums have one owner an element.
-template <typename T>
-__global__ void __launch_bounds__(32) forward_by_walking(QkvForward args) {
-  const int64_t D = args.head_dim, half = args.rotated / 2;
-  const bool moves_v = args.v.data != static_cast<const T*>(args.qkv) + (args.q_heads + args.kv_heads) * D;
-  const int64_t heads = args.q_heads + args.kv_heads * (moves_v ? 2 : 1);
-  for (int64_t index = blockIdx.x; index < args.tokens * heads; index += gridDim.x) {
-    const auto [token, head] = head_of(index, heads);
-    const bool is_q = head < args.q_heads, is_v = head >= args.q_heads + args.kv_heads;
-    const Heads to = is_q ? args.q : is_v ? args.v : args.k;
-    const int64_t own = is_q ? head : head - args.q_heads - (is_v ? args.kv_heads : 0);
-    const T* x = static_cast<const T*>(args.qkv) + token * args.qkv_stride + head * D;
-    T* y = static_cast<T*>(to.data) + token * to.stride + own * D;
-    const T* weight = static_cast<const T*>(is_v ? nullptr : is_q ? args.q_weight : args.k_weight);
-    float rstd = 1;
-    if (weight) {
-      float squares = 0;
-      for (int64_t c = threadIdx.x; c < D; c += 32) squares += to_float(x[c]) * to_float(x[c]);
-      rstd = rsqrtf(warp_sum(squares) / static_cast<float>(D) + args.eps);
-    }
-    const auto normed = [&](int64_t c) {
-      return weight ? to_float(x[c]) * rstd * (to_float(weight[c]) + args.shift) : to_float(x[c]);
-    };
-    __syncwarp();  // y may be x
-    const int64_t pairs = is_v ? 0 : half;
-    for (int64_t c = threadIdx.x; c < pairs; c += 32) {
-      const float a = normed(c), b = normed(half + c), cosine = args.cos[token * half + c],
-                  sine = args.sin[token * half + c];
-      y[c] = from_float<T>(a * cosine - b * sine);
-      y[half + c] = from_float<T>(b * cosine + a * sine);
-    }
-    for (int64_t c = 2 * pairs + threadIdx.x; c < D; c += 32) y[c] = from_float<T>(normed(c));
-  }
-}
-
-template <typename T>
-__global__ void __launch_bounds__(32) backward_by_walking(QkvBackward args) {
-  const int64_t D = args.head_dim, half = args.rotated / 2;
-  const bool moves_v = args.dv.data != static_cast<const T*>(args.d_qkv) + (args.q_heads + args.kv_heads) * D;
-  const int64_t heads = args.q_heads + args.kv_heads * (moves_v ? 2 : 1);
-  float* partial_q = args.partial_q ? args.partial_q + int64_t(blockIdx.x) * D : nullptr;
-  float* partial_k = args.partial_k ? args.partial_k + int64_t(blockIdx.x) * D : nullptr;
-  for (int64_t c = threadIdx.x; c < D; c += 32) {
-    if (partial_q) partial_q[c] = 0;
-    if (partial_k) partial_k[c] = 0;
-  }
-  __syncwarp();
-  for (int64_t index = blockIdx.x; index < args.tokens * heads; index += gridDim.x) {
-    const auto [token, head] = head_of(index, heads);
-    const bool is_q = head < args.q_heads, is_v = head >= args.q_heads + args.kv_heads;
-    const Heads from = is_q ? args.dq : is_v ? args.dv : args.dk;
-    const int64_t own = is_q ? head : head - args.q_heads - (is_v ? args.kv_heads : 0);
-    const T* dy = static_cast<const T*>(from.data) + token * from.stride + own * D;
-    T* dx = static_cast<T*>(args.d_qkv) + token * args.d_stride + head * D;
-    const T* weight = static_cast<const T*>(is_v ? nullptr : is_q ? args.q_weight : args.k_weight);
-    const T* x = weight ? static_cast<const T*>(args.qkv) + token * args.qkv_stride + head * D : nullptr;
-    float* partial = is_v ? nullptr : is_q ? partial_q : partial_k;
-    const int64_t pairs = is_v ? 0 : half;
-    // One thread takes both elements of a pair in every pass, so dx may be dy.
-    const auto for_each = [&](auto&& run) {  // run(c, gradient after rotating back)
-      for (int64_t c = threadIdx.x; c < pairs; c += 32) {
-        const float a = to_float(dy[c]), b = to_float(dy[half + c]);
-        const float cosine = args.cos[token * half + c], sine = args.sin[token * half + c];
-        run(c, a * cosine + b * sine);
-        run(half + c, b * cosine - a * sine);
-      }
-      for (int64_t c = 2 * pairs + threadIdx.x; c < D; c += 32) run(c, to_float(dy[c]));
-    };
-    if (!weight) {
-      for_each([&](int64_t c, float g) { dx[c] = from_float<T>(g); });
-      continue;
-    }
-    float squares = 0, dot = 0;
-    for_each([&](int64_t c, float g) { squares += to_float(x[c]) * to_float(x[c]); });
-    const float rstd = rsqrtf(warp_sum(squares) / static_cast<float>(D) + args.eps);
-    for_each([&](int64_t c, float g) {
-      dot += g * (to_float(weight[c]) + args.shift) * to_float(x[c]);
-      if (partial) partial[c] += g * to_float(x[c]) * rstd;
-    });
-    dot = warp_sum(dot) * rstd * rstd / static_cast<float>(D);
-    for_each([&](int64_t c, float g) {
-      dx[c] = from_float<T>(rstd * (g * (to_float(weight[c]) + args.shift) - to_float(x[c]) * dot));
-    });
-  }
-}
-
-// Calls f(lanes, units) as constants where a head fits into the registers of a warp's part.
+// Calls f(lanes, units) as constants, for as many units as a head has.
+constexpr int64_t kMostUnits = 64;
 template <typename F>
-bool with_layout(int64_t units, const F& f) {
+void with_layout(int64_t units, const F& f) {
   using std::integral_constant;
-  if (units <= 4) return f(integral_constant<int, 4>{}, integral_constant<int, 1>{}), true;
-  if (units <= 8) return f(integral_constant<int, 8>{}, integral_constant<int, 1>{}), true;
-  if (units <= 16) return f(integral_constant<int, 16>{}, integral_constant<int, 1>{}), true;
-  if (units <= 32) return f(integral_constant<int, 32>{}, integral_constant<int, 1>{}), true;
-  if (units <= 64) return f(integral_constant<int, 32>{}, integral_constant<int, 2>{}), true;
-  return false;
+  if (units <= 4) return f(integral_constant<int, 4>{}, integral_constant<int, 1>{});
+  if (units <= 8) return f(integral_constant<int, 8>{}, integral_constant<int, 1>{});
+  if (units <= 16) return f(integral_constant<int, 16>{}, integral_constant<int, 1>{});
+  if (units <= 32) return f(integral_constant<int, 32>{}, integral_constant<int, 1>{});
+  f(integral_constant<int, 32>{}, integral_constant<int, 2>{});
 }
 
 template <typename T>
@@ -345,20 +263,85 @@ bool whole_vectors(std::initializer_list<int64_t> sizes) {
   return true;
 }
 
+// The parts of q, k and, where it moves, v.
+struct Plan {
+  Turn turn;
+  unsigned parts;
+};
+
+Turn plain_turn(int64_t tokens, int64_t head_dim, int64_t rotated, const float* cos, const float* sin, float sign) {
+  Turn t{};
+  t.tokens = tokens, t.head_dim = static_cast<int>(head_dim), t.half = static_cast<int>(rotated / 2);
+  t.cos = cos, t.sin = sin, t.sign = sign;
+  return t;
+}
+
+Plan plan(const QkvForward& a, size_t size) {
+  Plan p{plain_turn(a.tokens, a.head_dim, a.rotated, a.cos, a.sin, 1), 2};
+  p.turn.eps = a.eps, p.turn.shift = a.shift;
+  const auto* base = static_cast<const char*>(a.qkv);
+  const auto part = [&](int64_t first, int64_t heads, const Heads& to, const void* weight, bool rotates) {
+    Part part{};
+    part.in = base + static_cast<size_t>(first * a.head_dim) * size, part.in_stride = a.qkv_stride;
+    part.out = to.data, part.out_stride = to.stride, part.weight = weight;
+    part.heads = part.turned = static_cast<int>(heads), part.rotates = rotates && a.rotated > 0;
+    return part;
+  };
+  p.turn.parts[0] = part(0, a.q_heads, a.q, a.q_weight, true);
+  p.turn.parts[1] = part(a.q_heads, a.kv_heads, a.k, a.k_weight, true);
+  p.turn.parts[2] = part(a.q_heads + a.kv_heads, a.kv_heads, a.v, nullptr, false);
+  if (p.turn.parts[2].in == a.v.data) return p;
+  const auto* behind_k = static_cast<const char*>(a.k.data) + static_cast<size_t>(a.kv_heads * a.head_dim) * size;
+  if (a.v.data == behind_k && a.v.stride == a.k.stride)
+    p.turn.parts[1].heads *= 2;
+  else
+    p.turn.parts[2].turned = 0, p.parts = 3;
+  return p;
+}
+
+Plan plan(const QkvBackward& a, size_t size) {
+  Plan p{plain_turn(a.tokens, a.head_dim, a.rotated, a.cos, a.sin, -1), 2};
+  p.turn.eps = a.eps, p.turn.shift = a.shift;
+  const auto part = [&](int64_t first, int64_t heads, const Heads& from, const void* weight, float* partial,
+                        bool rotates) {
+    Part part{};
+    const size_t offset = static_cast<size_t>(first * a.head_dim) * size;
+    part.in = from.data, part.in_stride = from.stride;
+    part.out = static_cast<char*>(a.d_qkv) + offset, part.out_stride = a.d_stride;
+    part.x = weight ? static_cast<const char*>(a.qkv) + offset : nullptr, part.x_stride = a.qkv_stride;
+    part.weight = weight, part.partial = partial;
+    part.heads = part.turned = static_cast<int>(heads), part.rotates = rotates && a.rotated > 0;
+    return part;
+  };
+  p.turn.parts[0] = part(0, a.q_heads, a.dq, a.q_weight, a.partial_q, true);
+  p.turn.parts[1] = part(a.q_heads, a.kv_heads, a.dk, a.k_weight, a.partial_k, true);
+  p.turn.parts[2] = part(a.q_heads + a.kv_heads, a.kv_heads, a.dv, nullptr, nullptr, false);
+  if (p.turn.parts[2].out != a.dv.data) p.parts = 3;
+  return p;
+}
+
+template <typename T>
+void turn_in_registers(const Plan& p, bool norm, int64_t units, Stream stream) {
+  const dim3 grid(blocks_for(p.turn.tokens), p.parts);
+  with_layout(units, [&](auto lanes, auto each) {
+    constexpr int kLanes = decltype(lanes)::value, kUnits = decltype(each)::value;
+    if (norm)
+      turn_heads<T, kLanes, kUnits, true><<<grid, kThreads, 0, stream_of(stream)>>>(p.turn);
+    else
+      turn_heads<T, kLanes, kUnits, false><<<grid, kThreads, 0, stream_of(stream)>>>(p.turn);
+  });
+}
+
 Status forward(const QkvForward& a, Stream stream) {
   if (a.tokens == 0 || a.head_dim == 0) return 0;
-  const int64_t count = a.tokens * (a.q_heads + 2 * a.kv_heads);
   with_type(a.dtype, [&](auto type) {
     using T = decltype(type);
-    const bool vectors =
-        aligned16(a.qkv, a.q.data, a.k.data, a.v.data, a.cos, a.sin, a.q_weight, a.k_weight) &&
-        whole_vectors<T>({a.head_dim, a.rotated / 2, a.qkv_stride, a.q.stride, a.k.stride, a.v.stride});
-    const bool done =
-        vectors && with_layout(units_of<T>(a.head_dim, a.rotated), [&](auto lanes, auto units) {
-          forward_in_registers<T, decltype(lanes)::value, decltype(units)::value>
-              <<<blocks_for(divide_up(count, kThreads / decltype(lanes)::value)), kThreads, 0, stream_of(stream)>>>(a);
-        });
-    if (!done) forward_by_walking<T><<<blocks_for(count), 32, 0, stream_of(stream)>>>(a);
+    const int64_t units = units_of<T>(a.head_dim, a.rotated);
+    if (units <= kMostUnits && aligned16(a.qkv, a.q.data, a.k.data, a.v.data, a.cos, a.sin, a.q_weight, a.k_weight) &&
+        whole_vectors<T>({a.head_dim, a.rotated / 2, a.qkv_stride, a.q.stride, a.k.stride, a.v.stride}))
+      turn_in_registers<T>(plan(a, sizeof(T)), a.q_weight || a.k_weight, units, stream);
+    else
+      forward_by_walking<T><<<blocks_for(a.tokens * (a.q_heads + 2 * a.kv_heads)), 32, 0, stream_of(stream)>>>(a);
   });
   return launched();
 }
@@ -366,22 +349,28 @@ Status forward(const QkvForward& a, Stream stream) {
 Status backward(const QkvBackward& a, Stream stream) {
   const bool grads = a.partial_q || a.partial_k;
   if (a.head_dim == 0 || (a.tokens == 0 && !grads)) return 0;
-  const int64_t count = a.tokens * (a.q_heads + 2 * a.kv_heads);
   with_type(a.dtype, [&](auto type) {
     using T = decltype(type);
-    const bool vectors =
-        aligned16(a.qkv, a.dq.data, a.dk.data, a.dv.data, a.d_qkv, a.cos, a.sin, a.q_weight, a.k_weight) &&
-        whole_vectors<T>({a.head_dim, a.rotated / 2, a.qkv_stride, a.dq.stride, a.dk.stride, a.dv.stride, a.d_stride});
-    const bool done = vectors && with_layout(units_of<T>(a.head_dim, a.rotated), [&](auto lanes, auto units) {
-                        constexpr int kLanes = decltype(lanes)::value, kUnits = decltype(units)::value;
-                        if (grads)
-                          backward_in_registers<T, kLanes, kUnits, true>
-                              <<<blocks_for(a.partials), kThreads, a.head_dim * sizeof(float), stream_of(stream)>>>(a);
-                        else
-                          backward_in_registers<T, kLanes, kUnits, false>
-                              <<<blocks_for(divide_up(count, kThreads / kLanes)), kThreads, 0, stream_of(stream)>>>(a);
-                      });
-    if (!done) backward_by_walking<T><<<blocks_for(grads ? a.partials : count), 32, 0, stream_of(stream)>>>(a);
+    const int64_t units = units_of<T>(a.head_dim, a.rotated), count = a.tokens * (a.q_heads + 2 * a.kv_heads);
+    if (units > kMostUnits ||
+        !aligned16(a.qkv, a.dq.data, a.dk.data, a.dv.data, a.d_qkv, a.cos, a.sin, a.q_weight, a.k_weight) ||
+        !whole_vectors<T>(
+            {a.head_dim, a.rotated / 2, a.qkv_stride, a.dq.stride, a.dk.stride, a.dv.stride, a.d_stride})) {
+      backward_by_walking<T><<<blocks_for(grads ? a.partials : count), 32, 0, stream_of(stream)>>>(a);
+      return;
+    }
+    const Plan p = plan(a, sizeof(T));
+    if (!a.q_weight && !a.k_weight) return turn_in_registers<T>(p, false, units, stream);
+    with_layout(units, [&](auto lanes, auto each) {
+      constexpr int kLanes = decltype(lanes)::value, kUnits = decltype(each)::value;
+      if (grads)
+        norm_backward<T, kLanes, kUnits, true>
+            <<<dim3(blocks_for(a.partials), p.parts), kThreads, a.head_dim * sizeof(float), stream_of(stream)>>>(
+                p.turn);
+      else
+        norm_backward<T, kLanes, kUnits, false>
+            <<<dim3(blocks_for(a.tokens), p.parts), kThreads, 0, stream_of(stream)>>>(p.turn);
+    });
   });
   return launched();
 }

@@ -98,7 +98,7 @@ at::Tensor backward(const at::Tensor& qkv, const Shape& s, const QkNorm& norm, c
   auto d = packed_of(dq, dk, dv, s);
   if (!d.defined()) d = empty_padded(s.T, s.width(), s.padding, dq.options());
   const CudaLaunch on(d);
-  const int64_t partials = 4 * on.multiprocessors();
+  const int64_t partials = 16 * on.multiprocessors();
   const auto sums = [&](Parameter* weight) {
     return weight && weight->trainable ? at::empty({partials, s.D}, dq.options().dtype(at::kFloat)) : at::Tensor();
   };

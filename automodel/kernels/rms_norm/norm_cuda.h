@@ -35,12 +35,18 @@ struct NormBackward {
   const void* through;                   // gradient that reaches h on other ways, rows through_stride apart, or null
   void* dx;                              // rows dx_stride apart; may be `through`
   float *partial_weight, *partial_bias;  // [partials, columns] each, or null; written whole
-  int64_t partials;                      // twice the multiprocessors is a good number
+  int64_t partials;                      // norm_partials() is a good number
   int64_t h_stride, dy_stride;
   float shift;
   bool center;
   int64_t through_stride = 0, dx_stride = 0;  // 0: columns
 };
+
+/// As many blocks as fit on the GPU at once.
+inline int64_t norm_partials(int64_t rows, int64_t columns, int64_t multiprocessors) {
+  const int64_t most = multiprocessors * (columns <= 2048 ? 4 : columns <= 4096 ? 3 : 2);
+  return rows < 1 ? 1 : rows < most ? rows : most;
+}
 
 /// sum[c] = (add ? sum[c] : 0) + sum over p of partial[p, c], in a fixed order.
 struct ColumnSum {

@@ -73,7 +73,7 @@ at::Tensor backward(const Result& saved, const NormSettings& norm, const at::Ten
   const int64_t D = dy.size(-1), rows = D > 0 ? dy.numel() / D : 0;
   const CudaLaunch on(dy);
   const bool trains_weight = norm.weight->trainable, trains_bias = norm.bias && norm.bias->trainable;
-  const int64_t partials = std::max<int64_t>(1, std::min<int64_t>(rows, 2 * on.multiprocessors()));
+  const int64_t partials = cuda::norm_partials(rows, D, on.multiprocessors());
   const auto wide = dy.options().dtype(at::kFloat);
   const auto dw = trains_weight ? at::empty({partials, D}, wide) : at::Tensor();
   const auto db = trains_bias ? at::empty({partials, D}, wide) : at::Tensor();

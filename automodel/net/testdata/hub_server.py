@@ -4,7 +4,7 @@
 hub_server.py FOLDER        FOLDER/models/org/name[@branch]/..., FOLDER/datasets/...; FOLDER/repos.json has what is odd
                             about a repository: {"models/org/name": {"gated": true, "private": true, "renamed": "org/new"}}
 It prints "HUB_PORT CDN_PORT" and serves until its standard input closes. Files ending in .safetensors, .bin or .parquet
-are LFS: /resolve/ leads to the second port with a signed address. Only the token hf_good opens what is gated or private.
+are LFS: /resolve/ leads to the second port, on another host name (huggingface_hub looks at that), with a signed address. Only the token hf_good opens what is gated or private.
 
 /control/fault?JSON         {"path": regex, "kind": ..., "count": n, ...}: the next n requests whose path matches, after "skip"
 /control/log                the requests so far: [{"method", "port", "path", "range", "authorization"}]
@@ -213,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
             sha = hashlib.sha256(data).hexdigest()
             headers |= {"X-Linked-Etag": f'"{sha}"', "X-Linked-Size": str(len(data)), "ETag": f'"{git_blob(data)}"'}
             target = repo.files[file].relative_to(root).as_posix()
-            headers["Location"] = f'http://127.0.0.1:{ports["cdn"]}/blob/{target}?Signature=very-secret'
+            headers["Location"] = f'http://localhost:{ports["cdn"]}/blob/{target}?Signature=very-secret'
             return self.answer(302, b"", headers)
         self.send_data(data, headers | {"ETag": f'"{git_blob(data)}"'})
 
