@@ -34,7 +34,7 @@ static void append_json(const Json& value, size_t depth, std::string& text) {
   text += "\n" + std::string(4 * depth, ' ') + (value.is_object() ? "}" : "]");
 }
 
-std::string python_json(const Json& value) {
+std::string indented_python_json(const Json& value) {
   std::string text;
   append_json(value, 0, text);
   return text;

@@ -15,7 +15,7 @@
 namespace automodel::data {
 
 /// json.dumps(value, indent=4) of Python: floats by their repr, everything but ASCII escaped.
-std::string python_json(const Json& value);
+std::string indented_python_json(const Json& value);
 
 /// An array of numpy of one or two dimensions.
 struct NpyShape {

@@ -42,7 +42,7 @@ class Index {
 class Cache {
  public:
   Cache(std::string folder, bool asked, const std::string& kind, size_t part, const Json& description)
-      : folder_(std::move(folder)), asked_(asked), text_(python_json(description)) {
+      : folder_(std::move(folder)), asked_(asked), text_(indented_python_json(description)) {
     stem_ = fmt::format("{}-{}-{}-", md5(text_), kind, kMegatronSplits[part]);
   }
   fs::path file(const std::string& name) const { return fs::path(folder_) / (stem_ + name); }

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "automodel/base/error.h"
 #include "automodel/kernels/cuda/library.h"
 #include "automodel/optim/adam.h"
 #include "automodel/optim/gradient.h"
@@ -40,9 +41,8 @@ TEST_F(AdamOnGpu, TakesTheStepsOfTheCpuWithClipping) {
       for (uint64_t step = 1; step <= 4; ++step) {
         set_gradients(ours, step);
         set_gradients(cpu, step);
-        clip_gradients(cpu, 1.0, static_cast<int64_t>(step));
-        cpu_adam.step(1e-2, 0.1);
-        gpu_adam.step(1e-2, 0.1, gradient_stats(ours, 1.0));
+        cpu_adam.step(1e-2, 0.1, clip_gradients(cpu, 1.0));
+        gpu_adam.step(1e-2, 0.1, clip_gradients(ours, 1.0));
         gpu_adam.clear_grads();
         cpu_adam.clear_grads();
       }
@@ -59,9 +59,17 @@ TEST_F(AdamOnGpu, LeavesEverythingWhereAGradientIsNotFinite) {
   set_gradients(parameters, 1);
   parameters[1]->mutable_grad()[3].fill_(INFINITY);
   const auto before = parameters[0]->value().clone();
-  adam.step(1e-2, 0.1, gradient_stats(parameters, 1.0));
+  const auto norm = clip_gradients(parameters, 1.0);
+  adam.step(1e-2, 0.1, norm);
   EXPECT_TRUE(parameters[0]->value().equal(before));
   EXPECT_EQ(adam.state().at("weight0").step.item<float>(), 0);
+  parameters[1]->mutable_grad().fill_(0);  // the message comes from what the norm kept
+  try {
+    read_norm(norm, 7);
+    FAIL() << "not noticed";
+  } catch (const NumericError& error) {
+    EXPECT_EQ(std::string(error.what()).find("step 7: gradient of weight1"), 0u) << error.what();
+  }
 }
 
 }  // namespace

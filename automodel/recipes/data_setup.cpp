@@ -250,6 +250,12 @@ OpenedData open_section(const config::RecipeConfig& config, const config::Datase
 
 }  // namespace
 
+bool needs_tokenizer(const config::RecipeConfig& config) {
+  bool needed = needs_tokenizer(config.dataset);
+  for (const auto& set : config.validation_sets) needed = needed || needs_tokenizer(set.dataset);
+  return needed;
+}
+
 OpenedData open_training_data(const config::RecipeConfig& config, TokenizerPtr tokenizer, int64_t max_positions,
                               int64_t vocab) {
   const auto& section = config.dataset;
