@@ -69,6 +69,7 @@ if(AUTOMODEL_CUDA)
         -DAUTOMODEL_CUDA_VERSION="${AUTOMODEL_CUDA_VERSION}" "-DAUTOMODEL_CUDA_ARCHS=\"${archs_text}\"")
     list(APPEND objects ${object})
   endforeach()
+  get_filename_component(toolkit ${AUTOMODEL_NVCC}/../.. ABSOLUTE)
   # Headers of cuDNN and cuBLAS come with wheels of 370 and 420 MB, which a machine that only compiles need not have: a .cc
   # whose header is missing is left out, and the program then takes libtorch's operators.
   find_path(AUTOMODEL_CUDNN_FRONTEND_INCLUDE cudnn_frontend.h PATHS ${AUTOMODEL_DEPS}/include NO_DEFAULT_PATH)

@@ -1,5 +1,5 @@
 // Attention, products and adapters at the sizes of an 8B model: milliseconds, TFLOP/s, what a call costs the host.
-//   gpu_products [NAME PART]      only what contains it
+//   gpu_products [PART,PART...]      only what contains one of them
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "automodel/base/text.h"
 #include "automodel/kernels/adapter/adapted_linear.h"
 #include "automodel/kernels/attention/attention_gpu.h"
 #include "automodel/kernels/cuda/library.h"
@@ -29,9 +30,15 @@ at::Tensor random(at::IntArrayRef sizes) {
   return at::randn(sizes, at::TensorOptions().device(kGpu).dtype(at::kBFloat16));
 }
 
+bool is_wanted(const std::string& name) {
+  for (const auto& part : split(wanted, ','))
+    if (name.find(part) != std::string::npos) return true;
+  return wanted.empty();
+}
+
 // Runs for a while under load before it measures: a cool chip runs faster than it can keep up.
 void measure(const std::string& name, double flops, const std::function<void()>& run) {
-  if (name.find(wanted) == std::string::npos) return;
+  if (!is_wanted(name)) return;
   const c10::impl::VirtualGuardImpl guard(c10::DeviceType::CUDA);
   const auto stream = guard.getStream(kGpu);
   using Clock = std::chrono::steady_clock;
@@ -140,6 +147,32 @@ std::unique_ptr<Parameter> parameter(std::vector<int64_t> shape, bool trained) {
   return made;
 }
 
+// libtorch's products beside ours.
+void measure_products(const std::string& name, const at::Tensor& x, const at::Tensor& dy, const at::Tensor& w,
+                      double flops) {
+  const at::NoGradGuard off;
+  auto out = at::empty_like(dy), dx = at::empty_like(x), thin = random({x.size(0), 64}), dw = at::empty_like(w);
+  const auto residual = random(dy.sizes()), a = random({64, x.size(1)}), b = random({dy.size(1), 64});
+  const double thin_flops = flops / static_cast<double>(dy.size(1)) * 64;
+  measure(name + "libtorch y", flops, [&] { at::mm_out(out, x, w.t()); });
+  measure(name + "product_gpu y", flops, [&] { product_gpu(out, x, w.t()); });
+  measure(name + "product_gpu y + residual", flops, [&] { product_gpu(out, x, w.t(), residual); });
+  measure(name + "libtorch dx", flops, [&] { at::mm_out(dx, dy, w); });
+  measure(name + "product_gpu dx", flops, [&] { product_gpu(dx, dy, w); });
+  measure(name + "libtorch x A^T", thin_flops, [&] { at::mm_out(thin, x, a.t()); });
+  measure(name + "product_gpu x A^T", thin_flops, [&] { product_gpu(thin, x, a.t()); });
+  const double back_flops = flops / static_cast<double>(x.size(1)) * 64;
+  measure(name + "libtorch dy B", back_flops, [&] { at::mm_out(thin, dy, b); });
+  measure(name + "product_gpu dy B", back_flops, [&] { product_gpu(thin, dy, b); });
+  auto da = at::empty({16, x.size(1)}, x.options().dtype(at::kFloat)),
+       db = at::empty({dy.size(1), 16}, x.options().dtype(at::kFloat));
+  const auto part = thin.narrow(1, 0, 16);
+  measure(name + "libtorch dA", thin_flops / 4, [&] { at::addmm_out(da, da, part.t(), x, at::kFloat, 1, 1); });
+  measure(name + "product_gpu dA", thin_flops / 4, [&] { product_gpu(da, part.t(), x, da); });
+  measure(name + "libtorch dB", back_flops / 4, [&] { at::addmm_out(db, db, dy.t(), part, at::kFloat, 1, 1); });
+  measure(name + "product_gpu dB", back_flops / 4, [&] { product_gpu(db, dy.t(), part, db); });
+}
+
 void run_products() {
   const int64_t T = 8192, rank = 16;
   const std::vector<Shape> shapes = {{"qkv", 4096, 6144, {{0, 4096, 0}, {4096, 1024, 4096}, {5120, 1024, 5120}}},
@@ -163,21 +196,7 @@ void run_products() {
     auto grad = random({s.out, s.in}).to(at::kFloat);
     measure(name + "linear dw, fp32, added", flops, [&] { accumulate_outer(grad, 1, dy, x); });
 
-    const at::NoGradGuard off;
-    auto out = random({T, s.out});
-    const auto residual = random({T, s.out}), plain_x = x.detach(), w = weight->value();
-    measure(name + "mm_out", flops, [&] { at::mm_out(out, plain_x, w.t()); });
-    measure(name + "cublasLt", flops, [&] { product_gpu(out, plain_x, w.t()); });
-    measure(name + "cublasLt + residual", flops, [&] { product_gpu(out, plain_x, w.t(), residual); });
-    measure(name + "addmm of a residual", flops, [&] { at::addmm(residual, plain_x, w.t()); });
-    for (int i = 1; i < product_choices(out, plain_x, w.t(), {}); ++i)
-      measure(name + "cublasLt candidate " + std::to_string(i), flops,
-              [&] { product_gpu(out, plain_x, w.t(), {}, i); });
-    auto back = at::empty_like(plain_x);
-    measure(name + "mm_out dx", flops, [&] { at::mm_out(back, dy, w); });
-    for (int i = 0; i < product_choices(back, dy, w, {}); ++i)
-      measure(name + "cublasLt dx candidate " + std::to_string(i), flops, [&] { product_gpu(back, dy, w, {}, i); });
-    const at::AutoGradMode on(true);
+    measure_products(name, x.detach(), dy, weight->value(), flops);
 
     AdapterStorage storage(*weight, *a, *b, rank, 2, s.pieces);
     storage.refresh(true);

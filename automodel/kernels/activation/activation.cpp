@@ -194,4 +194,6 @@ at::Tensor gated_activation(const at::Tensor& gate_up, Activation f, int64_t pad
   return GatedFunction::apply(gate_up, static_cast<int64_t>(f), padding);
 }
 
+at::Tensor gated_activation(const at::Tensor& gate_up, Activation f) { return gated_activation(gate_up, f, 0); }
+
 }  // namespace automodel::kernels

@@ -20,7 +20,8 @@ Activation parse_activation(const std::string& name, const std::string& key);
 ///                   (linear/padded.h), and the gradient of gate_up as many as gate_up
 /// Keeps gate_up for the backward, nothing else.
 /// source  Shazeer 2020, arXiv:2002.05202; LlamaMLP, Gemma3MLP
-at::Tensor gated_activation(const at::Tensor& gate_up, Activation f, int64_t padding = 0);
+at::Tensor gated_activation(const at::Tensor& gate_up, Activation f, int64_t padding);
+at::Tensor gated_activation(const at::Tensor& gate_up, Activation f);
 
 /// y = f(x), elementwise.
 at::Tensor activation(const at::Tensor& x, Activation f);

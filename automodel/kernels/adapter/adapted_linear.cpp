@@ -43,10 +43,11 @@ void AdapterStorage::refresh(bool copy) {
     copy = true;
   }
   if (!copy) return;
-  struct Copy {
-    at::Tensor from, to;
-    double scale;
-  };
+  if (all_.is_cuda()) return copy_on_gpu();
+  for (const auto& [from, to, scale] : copies()) at::Tensor(to).copy_(from * scale);
+}
+
+std::vector<AdapterStorage::Copy> AdapterStorage::copies() const {
   std::vector<Copy> copies;
   for (size_t j = 0; j < pieces_.size(); ++j) {
     const auto& piece = pieces_[j];
@@ -55,22 +56,28 @@ void AdapterStorage::refresh(bool copy) {
     copies.push_back({b_.value().narrow(0, piece.b_begin, piece.rows),
                       b_padded().narrow(0, piece.begin, piece.rows).narrow(1, at * step_, rank_), scale_});
   }
-  if (!all_.is_cuda()) {
-    for (const auto& [from, to, scale] : copies) at::Tensor(to).copy_(from * scale);
-    return;
+  return copies;
+}
+
+// What to copy is worked out again only if a storage is another one: the views would cost more than the launch.
+void AdapterStorage::copy_on_gpu() {
+  const std::array<const void*, 3> from = {a_.value().const_data_ptr(), b_.value().const_data_ptr(),
+                                           all_.const_data_ptr()};
+  if (list_.empty() || from != list_of_) {
+    list_.clear();
+    for (const auto& [source, to, scale] : copies())
+      list_.push_back({.from = source.const_data_ptr(),
+                       .to = to.mutable_data_ptr(),
+                       .rows = source.size(0),
+                       .columns = source.size(1),
+                       .from_stride = source.stride(0),
+                       .to_stride = to.stride(0),
+                       .scale = static_cast<float>(scale)});
+    list_of_ = from;
   }
-  std::vector<cuda::CopyTensor> list;
-  for (const auto& [from, to, scale] : copies)
-    list.push_back({.from = from.const_data_ptr(),
-                    .to = to.mutable_data_ptr(),
-                    .rows = from.size(0),
-                    .columns = from.size(1),
-                    .from_stride = from.stride(0),
-                    .to_stride = to.stride(0),
-                    .scale = static_cast<float>(scale)});
   const CudaLaunch on(all_);
-  on(cuda_table().optimizer.copy({.tensors = list.data(),
-                                  .count = static_cast<int64_t>(list.size()),
+  on(cuda_table().optimizer.copy({.tensors = list_.data(),
+                                  .count = static_cast<int64_t>(list_.size()),
                                   .from = cuda_dtype(a_.value()),
                                   .to = cuda_dtype(all_)},
                                  on.stream()));
@@ -80,6 +87,17 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+
+// out = a b (+ c); c may be out.
+void multiply(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& c = {}) {
+  if (out.is_cuda()) return product_gpu(out, a, b, c);
+  if (!c.defined())
+    at::mm_out(out, a, b);
+  else if (c.is_same(out))
+    at::addmm_out(out, out, a, b);
+  else
+    at::mm_out(out, a, b).add_(c);
+}
 
 struct Forward {
   at::Tensor y, x, xa;
@@ -92,17 +110,9 @@ Forward forward(const at::Tensor& x, const AdapterStorage& storage, Parameter* b
               {}};
   const auto wide = with_padding(out.x);
   auto xa = wide.narrow(1, in, extra);
-  at::mm_out(xa, out.x, storage.a_padded().t());
-  const auto columns = storage.columns().t();
-  if (residual.defined() && x.is_cuda())
-    product_gpu(out.y, wide, columns, residual);
-  else if (residual.defined())
-    at::mm_out(out.y, wide, columns).add_(residual);
-  else if (bias)
-    at::addmm_out(out.y, bias->value(), wide, columns);
-  else
-    at::mm_out(out.y, wide, columns);
-  if (residual.defined() && bias) out.y.add_(bias->value());
+  multiply(xa, out.x, storage.a_padded().t());
+  multiply(out.y, wide, storage.columns().t(), residual);
+  if (bias) out.y.add_(bias->value());
   out.xa = xa;
   return out;
 }
@@ -137,6 +147,7 @@ struct AdaptedFunction : torch::autograd::Function<AdaptedFunction> {
     ctx->save_for_backward({out.x, out.xa.clone()});
     auto& data = ctx->saved_data;
     data["storage"] = reinterpret_cast<int64_t>(storage), data["bias"] = reinterpret_cast<int64_t>(bias);
+    data["has_residual"] = residual.has_value();
     data["wants_dx"] = x.requires_grad(), data["x_padding"] = row_padding(x);
     return out.y;
   }
@@ -152,21 +163,21 @@ struct AdaptedFunction : torch::autograd::Function<AdaptedFunction> {
     const auto options = x.options().requires_grad(false);
     const auto wide = has_room ? with_padding(dy) : at::Tensor();
     auto dxa = has_room ? wide.narrow(1, out, extra) : at::empty({dy.size(0), extra}, options);
-    at::mm_out(dxa, dy, storage.b_padded());
+    multiply(dxa, dy, storage.b_padded());
     at::Tensor dx;
     if (data["wants_dx"].toBool()) {
       dx = empty_padded(x.size(0), x.size(1), data["x_padding"].toInt(), options);
       if (has_room) {
-        at::mm_out(dx, wide, storage.rows());
+        multiply(dx, wide, storage.rows());
       } else {
-        at::mm_out(dx, dy, storage.weight().value());
-        at::addmm_out(dx, dx, dxa, storage.a_padded());
+        multiply(dx, dy, storage.weight().value());
+        multiply(dx, dxa, storage.a_padded(), dx);
       }
     }
     add_adapter_grads(storage, x, xa, dy, dxa);
     storage.weight().add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, dy, x); });
     if (bias && bias->trainable) bias->add_grad(at::sum(dy, {0}, false, bias->grad_dtype));
-    return {dx, at::Tensor(), dy, at::Tensor(), at::Tensor()};
+    return {dx, at::Tensor(), data["has_residual"].toBool() ? dy : at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 

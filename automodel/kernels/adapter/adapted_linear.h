@@ -3,8 +3,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <vector>
 
+#include "automodel/kernels/optimizer/optimizer_cuda.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::kernels {
@@ -48,11 +50,20 @@ class AdapterStorage {
   at::Tensor b_padded() const;  // s B  [out, extra]
 
  private:
+  struct Copy {
+    at::Tensor from, to;
+    double scale;
+  };
+  std::vector<Copy> copies() const;
+  void copy_on_gpu();
+
   Parameter &weight_, &a_, &b_;
   int64_t rank_, step_, extra_, out_, in_;
   double scale_;
   std::vector<AdapterPiece> pieces_;
   at::Tensor all_;
+  std::vector<cuda::CopyTensor> list_;       // the copies as the kernel takes them,
+  std::array<const void*, 3> list_of_ = {};  // made from these storages of A, B and all
 };
 
 /// y = x W^T + bias (+ residual) + sum over j of s x A_j^T B_j^T on the columns of piece j

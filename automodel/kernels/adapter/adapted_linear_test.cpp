@@ -1,6 +1,7 @@
 #include "automodel/kernels/adapter/adapted_linear.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/zeros.h>
 
 #include "automodel/kernels/linear/padded.h"
 #include "automodel/kernels/op_check.h"
@@ -65,6 +66,28 @@ TEST(AdaptedLinear, EqualsThePlainFormulaForwardAndBackward) {
                                           << all_trained << " room " << (room == Room::Behind));
           expect_adapted(c, precision, all_trained, room);
         }
+}
+
+TEST(AdaptedLinear, AddsAResidual) {
+  for (const auto& [dtype, tolerance] : kPrecisions)
+    for (const bool with_bias : {false, true}) {
+      SCOPED_TRACE(testing::Message() << dtype << " bias " << with_bias);
+      const Case c{70, 24, 24, 16, {{0, 16, 0}}};
+      const auto weight = random_parameter({24, 24}, 1, dtype, false), bias = random_parameter({24}, 2, dtype),
+                 a = random_parameter({16, 24}, 3, dtype), b = random_parameter({16, 16}, 4, dtype);
+      AdapterStorage storage(*weight, *a, *b, c.rank, 0.3, c.pieces);
+      storage.refresh(true);
+      expect_equals_plain(
+          [&](const at::Tensor& x) { return adapted_linear(x, storage, with_bias ? bias.get() : nullptr, x * 2); },
+          [&](const at::Tensor& x, std::vector<at::Tensor> w) {
+            if (!with_bias) w.insert(w.begin() + 1, at::zeros({24}, w[0].options().requires_grad(false)));
+            return plain(c, x, w, 0.3) + x * 2;
+          },
+          random_tensor({c.T, 24}, 5, dtype),
+          {with_bias ? std::vector<Parameter*>{weight.get(), bias.get(), a.get(), b.get()}
+                     : std::vector<Parameter*>{weight.get(), a.get(), b.get()},
+           true, tolerance * 2});
+    }
 }
 
 TEST(AdaptedLinear, TakesAGradientWithRoomAndOneWithout) {

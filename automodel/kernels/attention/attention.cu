@@ -37,7 +37,4 @@ Status write_attention_offsets(const AttentionOffsets& to, Stream stream) {
   return cudaGetLastError();
 }
 
-/// What a library without cuDNN offers; attention_cudnn.cc has the other.
-extern const Attention kAttention __attribute__((weak)) = {nullptr, nullptr, write_attention_offsets};
-
 }  // namespace automodel::kernels::cuda

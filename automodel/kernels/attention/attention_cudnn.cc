@@ -117,7 +117,8 @@ struct Describer {
 
 std::mutex mutex;                      // cuDNN's handles are not for two threads at once
 std::map<int, cudnnHandle_t> handles;  // of devices
-std::map<std::pair<int, AttentionShape>, AttentionProgram> programs;
+// Never destroyed: at the end of the process cuDNN may be gone first.
+auto& programs = *new std::map<std::pair<int, AttentionShape>, AttentionProgram>;
 
 // The handle of the current device; null and a reason where cuDNN cannot be had.
 cudnnHandle_t open_handle(int device, std::string& reason) {

@@ -69,9 +69,9 @@ cuda::AttentionShape backward_shape(cuda::AttentionShape s, int64_t tokens) {
 }
 
 struct Program {
-  const cuda::AttentionProgram* program;
   int64_t workspace = 0;
   const char* reason = nullptr;
+  const cuda::AttentionProgram* program;  // the last: finding it sets the others
   explicit Program(const cuda::AttentionShape& s) : program(cuda_table().attention.program(s, &workspace, &reason)) {}
 };
 
@@ -209,6 +209,7 @@ bool has_attention_cudnn(const at::Tensor& q, const at::Tensor& k, const at::Ten
 }
 
 at::Tensor attention_cudnn(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan) {
+  AM_CHECK(cuda_table().attention.program, "the GPU library was built without cuDNN");
   const auto q_rows = in_rows(q), k_rows = in_rows(k), v_rows = in_rows(v);
   if (wants_graph(q, k, v)) return CudnnFunction::apply(q_rows, k_rows, v_rows, &plan);
   return forward(q_rows, k_rows, v_rows, plan, shape_of(q_rows, k_rows, v_rows, plan)).o;

@@ -51,9 +51,11 @@ Heads parts_of(const at::Tensor& qkv, const Case& c) {
   return {part(0, c.heads), part(c.heads, c.kv_heads), part(c.heads + c.kv_heads, c.kv_heads)};
 }
 
+// Of the truth's norm; where that is nothing (the gradients of a token that sees itself alone) of numbers of 0.05.
 double norm_error(const at::Tensor& x, const at::Tensor& truth) {
   const auto wide = truth.to(at::kDouble);
-  return ((x.to(at::kDouble) - wide).norm() / wide.norm()).item<double>();
+  const double floor = 0.05 * std::sqrt(static_cast<double>(truth.numel()));
+  return (x.to(at::kDouble) - wide).norm().item<double>() / std::max(floor, wide.norm().item<double>());
 }
 
 using Implementation = at::Tensor (*)(const at::Tensor&, const at::Tensor&, const at::Tensor&, const AttentionPlan&);
@@ -186,7 +188,7 @@ TEST(AttentionOnGpu, TakesTheFastestWayThatCan) {
   };
   using Way = AttentionChoice::Way;
   EXPECT_EQ(way({kUneven, 4, 2, 128, 0}).way, Way::Cudnn);
-  EXPECT_EQ(way({kUneven, 4, 2, 96, 0}).way, Way::Flash);
+  EXPECT_EQ(way({kUneven, 4, 2, 96, 64}).way, Way::Cudnn);
   EXPECT_EQ(way({kUneven, 4, 2, 128, 0, at::kFloat}).way, Way::Reference);
   EXPECT_EQ(way({kUneven, 4, 2, 128, 0}, 0.1).way, Way::Reference);
   EXPECT_NE(way({kUneven, 4, 2, 20, 0}).reason.find("head dim 20"), std::string::npos);

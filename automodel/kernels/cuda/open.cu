@@ -7,9 +7,6 @@
 
 namespace automodel::kernels::cuda {
 
-/// What a library without cuBLASLt offers; product_lt.cc has the other.
-extern const Product kProduct __attribute__((weak)) = {nullptr, nullptr};
-
 static const char* error_text(Status status) { return cudaGetErrorString(static_cast<cudaError_t>(status)); }
 
 extern "C" __attribute__((visibility("default"))) const char* automodel_cuda_open(const char* version, Table* table) {

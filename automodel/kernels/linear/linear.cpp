@@ -2,7 +2,6 @@
 
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/sum.h>
 
 #include "automodel/kernels/linear/padded.h"
@@ -13,13 +12,7 @@ namespace automodel::kernels {
 
 void accumulate_outer(at::Tensor& grad, double beta, const at::Tensor& a, const at::Tensor& b, double alpha) {
   const auto dtype = grad.scalar_type();
-  if (grad.is_cuda()) {  // one product that reads narrow inputs and adds into a wider gradient
-    if (a.scalar_type() == dtype)
-      at::addmm_out(grad, grad, a.t(), b, beta, alpha);
-    else
-      at::addmm_out(grad, grad, a.t(), b, dtype, beta, alpha);
-    return;
-  }
+  if (grad.is_cuda()) return product_gpu(grad, a.t(), b, beta != 0 ? grad : at::Tensor(), alpha);
   // The CPU has no product with a wider output, so narrower inputs are widened first.
   const auto wide_a = a.to(dtype), wide_b = alpha == 1 ? b.to(dtype) : b.to(dtype) * alpha;
   // The tokens are summed over: whole blocks of them through product(), the rest added by MKL (see kTokenBlock).
@@ -39,12 +32,13 @@ void accumulate_outer(at::Tensor& grad, double beta, const at::Tensor& a, const 
 }
 
 static at::Tensor forward_linear(const at::Tensor& x, Parameter& weight, Parameter* bias, const at::Tensor& residual) {
-  if (x.is_cuda() && residual.defined()) {
-    auto y = at::empty(residual.sizes(), x.options().requires_grad(false));
+  if (x.is_cuda()) {
+    if (bias && !residual.defined())
+      return at::addmm(bias->value(), x, weight.value().t());  // the bias on the way, too
+    auto y = at::empty({x.size(0), weight.shape()[0]}, x.options().requires_grad(false));
     product_gpu(y, x, weight.value().t(), residual);
     return bias ? y.add_(bias->value()) : y;
   }
-  if (x.is_cuda() && bias) return at::addmm(bias->value(), x, weight.value().t());  // added in the product's epilogue
   auto y = product(x, weight.value());
   if (bias) y.add_(bias->value());
   return residual.defined() ? residual + y : y;
@@ -57,6 +51,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     ctx->saved_data["weight"] = reinterpret_cast<int64_t>(weight);
     ctx->saved_data["bias"] = reinterpret_cast<int64_t>(bias);
     ctx->saved_data["wants_dx"] = x.requires_grad();
+    ctx->saved_data["has_residual"] = residual.has_value();
     ctx->saved_data["x_padding"] = row_padding(x);
     if (weight->trainable) ctx->save_for_backward({x});
     return forward_linear(x, *weight, bias, residual.value_or(at::Tensor()));
@@ -69,9 +64,9 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     const auto& dy = grads[0];
     at::Tensor dx;
     if (ctx->saved_data["wants_dx"].toBool()) {
-      if (const int64_t padding = ctx->saved_data["x_padding"].toInt(); padding > 0) {
-        dx = empty_padded(dy.size(0), weight->shape()[1], padding, dy.options());
-        at::mm_out(dx, dy, weight->value());
+      if (dy.is_cuda()) {
+        dx = empty_padded(dy.size(0), weight->shape()[1], ctx->saved_data["x_padding"].toInt(), dy.options());
+        product_gpu(dx, dy, weight->value());
       } else {
         dx = product(dy, weight->value().t());
       }
@@ -81,7 +76,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
       weight->add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, dy, x); });
     }
     if (bias && bias->trainable) bias->add_grad(at::sum(dy, {0}, false, bias->grad_dtype));
-    return {dx, at::Tensor(), dy, at::Tensor(), at::Tensor()};
+    const auto beside = ctx->saved_data["has_residual"].toBool() ? dy : at::Tensor();
+    return {dx, at::Tensor(), beside, at::Tensor(), at::Tensor()};
   }
 };
 }  // namespace

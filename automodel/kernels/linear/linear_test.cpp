@@ -33,6 +33,21 @@ TEST(Linear, EqualsThePlainProductForwardAndBackward) {
       }
 }
 
+TEST(Linear, AddsAResidual) {
+  for (const auto& [dtype, tolerance] : kPrecisions)
+    for (const bool with_bias : {false, true})
+      for (const int64_t T : {0, 1, 130}) {
+        SCOPED_TRACE(testing::Message() << dtype << " bias " << with_bias << " T " << T);
+        const auto weight = random_parameter({24, 24}, 2, dtype), bias = random_parameter({24}, 3, dtype);
+        std::vector<Parameter*> weights = {weight.get()};
+        if (with_bias) weights.push_back(bias.get());
+        expect_equals_plain(
+            [&](const at::Tensor& x) { return linear(x, *weight, with_bias ? bias.get() : nullptr, x * 2); },
+            [](const at::Tensor& x, const std::vector<at::Tensor>& w) { return plain(x, w) + x * 2; },
+            random_tensor({T, 24}, 1, dtype), {weights, true, tolerance * 2});
+      }
+}
+
 TEST(Linear, SumsGradientsInTheSinksDtype) {  // 4096 equal terms of 2^-8: lost if they were summed in bf16
   const auto weight = random_parameter({1, 1}, 2, at::kBFloat16);
   const auto x = random_tensor({4096, 1}, 1, at::kBFloat16).fill_(0x1p-8);

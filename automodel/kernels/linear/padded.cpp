@@ -5,15 +5,15 @@
 
 namespace automodel::kernels {
 
-// A padded tensor is told from part of an ordinary one by its storage, which has these elements more than its rows
-// take.
-static constexpr int64_t kGuard = 24;
+// A padded tensor is told from part of another one by its storage, which has this many elements more than the rows
+// take: they say how many of each row's are spare.
+static int64_t guard_of(int64_t padding) { return 16 + padding; }
 
 at::Tensor empty_padded(int64_t rows, int64_t columns, int64_t padding, const at::TensorOptions& options) {
   if (padding == 0) return at::empty({rows, columns}, options);
   const at::AutoDispatchBelowADInplaceOrView below;  // to autograd it is no view
   const int64_t row = columns + padding;
-  return at::empty({rows * row + kGuard}, options).as_strided({rows, columns}, {row, 1});
+  return at::empty({rows * row + guard_of(padding)}, options).as_strided({rows, columns}, {row, 1});
 }
 
 int64_t row_padding(const at::Tensor& x) {
@@ -25,7 +25,7 @@ int64_t row_padding(const at::Tensor& x) {
   }
   const int64_t padding = x.stride(0) - columns;
   const auto elements = static_cast<int64_t>(x.storage().nbytes() / x.element_size());
-  return padding > 0 && elements == x.size(0) * x.stride(0) + kGuard ? padding : 0;
+  return padding > 0 && elements == x.size(0) * x.stride(0) + guard_of(padding) ? padding : 0;
 }
 
 at::Tensor with_padding(const at::Tensor& x) {

@@ -24,14 +24,18 @@ struct ProductCall {
   float alpha, beta;
   void* workspace;  // 256-byte aligned
   int64_t workspace_bytes;
-  int choice;  // which of cuBLASLt's candidates, 0 its first
+  bool first;  // cuBLASLt's own choice, whatever tests said: the same in every run of the program
 };
 
 /// All null in a library that was built without cuBLASLt's header. A returned text says what went wrong, null: nothing.
 struct Product {
-  /// Candidates there are for a call, at most 8.
-  int (*choices)(const ProductCall&);
+  /// By the fastest algorithm that test() found for products of about this shape; without a test by cuBLASLt's own
+  /// choice.
   const char* (*run)(const ProductCall&, Stream);
+  /// Whether test() has seen products of about this shape: m, n and k rounded up to quarters of powers of two.
+  bool (*tested)(const ProductCall&);
+  /// Times every candidate and remembers the fastest. Writes d many times, waits for the stream; some 30 runs.
+  const char* (*test)(const ProductCall&, Stream);
 };
 extern const Product kProduct;  // in the library
 
