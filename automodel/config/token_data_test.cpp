@@ -44,13 +44,13 @@ TEST(TokenData, OfNemoAutoModelsRecipesRunsWhereTheFilesAre) {
   EXPECT_EQ(report.config.dataset.split, "0.99, 0.01, 0.0");  // a tuple to Python, joined again: part of a file's name
   EXPECT_EQ(report.config.dataset.splits_to_build, "train");
   EXPECT_FALSE(report.config.dataset.seed);
-  EXPECT_FALSE(report.config.dataloader.shuffle);
+  EXPECT_FALSE(report.config.dataloader.shuffle.value_or(true));
   const auto shards = report_of(nanogpt("  file_pattern: \"" + kFolder +
                                         "nanogpt/*.bin\"\n  seq_len: 8\n"
                                         "  shuffle_files: true\n  align_to_bos: false\n  bos_token: 50256\n"));
   EXPECT_EQ(shards.exit_code(), 0) << shards.text();
   EXPECT_EQ(shards.config.dataset.bos_token, 50256);
-  EXPECT_FALSE(shards.config.dataloader.shuffle);
+  EXPECT_FALSE(shards.config.dataloader.shuffle.value_or(true));
 }
 
 TEST(TokenData, BlendsSurviveBeingPrinted) {

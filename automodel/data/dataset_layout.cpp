@@ -195,7 +195,7 @@ SplitFiles find_splits(const FolderListing& folder, const std::string& name) {
     patterns = config.names_files ? config.data_files : default_patterns(files);
   }
   SplitFiles splits = match(patterns, files, folder.name);
-  keep_one_format(splits);
+  if (configs.empty()) keep_one_format(splits);  // what a configuration names is meant
   std::erase_if(splits, [](const auto& split) { return split.second.empty(); });
   for (auto& [split, found] : splits)
     for (auto& file : found) file = base + file;

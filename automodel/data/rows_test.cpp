@@ -172,7 +172,7 @@ TEST(Rows, SlicesLimitsAndSumsOfSplitsAreTaken) {
   first.insert(first.end(), second.begin(), second.end());
   EXPECT_EQ(std::set<int>(first.begin(), first.end()).size(), 20u);
   EXPECT_THAT(error_of([&] { read({.split = "test"}); }),
-              HasSubstr("holds no file of the split 'test' (data files there: dev.json, data/train-00000"));
+              HasSubstr("holds no file of the split 'test' (data files there: data/train-00000"));
 }
 
 TEST(Rows, FilesNamedOneByOneAndPatternsAreReadInOrder) {

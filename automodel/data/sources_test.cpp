@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <thread>
 
@@ -30,9 +31,7 @@ struct Folder {  // removed at the end
   ~Folder() { fs::remove_all(path); }
   std::string write(const std::string& name, const std::string& text) const {
     fs::create_directories((path / name).parent_path());
-    FileWriter file(path / name);
-    file.write(text);
-    file.close();
+    std::ofstream(path / name, std::ios::binary) << text;
     return (path / name).string();
   }
 };

@@ -2,6 +2,7 @@
 
 #include <c10/core/ScalarType.h>
 
+#include "automodel/base/error.h"
 #include "automodel/base/text.h"
 #include "automodel/optim/adam.h"
 #include "automodel/recipes/data_setup.h"
