@@ -25,9 +25,9 @@ std::vector<std::string> config_names(const FolderListing& folder);
 /// The splits of a configuration. `config` empty: the only one, the one marked default, or the one named "default"; one
 /// must be named when there are several others. Without configurations: data/NAME-00000-of-00005.* files; else folders
 /// named for splits (train, training; validation, valid, dev, val; test, testing, eval, evaluation), else files named
-/// for splits, else every data file is train. Of these, in several formats, only those of the most frequent count. Throws
-/// DataError for a configuration that is not there and for a folder without data files, UnsupportedError for reading
-/// options in the front matter that this program does not have.
+/// for splits, else every data file is train. Of these, in several formats, only those of the most frequent count.
+/// Throws DataError for a configuration that is not there and for a folder without data files, UnsupportedError for
+/// reading options in the front matter that this program does not have.
 SplitFiles find_splits(const FolderListing& folder, const std::string& config);
 
 /// Whether the name ends like a data file: .jsonl, .csv, .parquet, ... also packed (.jsonl.gz).
