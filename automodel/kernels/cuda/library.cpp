@@ -17,7 +17,7 @@ constexpr const char* kSetupHint =
     "run `tools/setup --cuda`, then `cmake --preset cuda -DAUTOMODEL_DEPS=$(tools/setup --cuda --print-deps)` and "
     "build";
 
-CudaState state;
+constinit CudaState state;  // not before, nor after, what loads it while the program starts
 cuda::Table table;
 
 // Functions of the driver, by the names and types of cuda.h.
