@@ -265,6 +265,7 @@ TEST(Arrow, RealParquetFilesOfTheAssetsAreReadOrRefused) {
   int read = 0, refused = 0;
   for (const auto& file : fs::directory_iterator(fs::path(assets) / "formats/parquet")) {
     if (file.path().extension() != ".parquet") continue;
+    if (file.path().filename() == "large_string_map.brotli.parquet") continue;  // 4 GiB unpacked: refused, after 18 s
     try {
       all(*open_file(file.path()));
       ++read;
@@ -275,7 +276,7 @@ TEST(Arrow, RealParquetFilesOfTheAssetsAreReadOrRefused) {
   }
   std::cout << read << " files read, " << refused << " refused\n";
   EXPECT_GE(read, 20);
-  EXPECT_LE(refused, 3);
+  EXPECT_LE(refused, 2);
 }
 
 TEST(Splits, AreThoseOfHuggingFaceDatasets) {
