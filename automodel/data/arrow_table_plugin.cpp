@@ -61,7 +61,10 @@ class Spill {
     auto out = take(arrow::io::FileOutputStream::Open(::dup(fd_)));
     auto writer = take(arrow::ipc::MakeStreamWriter(out.get(), reader.schema()));
     std::shared_ptr<arrow::RecordBatch> batch;
-    for (check(reader.ReadNext(&batch)); batch; check(reader.ReadNext(&batch))) check(writer->WriteRecordBatch(*batch));
+    for (check(reader.ReadNext(&batch)); batch; check(reader.ReadNext(&batch))) {
+      check(batch->ValidateFull());  // writing follows its offsets
+      check(writer->WriteRecordBatch(*batch));
+    }
     check(writer->Close());
     const int64_t written = take(out->Tell());
     end_ = (written + 4095) / 4096 * 4096;
@@ -217,11 +220,11 @@ class Table : public ArrowTable {
     Batches read;
     if (lies_in_file || groups_->bytes <= kKeptBytes) {
       read = take(reader->ToRecordBatches());
+      for (const auto& batch : read) check(batch->ValidateFull());  // no offset leads outside, every text is UTF-8
     } else {
       if (!spill_) spill_.emplace(open_file_());
       read = spill_->keep(*reader);
     }
-    for (const auto& batch : read) check(batch->ValidateFull());  // no offset leads outside, every text is UTF-8
     return batches.emplace(std::move(read));
   }
 

@@ -245,6 +245,19 @@ TEST(Arrow, DamagedFilesAreErrors) {
   EXPECT_THAT(error_of([&] { open_file((folder.path / "none.arrow").string()); }), HasSubstr("cannot be opened"));
 }
 
+TEST(Arrow, OffsetsThatLeadOutsideAreFoundBeforeTheyAreFollowed) {
+  if (!arrow_is_built()) GTEST_SKIP() << "libautomodel_arrow.so was not built: Parquet and Arrow";
+  int refused = 0;
+  for (const auto& file : fs::directory_iterator(goldens().parent_path() / "fuzz/arrow")) {  // what fuzzing found
+    try {
+      all(*open_file(file.path()));
+    } catch (const DataError&) {
+      ++refused;
+    }
+  }
+  EXPECT_GE(refused, 1);
+}
+
 TEST(Arrow, RealParquetFilesOfTheAssetsAreReadOrRefused) {
   const char* assets = std::getenv("AUTOMODEL_ASSETS");
   if (!assets || !arrow_is_built())
@@ -252,6 +265,7 @@ TEST(Arrow, RealParquetFilesOfTheAssetsAreReadOrRefused) {
   int read = 0, refused = 0;
   for (const auto& file : fs::directory_iterator(fs::path(assets) / "formats/parquet")) {
     if (file.path().extension() != ".parquet") continue;
+    if (file.path().filename() == "large_string_map.brotli.parquet") continue;  // 4 GiB unpacked: refused, after 18 s
     try {
       all(*open_file(file.path()));
       ++read;
@@ -262,7 +276,7 @@ TEST(Arrow, RealParquetFilesOfTheAssetsAreReadOrRefused) {
   }
   std::cout << read << " files read, " << refused << " refused\n";
   EXPECT_GE(read, 20);
-  EXPECT_LE(refused, 3);
+  EXPECT_LE(refused, 2);
 }
 
 TEST(Splits, AreThoseOfHuggingFaceDatasets) {
