@@ -189,7 +189,11 @@ TEST_F(Preprocess, KilledAnywhereItGoesOnToTheSameBytes) {
   asked.output_prefix = path("cut");
   int kills = 0, resumed = 0;
   int64_t before = 0;
-  for (int delay_ms = 10; !fs::exists(path("cut_answer_document.idx")) && kills < 60; delay_ms += 30) {
+  // The outputs appear one after the other; the record of the run goes last.
+  const auto ended = [&] {
+    return fs::exists(path("cut_answer_document.idx")) && !fs::exists(path("cut.preprocess.json"));
+  };
+  for (int delay_ms = 5; !ended() && kills < 200; delay_ms += 5) {
     const pid_t child = ::fork();
     if (child == 0) {
       try {
@@ -205,7 +209,7 @@ TEST_F(Preprocess, KilledAnywhereItGoesOnToTheSameBytes) {
     ::waitpid(child, &status, 0);
     ASSERT_FALSE(WIFEXITED(status) && WEXITSTATUS(status) != 0) << "after " << delay_ms << " ms";
     ++kills;
-    if (fs::exists(path("cut_answer_document.idx"))) break;
+    if (ended()) break;
     if (fs::exists(path("cut.preprocess.json"))) {
       const auto done = load_json(path("cut.preprocess.json"))["input_bytes"].get<int64_t>();
       EXPECT_GE(done, before) << "what was done is done again";
@@ -213,13 +217,13 @@ TEST_F(Preprocess, KilledAnywhereItGoesOnToTheSameBytes) {
       before = done;
     }
   }
-  if (!fs::exists(path("cut_answer_document.idx"))) run(asked);
+  if (!ended()) run(asked);
   for (const char* ending : {".bin", ".idx"})
     for (size_t k : {0, 1})
       EXPECT_EQ(md5(read_file(path(k == 0 ? "cut_answer_document" : "cut_question_document") + ending)),
                 md5(read_file(whole.outputs[k] + ending)));
-  EXPECT_GE(kills, 3);
-  EXPECT_GE(resumed, 2);
+  EXPECT_GE(kills, 2);
+  EXPECT_GE(resumed, 1);
   EXPECT_FALSE(fs::exists(path("cut.preprocess.json")));
 }
 
