@@ -36,6 +36,9 @@ static Batch load_batch(const std::string& file, int64_t vocab) {
     const auto where = fmt::format("{}: document {}", file, ids.size());
     if (!document.is_object() || !document.contains("input_ids"))
       throw DataError(where, "expected an object with input_ids");
+    for (const auto& [key, value] : document.items())
+      if (key != "input_ids" && key != "labels")
+        throw DataError(where, fmt::format("has the unknown key '{}', expected input_ids and labels", key));
     ids.push_back(id_list(document.at("input_ids"), where + ": input_ids"));
     if (ids.back().empty()) throw DataError(where, "expected at least one id");
     for (const int32_t id : ids.back())

@@ -11,6 +11,7 @@
 #include "automodel/base/text.h"
 #include "automodel/checkpoint/model_folder.h"
 #include "automodel/config/load_config.h"
+#include "automodel/data/chat_format.h"
 #include "automodel/tensor/dtype.h"
 
 namespace automodel::recipes {
@@ -83,6 +84,12 @@ std::optional<std::string> RunCheckpoint::resume() {
   else if (folder_)
     entry = checkpoint::find_latest(config_.checkpoint.checkpoint_dir);
   if (!entry) return std::nullopt;
+  if (const auto newest = folder_ ? checkpoint::find_latest(config_.checkpoint.checkpoint_dir) : std::nullopt;
+      newest && newest->step > entry->step)
+    throw CheckpointError(config_.checkpoint.checkpoint_dir,
+                          fmt::format("holds {}, which a run from step {} on would come to again",
+                                      newest->path.filename().string(), entry->step + 1),
+                          "choose another checkpoint.checkpoint_dir for the other way on");
   if (wanted.empty()) check_same_config(entry->path);
 
   const auto saved = checkpoint::open_run_state(entry->path / "state");
@@ -129,6 +136,8 @@ std::vector<FileRecord> RunCheckpoint::write_model(const fs::path& folder) const
   Json config = model.folder.config;
   config[config.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(model.folder.dtype);
   checkpoint::ModelFiles files{.config = config.dump(2) + "\n", .copies = copies};
+  if (const auto& own = config_.dataset.chat_template; !own.empty())
+    files.chat_template = data::resolve_chat_template(own);  // what the model was trained to speak
   const auto generation = model.folder.path / "generation_config.json";
   if (fs::exists(generation)) files.generation_config = read_file(generation);
   return checkpoint::write_model_folder(

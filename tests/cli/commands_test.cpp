@@ -238,6 +238,11 @@ TEST_F(Command, ScoreGivesLossAndLogProbabilities) {
   refuse(R"({"documents": [{"input_ids": [1, 2], "labels": [-100, -100]}]})", {"no trained token"});
 }
 
+TEST_F(Command, ScoreRefusesKeysThatItDoesNotKnow) {
+  const auto batch = write("lables.json", R"({"documents": [{"input_ids": [1, 2], "lables": [1, 2]}]})");
+  expect_error(run({"score", "--model", model(), "--batch", batch.string()}), 1, {"lables", "labels"});
+}
+
 TEST_F(Command, GenerateStreamsTextOrGivesJson) {
   const auto text = text_of({"generate", "--model", model(), "--prompt", "Natalia", "--max-new-tokens", "4"}, {});
   const auto json = json_of({"generate", "--model", model(), "--prompt", "Natalia", "--max-new-tokens", "4", "--json"});

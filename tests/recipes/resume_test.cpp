@@ -144,6 +144,21 @@ TEST_F(ResumedRun, RestoreFromGoesOnFromAnotherRunsFolderAndWithAnotherConfigura
   EXPECT_EQ(lines[0].at("lr"), 0.002);
 }
 
+TEST_F(ResumedRun, RestoreFromAnOlderCheckpointOfTheSameFolderIsRefusedBeforeAnythingIsLost) {
+  expect_success(run(with(config_, {"--step_scheduler.max_steps", "3"})));
+  expect_error(run(with(config_, {"--step_scheduler.max_steps", "4", "--checkpoint.restore_from", "epoch_0_step_1"})),
+               1, {"epoch_0_step_2", "from step 2 on", "hint:"});
+  EXPECT_EQ(steps_of(out()).size(), 3u);
+}
+
+TEST_F(ResumedRun, TheTemplateThatWasTrainedIsSaved) {
+  const std::string own =
+      "{% for m in messages %}<{{ m.role }}>{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}";
+  expect_success(run(with(config_, {"--step_scheduler.max_steps", "1", "--dataset.chat_template", own,
+                                    "--checkpoint.checkpoint_dir", (folder_ / "own").string()})));
+  EXPECT_EQ(read_file(folder_ / "own/LATEST/model/chat_template.jinja"), own);
+}
+
 TEST_F(ResumedRun, RestoreFromACheckpointThatIsNotThereNamesThoseThatAre) {
   expect_error(run(with(config_, {"--checkpoint.restore_from", "epoch_0_step_7"})), 1,
                {"epoch_0_step_7", "neither a folder nor a checkpoint", "epoch_0_step_1"});
