@@ -1,5 +1,5 @@
 // bench_tokenizer TOKENIZER.json TEXTS.json THREADS: loads the tokenizer, encodes every text of a JSON list once (so
-// all caches are cold), prints one line of JSON: {"load_s", "bytes", "tokens", "seconds"}. Run by bench/tokenize.py.
+// all caches are cold), prints one line of JSON: {"load_s", "bytes", "tokens", "seconds"}. Run by bench/tokenizer.py.
 #include <fmt/format.h>
 
 #include <atomic>

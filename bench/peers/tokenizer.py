@@ -1,6 +1,6 @@
 """PyPI tokenizers on one thread: loads TOKENIZER.json, encodes every text of a JSON list once by the batch API.
 
-    TOKENIZERS_PARALLELISM=false python bench/peers/tokenize.py TOKENIZER.json TEXTS.json
+    TOKENIZERS_PARALLELISM=false python bench/peers/tokenizer.py TOKENIZER.json TEXTS.json
 
 Prints one line of JSON: {"load_s", "bytes", "tokens", "seconds", "load_cpu_s", "cpu_s"}.
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed of text to ids, ours and PyPI tokenizers', turn by turn in one run.
 
-    python3 bench/tokenize.py [--repeats 5] [--out bench/results/tokenize.json]
+    python3 bench/tokenizer.py [--repeats 5] [--out bench/results/tokenizer.json]
 
 Needs build/bin/bench_tokenizer (ninja -C build bench_tokenizer), the assets in AUTOMODEL_ASSETS and a Python with tokenizers in
 AUTOMODEL_ORACLES. Each run is a process of its own that sees every text once: caches of words are cold and the text is unseen.
@@ -66,7 +66,7 @@ def main():
             sides = {"ours": [], "ours_2_threads": [], "peer": []}
             for _ in range(options.repeats):
                 sides["ours"].append(run([PROGRAM, place, texts.name, "1"]))
-                sides["peer"].append(run([ORACLE, str(ROOT / "bench/peers/tokenize.py"), place, texts.name],
+                sides["peer"].append(run([ORACLE, str(ROOT / "bench/peers/tokenizer.py"), place, texts.name],
                                          {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1"}))
                 sides["ours_2_threads"].append(run([PROGRAM, place, texts.name, "2"]))
             tokens = {entry["tokens"] for runs in sides.values() for entry in runs}
