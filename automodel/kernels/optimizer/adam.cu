@@ -70,19 +70,106 @@ __device__ __forceinline__ S round_state(float x, uint32_t chance) {
 
 struct Settings {
   double beta1, beta2;
-  float eps, scale;
+  float eps;
   bool decoupled, maximize, amsgrad;
   uint64_t seed;
   const GradientStats* stats;
 };
 
+template <Master kMaster>
+using Low = std::conditional_t<kMaster == Master::Split, int16_t, float>;
+
+// kPer elements of a weight and its states, in registers.
+template <typename W, typename S, Master kMaster>
+struct Piece {
+  static constexpr bool kHasLow = kMaster == Master::Full || kMaster == Master::Split;
+  Quad<W> w;
+  Quad<S> m, v, v_max;
+  Quad<Low<kMaster>> low;
+
+  __device__ __forceinline__ void read(const AdamTensor& t, int64_t at, int count, bool amsgrad) {
+    w = load<W>(t.weight, at, count);
+    m = load<S>(t.m, at, count), v = load<S>(t.v, at, count);
+    if constexpr (kHasLow) low = load<Low<kMaster>>(t.low, at, count);
+    if (amsgrad) v_max = load<S>(t.v_max, at, count);
+  }
+  __device__ __forceinline__ void write(const AdamTensor& t, int64_t at, int count, bool amsgrad) const {
+    store(t.weight, at, count, w);
+    store(t.m, at, count, m);
+    store(t.v, at, count, v);
+    if constexpr (kHasLow) store(t.low, at, count, low);
+    if (amsgrad) store(t.v_max, at, count, v_max);
+  }
+
+  // The weight at full precision.
+  __device__ __forceinline__ float weight(int k) const {
+    if constexpr (kMaster == Master::Full)
+      return low.at[k];
+    else if constexpr (kMaster == Master::Split)
+      return __uint_as_float((uint32_t(__bfloat16_as_ushort(w.at[k])) << 16) + uint32_t(int32_t(low.at[k])));
+    else
+      return to_float(w.at[k]);
+  }
+  __device__ __forceinline__ void set_weight(int k, float x, uint32_t chance) {
+    if constexpr (kMaster == Master::Stochastic) {
+      w.at[k] = round_by_chance(x, chance);
+    } else if constexpr (kMaster == Master::Split) {
+      const uint32_t bits = __float_as_uint(x);
+      const uint32_t high = (bits + 0x8000u) >> 16;
+      w.at[k] = __ushort_as_bfloat16(static_cast<unsigned short>(high));
+      low.at[k] = static_cast<int16_t>(bits - (high << 16));
+    } else {
+      w.at[k] = from_float<W>(x);
+      if constexpr (kMaster == Master::Full) low.at[k] = x;
+    }
+  }
+};
+
+// What the formula needs of the settings and of one tensor.
+struct Rates {
+  float b1, b2, rest1, rest2;  // betas, and what they leave to 1
+  float scale;                 // of gradients
+  float size, inverse_root;    // lr / (1 - beta1^t), 1 / sqrt(1 - beta2^t)
+};
+
+// One element of a piece.
+template <typename W, typename S, Master kMaster>
+__device__ __forceinline__ void update_element(Piece<W, S, kMaster>& piece, int k, float grad, uint32_t chance,
+                                               const Rates& r, const Settings& s, const AdamTensor& t) {
+  float x = piece.weight(k);
+  grad *= r.scale;
+  if (s.decoupled)
+    x -= t.lr * t.decay * x;
+  else
+    grad += t.decay * x;
+  const float m_new = r.b1 * to_float(piece.m.at[k]) + r.rest1 * grad;
+  const float v_new = r.b2 * to_float(piece.v.at[k]) + r.rest2 * grad * grad;
+  piece.m.at[k] = from_float<S>(m_new);
+  piece.v.at[k] = round_state<S, kMaster>(v_new, chance >> 16);
+  float v_used = v_new;
+  if (s.amsgrad) {
+    v_used = fmaxf(to_float(piece.v_max.at[k]), v_new);
+    piece.v_max.at[k] = round_state<S, kMaster>(v_used, chance >> 16);  // as v, so that it stays the larger
+  }
+  x -= r.size * __fdividef(m_new, square_root(v_used) * r.inverse_root + s.eps);
+  piece.set_weight(k, x, chance);
+}
+
+template <typename W, typename G, typename S, Master kMaster>
+__device__ __forceinline__ bool is_aligned(const AdamTensor& t) {
+  const uintptr_t places =
+      reinterpret_cast<uintptr_t>(t.weight) / sizeof(W) | reinterpret_cast<uintptr_t>(t.grad) / sizeof(G) |
+      reinterpret_cast<uintptr_t>(t.m) / sizeof(S) | reinterpret_cast<uintptr_t>(t.v) / sizeof(S) |
+      reinterpret_cast<uintptr_t>(t.low) / sizeof(Low<kMaster>) | reinterpret_cast<uintptr_t>(t.v_max) / sizeof(S);
+  return places % kPer == 0;
+}
+
 template <typename W, typename G, typename S, Master kMaster>
 __global__ void __launch_bounds__(kThreads) update(const __grid_constant__ List<AdamTensor> list, Settings s) {
-  using Low = std::conditional_t<kMaster == Master::Split, int16_t, float>;
   if (s.stats && s.stats->bad) return;
   __shared__ float corrections[2];
-  const float b1 = float(s.beta1), b2 = float(s.beta2), rest1 = float(1 - s.beta1), rest2 = float(1 - s.beta2);
-  const float scale = s.scale * (s.stats ? s.stats->factor : 1.0f) * (s.maximize ? -1.0f : 1.0f);
+  Rates r{float(s.beta1), float(s.beta2), float(1 - s.beta1), float(1 - s.beta2)};
+  r.scale = (s.stats ? s.stats->factor : 1.0f) * (s.maximize ? -1.0f : 1.0f);
   for (int64_t chunk = blockIdx.x; chunk < list.chunks; chunk += gridDim.x) {
     const auto place = list.find(chunk);
     const AdamTensor& t = list.tensors[place.tensor];
@@ -93,71 +180,25 @@ __global__ void __launch_bounds__(kThreads) update(const __grid_constant__ List<
       corrections[1] = float(1 / sqrt(1 - pow(s.beta2, step)));
     }
     __syncthreads();
-    const float size = corrections[0], inverse_root = corrections[1];
-    const uintptr_t places =
-        reinterpret_cast<uintptr_t>(t.weight) / sizeof(W) | reinterpret_cast<uintptr_t>(t.grad) / sizeof(G) |
-        reinterpret_cast<uintptr_t>(t.m) / sizeof(S) | reinterpret_cast<uintptr_t>(t.v) / sizeof(S) |
-        reinterpret_cast<uintptr_t>(t.low) / sizeof(Low) | reinterpret_cast<uintptr_t>(t.v_max) / sizeof(S);
-    const bool aligned = places % kPer == 0;
+    r.size = corrections[0], r.inverse_root = corrections[1];
+    const bool aligned = is_aligned<W, G, S, kMaster>(t);
     const int64_t begin = place.chunk * kChunk, end = min(begin + kChunk, t.count);
     for (int64_t i = begin + int64_t(threadIdx.x) * kPer; i < end; i += kThreads * kPer) {
       // A tensor that is not aligned goes element by element: count < kPer says so to load and store.
       const int there = int(min(int64_t{kPer}, end - i)), pieces = aligned || there < kPer ? 1 : 2;
-      for (int piece = 0; piece < pieces; ++piece) {
-        const int64_t at = i + piece * (kPer / 2);
+      for (int half = 0; half < pieces; ++half) {
+        const int64_t at = i + half * (kPer / 2);
         const int count = pieces == 1 ? there : kPer / 2;
-        auto w = load<W>(t.weight, at, count);
+        Piece<W, S, kMaster> piece;
+        piece.read(t, at, count, s.amsgrad);
         const auto g = load<G>(t.grad, at, count);
-        auto m = load<S>(t.m, at, count), v = load<S>(t.v, at, count);
-        Quad<Low> low;
-        if constexpr (kMaster == Master::Full || kMaster == Master::Split) low = load<Low>(t.low, at, count);
-        Quad<S> v_max;
-        if (s.amsgrad) v_max = load<S>(t.v_max, at, count);
         uint4 chance = {};
         if constexpr (kMaster == Master::Stochastic)
           chance = random_words(uint64_t(at), t.key, s.seed + uint64_t(step));
         const uint32_t words[kPer] = {chance.x, chance.y, chance.z, chance.w};
 #pragma unroll
-        for (int k = 0; k < kPer; ++k) {
-          float x;
-          if constexpr (kMaster == Master::Full)
-            x = low.at[k];
-          else if constexpr (kMaster == Master::Split)
-            x = __uint_as_float((uint32_t(__bfloat16_as_ushort(w.at[k])) << 16) + uint32_t(int32_t(low.at[k])));
-          else
-            x = to_float(w.at[k]);
-          float grad = to_float(g.at[k]) * scale;
-          if (s.decoupled)
-            x -= t.lr * t.decay * x;
-          else
-            grad += t.decay * x;
-          const float m_new = b1 * to_float(m.at[k]) + rest1 * grad;
-          const float v_new = b2 * to_float(v.at[k]) + rest2 * grad * grad;
-          m.at[k] = from_float<S>(m_new);
-          v.at[k] = round_state<S, kMaster>(v_new, words[k] >> 16);
-          float v_used = v_new;
-          if (s.amsgrad) {
-            v_used = fmaxf(to_float(v_max.at[k]), v_new);
-            v_max.at[k] = round_state<S, kMaster>(v_used, words[k] >> 16);  // as v, so that it stays the larger
-          }
-          x -= size * __fdividef(m_new, square_root(v_used) * inverse_root + s.eps);
-          if constexpr (kMaster == Master::Stochastic) {
-            w.at[k] = round_by_chance(x, words[k]);
-          } else if constexpr (kMaster == Master::Split) {
-            const uint32_t bits = __float_as_uint(x);
-            const uint32_t high = (bits + 0x8000u) >> 16;
-            w.at[k] = __ushort_as_bfloat16(static_cast<unsigned short>(high));
-            low.at[k] = static_cast<int16_t>(bits - (high << 16));
-          } else {
-            w.at[k] = from_float<W>(x);
-            if constexpr (kMaster == Master::Full) low.at[k] = x;
-          }
-        }
-        store(t.weight, at, count, w);
-        store(t.m, at, count, m);
-        store(t.v, at, count, v);
-        if constexpr (kMaster == Master::Full || kMaster == Master::Split) store(t.low, at, count, low);
-        if (s.amsgrad) store(t.v_max, at, count, v_max);
+        for (int k = 0; k < kPer; ++k) update_element(piece, k, to_float(g.at[k]), words[k], r, s, t);
+        piece.write(t, at, count, s.amsgrad);
       }
     }
   }
@@ -174,7 +215,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename W, typename G, typename S, Master kMaster>
 void launch(const AdamUpdate& a, Stream stream) {
-  const Settings settings{a.beta1, a.beta2, a.eps, a.scale, a.decoupled, a.maximize, a.amsgrad, a.seed, a.stats};
+  const Settings settings{a.beta1, a.beta2, a.eps, a.decoupled, a.maximize, a.amsgrad, a.seed, a.stats};
   for_each_list(
       a.tensors, a.count, [](const AdamTensor& t) { return divide_up(t.count, kChunk); },
       [&](const List<AdamTensor>& list) {
