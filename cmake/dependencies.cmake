@@ -17,7 +17,6 @@ endif()
 
 find_package(Threads REQUIRED)
 find_package(nlohmann_json REQUIRED)
-find_package(fmt REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(GTest REQUIRED)
 
@@ -36,6 +35,10 @@ automodel_static(zstd zstd.h libzstd.a)
 automodel_static(rapidcheck rapidcheck.h librapidcheck.a)  # for tests
 set_property(TARGET pcre2_8 APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS PCRE2_CODE_UNIT_WIDTH=8 PCRE2_STATIC)
 set_property(TARGET utf8proc APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS UTF8PROC_STATIC)
+# The distribution has no archive of fmt, and header-only every source compiles its functions once more: two seconds each.
+find_path(fmt_INCLUDE fmt/format-inl.h REQUIRED)
+add_library(automodel_fmt STATIC ${CMAKE_SOURCE_DIR}/cmake/fmt_library.cpp)
+target_include_directories(automodel_fmt SYSTEM PUBLIC ${fmt_INCLUDE})
 # Of libcurl only the declarations: net/ loads the library when the network is first needed.
 find_path(libcurl_INCLUDE curl/curl.h REQUIRED)
 add_library(libcurl_headers INTERFACE)
@@ -47,11 +50,13 @@ foreach(name c10 torch_cpu)
   add_library(torch_${name} SHARED IMPORTED GLOBAL)
   set_target_properties(torch_${name} PROPERTIES IMPORTED_LOCATION ${torch_lib}/lib${name}.so)
 endforeach()
+add_library(automodel_fmt_torch STATIC ${CMAKE_SOURCE_DIR}/cmake/fmt_library.cpp)
+target_include_directories(automodel_fmt_torch SYSTEM PRIVATE ${AUTOMODEL_DEPS}/torch/include)
 add_library(libtorch INTERFACE)
 target_include_directories(libtorch SYSTEM INTERFACE
   ${AUTOMODEL_DEPS}/torch/include ${AUTOMODEL_DEPS}/torch/include/torch/csrc/api/include)
 target_compile_definitions(libtorch INTERFACE AT_PER_OPERATOR_HEADERS USE_DISTRIBUTED)
-target_link_libraries(libtorch INTERFACE torch_torch_cpu torch_c10)
+target_link_libraries(libtorch INTERFACE automodel_fmt_torch torch_torch_cpu torch_c10)
 # The wheel finds its own CUDA libraries by relative rpath; the program needs only the way to torch/lib.
 target_link_options(libtorch INTERFACE LINKER:--disable-new-dtags LINKER:-rpath,${torch_lib} LINKER:--allow-shlib-undefined)
 

@@ -44,7 +44,9 @@ std::optional<at::ScalarType> parse_safetensors_dtype(std::string_view word) {
 
 namespace {
 
-std::string printable(const std::string& name) { return name.size() <= 200 ? name : name.substr(0, 200) + "..."; }
+std::string printable(const std::string& name) {
+  return name.size() <= 200 ? name : fmt::format("{}...", std::string_view(name).substr(0, 200));
+}
 
 // Takes the header apart without building a tree: a header may name a million tensors, and a tree would hide a name
 // that comes twice. Depth 1 holds the names, depth 2 the fields of a tensor or the metadata, depth 3 the numbers.

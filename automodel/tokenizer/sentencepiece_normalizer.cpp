@@ -81,7 +81,7 @@ void SentencePieceNormalizer::apply(std::string_view input, std::string& normali
       at += step.size;
     }
     while (remove_extra_ && normalized.ends_with(space)) {
-      normalized.resize(normalized.size() - space.size());
+      normalized.erase(normalized.size() - space.size());
       at = origin[normalized.size()];
       origin.resize(normalized.size());
     }
