@@ -8,6 +8,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/json.h"
+#include "automodel/base/testing.h"
 
 namespace automodel {
 namespace {
@@ -22,16 +23,6 @@ class Files : public testing::Test {
   ~Files() override { fs::remove_all(folder_); }
   fs::path folder_;
 };
-
-template <class F>
-std::string message_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 size_t files_in(const fs::path& folder) {
   return static_cast<size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));

@@ -42,8 +42,7 @@ std::vector<int64_t> stored_shape(const Parameter& parameter, const ParameterSli
   return shape;
 }
 
-std::vector<Read> plan_reads(std::span<const ParameterPtr> parameters, const WeightSource& source,
-                             const LoadOptions& options, LoadReport& report) {
+std::vector<Read> plan_reads(std::span<const ParameterPtr> parameters, const WeightSource& source) {
   std::vector<Read> reads;
   std::vector<std::string> missing, wrong;
   std::set<const Parameter*> seen;  // tied parameters come more than once
@@ -52,7 +51,7 @@ std::vector<Read> plan_reads(std::span<const ParameterPtr> parameters, const Wei
     for (const auto& slice : parameter->slices()) {
       const auto found = source.find(slice.name);
       if (!found) {
-        (matches_any(options.may_lack, slice.name) ? report.lacking : missing).push_back(slice.name);
+        missing.push_back(slice.name);
         continue;
       }
       const auto shape = stored_shape(*parameter, slice);
@@ -103,7 +102,9 @@ void refuse_unexpected(const std::vector<Read>& reads, const WeightSource& sourc
 bool stays_mapped(const Read& read, const LoadOptions& options) {
   const auto& parameter = *read.parameter;
   const auto data = read.found.file->bytes(*read.found.entry);
-  return options.map_frozen && !parameter.trainable && parameter.slices().size() == 1 && !read.slice->transposed &&
+  const bool may =
+      options.map == LoadOptions::Map::All || (options.map == LoadOptions::Map::Frozen && !parameter.trainable);
+  return may && parameter.slices().size() == 1 && !read.slice->transposed &&
          read.found.entry->dtype == parameter.dtype() && !data.empty() &&
          reinterpret_cast<uintptr_t>(data.data()) % c10::elementSize(parameter.dtype()) == 0 &&
          (!parameter.has_value() || parameter.value().is_cpu());
@@ -156,7 +157,7 @@ LoadReport load_weights(std::span<const ParameterPtr> parameters, const WeightSo
                         const LoadOptions& options) {
   at::NoGradGuard guard;
   LoadReport report;
-  const auto reads = plan_reads(parameters, source, options, report);
+  const auto reads = plan_reads(parameters, source);
   refuse_unexpected(reads, source, options, report);
   for (const auto& file : source.files()) file.prefetch();
 

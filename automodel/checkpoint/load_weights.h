@@ -15,12 +15,10 @@ struct LoadOptions {
   /// Names in the file that the model may leave unread, with '*' for any run of characters: "*.rotary_emb.inv_freq",
   /// "lm_head.weight" where it is tied. They match the name as stored or with a prefix of the source before it.
   std::vector<std::string> ignore;
-  /// Names that the file may lack, in the state dict's spelling; their parameters are left as they are.
-  std::vector<std::string> may_lack;
   bool check_finite = true;
-  /// Frozen parameters whose bytes lie in the file as they are needed (same dtype, one piece, not transposed) stay in
+  /// Which parameters whose bytes lie in the file as they are needed (same dtype, one piece, not transposed) stay in
   /// the file's mapping: no copy, no private memory. They must never be written to.
-  bool map_frozen = false;
+  enum class Map { None, Frozen, All } map = Map::None;
 };
 
 struct LoadReport {
@@ -28,7 +26,6 @@ struct LoadReport {
   uint64_t bytes = 0;                // of them, in the file
   uint64_t mapped_bytes = 0;         // left in the file
   std::vector<std::string> ignored;  // in the file, not read, as the options allow
-  std::vector<std::string> lacking;  // not in the file, as the options allow
 };
 
 /// Reads every slice of every parameter. Parameters without storage are allocated on the CPU first; others keep theirs,

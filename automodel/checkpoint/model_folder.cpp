@@ -135,21 +135,4 @@ void write_folder_atomically(const fs::path& folder, const std::function<void(co
   sync_folder(target.parent_path());
 }
 
-uint64_t parse_shard_size(std::string_view text, const std::string& key) {
-  const std::string word(trim(text));
-  size_t digits = 0;
-  while (digits < word.size() && (std::isdigit(static_cast<unsigned char>(word[digits])) || word[digits] == '.'))
-    ++digits;
-  static const std::map<std::string, double> kUnits = {{"", 1},          {"B", 1},         {"KB", 1e3},
-                                                       {"MB", 1e6},      {"GB", 1e9},      {"TB", 1e12},
-                                                       {"KIB", 1 << 10}, {"MIB", 1 << 20}, {"GIB", 1 << 30}};
-  std::string unit(trim(std::string_view(word).substr(digits)));
-  for (char& c : unit) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  const auto found = kUnits.find(unit);
-  const double number = digits == 0 ? 0 : std::atof(word.substr(0, digits).c_str());
-  if (found == kUnits.end() || !(number * found->second >= 1) || number * found->second > 1e18)
-    throw ConfigError(key, fmt::format("'{}' is no size of a file", word), "write it as 5GB, 500MB or 1GiB");
-  return static_cast<uint64_t>(number * found->second);
-}
-
 }  // namespace automodel::checkpoint

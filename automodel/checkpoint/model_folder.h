@@ -52,8 +52,4 @@ void write_folder_atomically(const std::filesystem::path& folder,
 /// The assignment of tensors (by index) to shards: in order, a new shard when the next tensor would exceed `max_bytes`.
 std::vector<std::vector<size_t>> plan_shards(std::span<const uint64_t> sizes_bytes, uint64_t max_bytes);
 
-/// "5GB", "500MB", "1GiB", "2048": bytes, as transformers reads max_shard_size (GB = 10^9, GiB = 2^30). Throws
-/// ConfigError at `key`.
-uint64_t parse_shard_size(std::string_view text, const std::string& key);
-
 }  // namespace automodel::checkpoint

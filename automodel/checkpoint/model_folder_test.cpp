@@ -12,7 +12,7 @@
 #include "automodel/base/crc32c.h"
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
-#include "automodel/checkpoint/test_folder.h"
+#include "automodel/base/testing.h"
 #include "automodel/checkpoint/weight_source.h"
 
 namespace automodel::checkpoint {
@@ -22,7 +22,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 TEST(ModelFolder, HoldsTheFilesThatFromPretrainedWants) {
-  TestFolder folder;
+  TemporaryFolder folder;
   std::ofstream(folder / "tokenizer.json") << "{\"t\":1}";
   std::ofstream(folder / "chat_template.jinja") << "old";
   std::filesystem::create_directory(folder / "additional_chat_templates");
@@ -57,7 +57,7 @@ TEST(ModelFolder, HoldsTheFilesThatFromPretrainedWants) {
 TEST(ModelFolder, TransformersLoadsItAsItIs) {
   const char* python = std::getenv("AUTOMODEL_ORACLES");
   if (!python) GTEST_SKIP() << "AUTOMODEL_ORACLES (a python with transformers) is not set";
-  TestFolder folder;
+  TemporaryFolder folder;
   // A llama of one layer, its names and shapes written out by transformers, its values by us.
   const std::string config =
       R"({"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":16,"intermediate_size":24,"num_hidden_layers":1,)"
@@ -87,9 +87,10 @@ assert truth.keys() == state.keys()
 for name, tensor in truth.items():
     assert state[name].dtype == tensor.dtype and bool((state[name] == tensor).all()), name
 )";
-  EXPECT_EQ(std::system(
-                fmt::format("{0} {1}/check.py {1}/model {1}/truth.safetensors", python, folder.path.string()).c_str()),
-            0);
+  EXPECT_EQ(
+      std::system(
+          fmt::format("{0} {1}/check.py {1}/model {1}/truth.safetensors", python, folder.path().string()).c_str()),
+      0);
 }
 
 TEST(ModelFolder, ShardsAreCutAsSavePretrainedCutsThem) {
@@ -97,18 +98,11 @@ TEST(ModelFolder, ShardsAreCutAsSavePretrainedCutsThem) {
   EXPECT_THAT(plan_shards(sizes, 10),
               ElementsAre(ElementsAre(0, 1), ElementsAre(2), ElementsAre(3), ElementsAre(4, 5)));
   EXPECT_EQ(plan_shards({}, 10).size(), 1u);
-  EXPECT_EQ(parse_shard_size("5GB", "k"), 5'000'000'000u);
-  EXPECT_EQ(parse_shard_size("1.5 MiB", "k"), 1'572'864u);
-  EXPECT_EQ(parse_shard_size("2048", "k"), 2048u);
-  for (const char* word : {"", "GB", "5 apples", "0GB", "-1GB", "1e999GB"})
-    EXPECT_THAT(message_of<ConfigError>([&] { parse_shard_size(word, "checkpoint.max_shard_size"); }),
-                HasSubstr("checkpoint.max_shard_size"))
-        << word;
 }
 
 TEST(ModelFolder, AppearsWholeOrNotAtAll) {
-  TestFolder folder;
-  const auto files = [&] { return std::distance(std::filesystem::directory_iterator(folder.path), {}); };
+  TemporaryFolder folder;
+  const auto files = [&] { return std::distance(std::filesystem::directory_iterator(folder.path()), {}); };
   EXPECT_THROW(write_folder_atomically(folder / "out",
                                        [](const auto& hidden) {
                                          std::ofstream(hidden / "a") << "x";
@@ -124,11 +118,11 @@ TEST(ModelFolder, AppearsWholeOrNotAtAll) {
 }
 
 TEST(AdapterFolder, HasPeftsTwoFiles) {
-  TestFolder folder;
+  TemporaryFolder folder;
   const std::vector<NamedTensor> tensors{{"base_model.model.q_proj.lora_A.weight", at::randn({2, 4}), {}}};
-  write_adapter_folder(folder.path, tensors, Json{{"peft_type", "LORA"}, {"r", 2}});
+  write_adapter_folder(folder.path(), tensors, Json{{"peft_type", "LORA"}, {"r", 2}});
   EXPECT_EQ(load_json(folder / "adapter_config.json")["r"], 2);
-  EXPECT_TRUE(at::equal(open_weights(folder.path).view(tensors[0].name), tensors[0].tensor));
+  EXPECT_TRUE(at::equal(open_weights(folder.path()).view(tensors[0].name), tensors[0].tensor));
 }
 
 }  // namespace

@@ -14,9 +14,9 @@
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/random.h"
+#include "automodel/base/testing.h"
 #include "automodel/checkpoint/model_folder.h"
 #include "automodel/checkpoint/run_state.h"
-#include "automodel/checkpoint/test_folder.h"
 #include "automodel/checkpoint/verify.h"
 
 namespace automodel::checkpoint {
@@ -56,7 +56,7 @@ std::vector<std::string> names_in(const fs::path& folder) {
 }
 
 TEST(RunFolder, PublishesAndMovesTheLinks) {
-  TestFolder folder;
+  TemporaryFolder folder;
   RunFolder run(folder / "run");
   save(run, 1, 2.0);
   save(run, 2, 1.5);
@@ -75,8 +75,8 @@ TEST(RunFolder, PublishesAndMovesTheLinks) {
 }
 
 TEST(RunFolder, NeverOverwritesAPublishedCheckpoint) {
-  TestFolder folder;
-  RunFolder run(folder.path);
+  TemporaryFolder folder;
+  RunFolder run(folder.path());
   save(run, 1);
   const std::string before = read_file(folder / "epoch_0_step_1/manifest.json");
   EXPECT_THAT(message_of<CheckpointError>([&] { save(run, 1); }),
@@ -85,65 +85,65 @@ TEST(RunFolder, NeverOverwritesAPublishedCheckpoint) {
 }
 
 TEST(RunFolder, RetentionKeepsTheNewestAndWhatTheLinksName) {
-  TestFolder folder;
-  RunFolder run(folder.path, {.max_recent_checkpoints = 2});
+  TemporaryFolder folder;
+  RunFolder run(folder.path(), {.max_recent_checkpoints = 2});
   for (int step = 1; step <= 6; ++step) save(run, step, step == 2 ? 0.5 : 1.0);
-  EXPECT_THAT(names_in(folder.path),
+  EXPECT_THAT(names_in(folder.path()),
               ElementsAre(".lock", "BEST", "LATEST", "epoch_0_step_2", "epoch_0_step_5", "epoch_0_step_6"));
 }
 
 TEST(RunFolder, RetentionCountsOnlyWholeOnesAndNeverDeletesLatest) {
-  TestFolder folder;
+  TemporaryFolder folder;
   {
-    RunFolder run(folder.path);
+    RunFolder run(folder.path());
     for (const int step : {10, 20, 30}) save(run, step);
   }
   fs::remove(folder / "epoch_0_step_30/model/config.json");
   {
-    RunFolder run(folder.path, {.max_recent_checkpoints = 1});
+    RunFolder run(folder.path(), {.max_recent_checkpoints = 1});
     save(run, 15);  // restored from an older one: LATEST is not the highest step
   }
-  const auto view = open_run(folder.path);
+  const auto view = open_run(folder.path());
   EXPECT_EQ(view.latest->step, 15);
   EXPECT_THAT(view.damaged, ElementsAre("epoch_0_step_30: model/config.json is missing"));
-  EXPECT_THAT(names_in(folder.path),
+  EXPECT_THAT(names_in(folder.path()),
               ElementsAre(".lock", "LATEST", "epoch_0_step_15", "epoch_0_step_20", "epoch_0_step_30"));
 }
 
 TEST(RunFolder, AFailedSaveChangesNothing) {
-  TestFolder folder;
-  RunFolder run(folder.path);
+  TemporaryFolder folder;
+  RunFolder run(folder.path());
   save(run, 1, 1.0);
-  const auto before = names_in(folder.path);
+  const auto before = names_in(folder.path());
   EXPECT_THROW(run.save(0, 2, 0.5,
                         [](const fs::path& hidden) -> std::vector<FileRecord> {
                           write_step(hidden, 2);
                           throw NumericError("step 2", "NaN");
                         }),
                NumericError);
-  EXPECT_EQ(names_in(folder.path), before);
-  EXPECT_EQ(open_run(folder.path).best->step, 1);
+  EXPECT_EQ(names_in(folder.path()), before);
+  EXPECT_EQ(open_run(folder.path()).best->step, 1);
   save(run, 2);
 }
 
 TEST(RunFolder, LeftoversOfKilledRunsAreCleared) {
-  TestFolder folder;
+  TemporaryFolder folder;
   {
-    RunFolder run(folder.path);
+    RunFolder run(folder.path());
     save(run, 1);
   }
   fs::create_directories(folder / ".saving-epoch_0_step_2/model");
   fs::create_directories(folder / ".deleting-epoch_0_step_0/model");
   fs::create_directory_symlink("epoch_0_step_9", folder / ".moving-BEST");
-  EXPECT_EQ(find_latest(folder.path)->step, 1);
-  RunFolder run(folder.path);
-  EXPECT_THAT(names_in(folder.path), ElementsAre(".lock", "LATEST", "epoch_0_step_1"));
+  EXPECT_EQ(find_latest(folder.path())->step, 1);
+  RunFolder run(folder.path());
+  EXPECT_THAT(names_in(folder.path()), ElementsAre(".lock", "LATEST", "epoch_0_step_1"));
 }
 
 TEST(RunFolder, AnInterruptedMoveOfTheLinksIsFinished) {
-  TestFolder folder;
+  TemporaryFolder folder;
   {
-    RunFolder run(folder.path);
+    RunFolder run(folder.path());
     save(run, 1, 1.0), save(run, 2, 0.5);
   }
   for (const char* link :
@@ -151,22 +151,22 @@ TEST(RunFolder, AnInterruptedMoveOfTheLinksIsFinished) {
     fs::rename(folder / link, folder / (std::string(".moving-") + link));
     fs::create_directory_symlink("epoch_0_step_1", folder / link);
   }
-  EXPECT_EQ(find_latest(folder.path)->step, 2);
-  EXPECT_EQ(find_checkpoint(folder.path, "BEST").step, 2);
-  RunFolder run(folder.path);
+  EXPECT_EQ(find_latest(folder.path())->step, 2);
+  EXPECT_EQ(find_checkpoint(folder.path(), "BEST").step, 2);
+  RunFolder run(folder.path());
   EXPECT_EQ(fs::read_symlink(folder / "LATEST"), "epoch_0_step_2");
   EXPECT_EQ(fs::read_symlink(folder / "BEST"), "epoch_0_step_2");
 }
 
 TEST(RunFolder, OneWriterAtATime) {
-  TestFolder folder;
-  RunFolder run(folder.path);
-  EXPECT_THAT(message_of<CheckpointError>([&] { RunFolder second(folder.path); }),
+  TemporaryFolder folder;
+  RunFolder run(folder.path());
+  EXPECT_THAT(message_of<CheckpointError>([&] { RunFolder second(folder.path()); }),
               HasSubstr("another process is writing"));
 }
 
 TEST(RunFolder, RestoreFromNamesPathsAndLinks) {
-  TestFolder folder;
+  TemporaryFolder folder;
   {
     RunFolder run(folder / "run");
     save(run, 1, 1.0), save(run, 2, 2.0);
@@ -186,20 +186,20 @@ TEST(RunFolder, RestoreFromNamesPathsAndLinks) {
 }
 
 TEST(RunFolder, FoldersThatAreNoRun) {
-  TestFolder folder;
+  TemporaryFolder folder;
   EXPECT_FALSE(find_latest(folder / "none"));
-  EXPECT_FALSE(find_latest(folder.path));
+  EXPECT_FALSE(find_latest(folder.path()));
   EXPECT_THAT(message_of<CheckpointError>([&] { open_run(folder / "none"); }), HasSubstr("is no folder"));
-  EXPECT_THAT(message_of<CheckpointError>([&] { open_run(folder.path); }), HasSubstr("is not the folder of a run"));
-  EXPECT_THAT(message_of<CheckpointError>([&] { verify(folder.path); }), HasSubstr("is not the folder of a run"));
-  EXPECT_THAT(message_of<CheckpointError>([&] { find_checkpoint(folder.path, folder.path.string()); }),
+  EXPECT_THAT(message_of<CheckpointError>([&] { open_run(folder.path()); }), HasSubstr("is not the folder of a run"));
+  EXPECT_THAT(message_of<CheckpointError>([&] { verify(folder.path()); }), HasSubstr("is not the folder of a run"));
+  EXPECT_THAT(message_of<CheckpointError>([&] { find_checkpoint(folder.path(), folder.path().string()); }),
               HasSubstr("holds no manifest.json"));
   std::ofstream(folder / "file") << "x";
   EXPECT_THROW(RunFolder(folder / "file"), SystemError);
 }
 
 TEST(RunFolder, AFullDiskLeavesTheOldCheckpointAndNothingElse) {
-  TestFolder folder;
+  TemporaryFolder folder;
   fs::create_directory(folder / "disk");
   if (::mount("tmpfs", (folder / "disk").c_str(), "tmpfs", 0, "size=400k") != 0)
     GTEST_SKIP() << "a small tmpfs cannot be mounted (needs root)";
@@ -219,7 +219,7 @@ TEST(RunFolder, AFullDiskLeavesTheOldCheckpointAndNothingElse) {
 
 TEST(RunFolder, KilledAtAnyPointTheNewestPublishedCheckpointLoads) {
   // In memory where possible: a kill loses no page that was written, and a save takes 2 ms instead of 100.
-  TestFolder folder(fs::is_directory("/dev/shm") ? "/dev/shm" : fs::temp_directory_path());
+  TemporaryFolder folder(fs::is_directory("/dev/shm") ? "/dev/shm" : fs::temp_directory_path());
   const fs::path path = folder / "run";
   int64_t last = 0;
   for (uint64_t round = 0; round < 50; ++round) {

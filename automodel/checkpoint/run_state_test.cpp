@@ -13,7 +13,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
-#include "automodel/checkpoint/test_folder.h"
+#include "automodel/base/testing.h"
 
 namespace automodel::checkpoint {
 namespace {
@@ -38,18 +38,19 @@ std::vector<NamedTensor> zeros_of(const std::vector<NamedTensor>& tensors) {
 }
 
 TEST(RunState, ComesBackBitForBit) {
-  TestFolder folder;
+  TemporaryFolder folder;
   const std::vector<NamedTensor> weights{{"a.weight", at::randn({32, 8}), {}},
                                          {"b.weight", at::randn({64, 8}).to(at::kBFloat16), {}},
                                          {"c.weight", at::randn({8, 4}).t(), {}},
                                          {"none", at::zeros({0, 3}), {}}};
   const std::vector<NamedTensor> optimizer{{"state.a.weight.exp_avg", at::randn({32, 8}), {}},
                                            {"state.a.weight.step", at::zeros({}).fill_(7), {}}};
-  const auto records = write_run_state(folder.path, some_record(), weights, optimizer, {.max_shard_size_bytes = 1200});
+  const auto records =
+      write_run_state(folder.path(), some_record(), weights, optimizer, {.max_shard_size_bytes = 1200});
   EXPECT_EQ(records.size(), 4u);
   EXPECT_TRUE(std::filesystem::exists(folder / "weights/shard-00001-model-00002-of-00002.safetensors"));
 
-  const auto state = open_run_state(folder.path);
+  const auto state = open_run_state(folder.path());
   EXPECT_EQ(state.record.step, 7);
   EXPECT_EQ(state.record.epoch, 2);
   EXPECT_EQ(state.record.schedule["last"].get<double>(), 0.1 + 0.2);
@@ -64,11 +65,11 @@ TEST(RunState, ComesBackBitForBit) {
 }
 
 TEST(RunState, PiecesOfAnyLayoutAreReadIntoAnyOther) {
-  TestFolder folder;
+  TemporaryFolder folder;
   const at::Tensor whole = at::arange(10 * 6).to(at::kFloat).view({10, 6});
   for (int rank = 0; rank < 3; ++rank) {  // rows 0-3, 4-7, 8-9
     const int64_t rows = std::min(4, 10 - 4 * rank);
-    write_run_state(folder.path, some_record(),
+    write_run_state(folder.path(), some_record(),
                     std::vector<NamedTensor>{{"w", whole.narrow(0, 4 * rank, rows), {4 * rank, 0}}}, {},
                     {.rank = rank});
   }
@@ -86,7 +87,7 @@ TEST(RunState, PiecesOfAnyLayoutAreReadIntoAnyOther) {
 
   std::filesystem::remove(folder / "weights/shard-00002-model-00001-of-00001.safetensors");
   EXPECT_THAT(message_of<CheckpointError>([&] { SavedTensors(folder / "weights"); }), HasSubstr("leave gaps"));
-  write_run_state(folder.path, some_record(), std::vector<NamedTensor>{{"w", whole.narrow(0, 2, 6), {2, 0}}}, {},
+  write_run_state(folder.path(), some_record(), std::vector<NamedTensor>{{"w", whole.narrow(0, 2, 6), {2, 0}}}, {},
                   {.rank = 1});
   EXPECT_THAT(message_of<CheckpointError>([&] { SavedTensors(folder / "weights"); }), HasSubstr("overlap"));
 }
@@ -94,11 +95,11 @@ TEST(RunState, PiecesOfAnyLayoutAreReadIntoAnyOther) {
 TEST(RunState, TorchsDistributedCheckpointReadsThePieces) {
   const char* python = std::getenv("AUTOMODEL_ORACLES");
   if (!python) GTEST_SKIP() << "AUTOMODEL_ORACLES (a python with torch) is not set";
-  TestFolder folder;
+  TemporaryFolder folder;
   const at::Tensor whole = at::arange(10 * 6).to(at::kFloat).view({10, 6});
-  write_run_state(folder.path, some_record(), std::vector<NamedTensor>{{"w", whole.narrow(0, 0, 4), {0, 0}}}, {},
+  write_run_state(folder.path(), some_record(), std::vector<NamedTensor>{{"w", whole.narrow(0, 0, 4), {0, 0}}}, {},
                   {.rank = 0});
-  write_run_state(folder.path, some_record(), std::vector<NamedTensor>{{"w", whole.narrow(0, 4, 6), {4, 0}}}, {},
+  write_run_state(folder.path(), some_record(), std::vector<NamedTensor>{{"w", whole.narrow(0, 4, 6), {4, 0}}}, {},
                   {.rank = 1});
   std::ofstream(folder / "check.py") << R"(
 import sys, torch, torch.distributed.checkpoint as dcp
@@ -107,15 +108,15 @@ state = {"w": torch.zeros(10, 6)}
 dcp.load(state, storage_reader=HuggingFaceStorageReader(sys.argv[1]), no_dist=True)
 assert torch.equal(state["w"], torch.arange(60.).view(10, 6)), state
 )";
-  EXPECT_EQ(std::system(fmt::format("{0} -W ignore {1}/check.py {1}/weights", python, folder.path.string()).c_str()),
+  EXPECT_EQ(std::system(fmt::format("{0} -W ignore {1}/check.py {1}/weights", python, folder.path().string()).c_str()),
             0);
 }
 
 TEST(RunState, NamesShapesAndDtypesMustAgree) {
-  TestFolder folder;
-  write_run_state(folder.path, some_record(),
+  TemporaryFolder folder;
+  write_run_state(folder.path(), some_record(),
                   std::vector<NamedTensor>{{"a", at::zeros({2, 3}), {}}, {"b", at::zeros({2}), {}}}, {});
-  const auto state = open_run_state(folder.path);
+  const auto state = open_run_state(folder.path());
   const auto load = [&](std::vector<NamedTensor> targets) {
     return message_of<CheckpointError>([&] { load_tensors(state.weights, targets); });
   };
@@ -128,17 +129,18 @@ TEST(RunState, NamesShapesAndDtypesMustAgree) {
 }
 
 TEST(RunState, FoldersThatHoldNone) {
-  TestFolder folder;
+  TemporaryFolder folder;
   const auto open = [&](const std::string& text) {
     std::ofstream(folder / "state.json") << text;
     try {
-      open_run_state(folder.path);
+      open_run_state(folder.path());
     } catch (const Error& fault) {
       return std::string(fault.what());
     }
     return std::string("nothing was thrown");
   };
-  EXPECT_THAT(message_of<CheckpointError>([&] { open_run_state(folder.path); }), HasSubstr("holds no training state"));
+  EXPECT_THAT(message_of<CheckpointError>([&] { open_run_state(folder.path()); }),
+              HasSubstr("holds no training state"));
   EXPECT_THAT(open("{"), HasSubstr("not valid JSON"));
   EXPECT_THAT(open("[]"), HasSubstr("is no training state of this program"));
   EXPECT_THAT(open(R"({"format":"automodel.state","version":99})"),
@@ -148,13 +150,13 @@ TEST(RunState, FoldersThatHoldNone) {
 }
 
 TEST(RunState, ShardingInfoThatLies) {
-  TestFolder folder;
+  TemporaryFolder folder;
   for (const char* info :
        {"", "[]", "{}", R"({"w":{}})", R"({"w":{"saved_offsets":[0]}})", R"({"w":{"saved_offsets":[-1,0]}})",
         R"({"w":{"saved_offsets":[0,9223372036854775807]}})", R"({"w":{"saved_offsets":[1,0]}})"}) {
     write_safetensors(folder / "a.safetensors", std::vector<NamedTensor>{{"w", at::zeros({2, 2}), {}}},
                       {{"DCP_SHARDING_INFO", info}});
-    EXPECT_THROW(SavedTensors{folder.path}, CheckpointError) << info;
+    EXPECT_THROW(SavedTensors{folder.path()}, CheckpointError) << info;
   }
 }
 

@@ -19,8 +19,8 @@
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/random.h"
+#include "automodel/base/testing.h"
 #include "automodel/checkpoint/safetensors_writer.h"
-#include "automodel/checkpoint/test_folder.h"
 
 namespace automodel::checkpoint {
 namespace {
@@ -73,7 +73,7 @@ TEST(Safetensors, ReadsAFileOfTheLibraryTheSame) {
 }
 
 TEST(Safetensors, WritesTheBytesThatTheLibraryWrites) {
-  TestFolder folder;
+  TemporaryFolder folder;
   const auto record = write_safetensors(folder / "a.safetensors", golden_tensors(), {{"note", "made by safetensors"}});
   const SafetensorsFile ours(folder / "a.safetensors");
   const SafetensorsFile theirs(AUTOMODEL_SOURCE_DIR "/automodel/checkpoint/testdata/library.safetensors");
@@ -90,7 +90,7 @@ TEST(Safetensors, WritesTheBytesThatTheLibraryWrites) {
 TEST(Safetensors, TheLibraryReadsOurFiles) {
   const char* python = std::getenv("AUTOMODEL_ORACLES");
   if (!python) GTEST_SKIP() << "AUTOMODEL_ORACLES (a python with torch and safetensors) is not set";
-  TestFolder folder;
+  TemporaryFolder folder;
   write_safetensors(folder / "a.safetensors", golden_tensors(), {{"note", "x"}});
   std::ofstream(folder / "check.py") << R"(
 import sys, torch
@@ -111,7 +111,7 @@ assert safe_open(sys.argv[1], 'pt').metadata() == {'format': 'pt', 'note': 'x'}
 }
 
 TEST(Safetensors, AViewOutlivesItsFile) {
-  TestFolder folder;
+  TemporaryFolder folder;
   const at::Tensor weight = at::randn({64, 32});
   write_safetensors(folder / "a.safetensors", std::vector<NamedTensor>{{"w", weight, {}}});
   at::Tensor view;
@@ -128,13 +128,13 @@ TEST(Safetensors, UnalignedDataAreRead) {
   std::string bytes = file_bytes(R"({"w":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}} )", 0);  // 56 + 8 + 1
   if (bytes.size() % 4 == 0) bytes = file_bytes(R"({"w":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}  )", 0);
   bytes.append(static_cast<const char*>(weight.const_data_ptr()), 12);
-  TestFolder folder;
+  TemporaryFolder folder;
   std::ofstream(folder / "a.safetensors") << bytes;
   EXPECT_TRUE(at::equal(SafetensorsFile(folder / "a.safetensors").view("w"), weight));
 }
 
 TEST(Safetensors, StridedAndConvertedTensorsAreWrittenAsTheyRead) {
-  TestFolder folder;
+  TemporaryFolder folder;
   const at::Tensor weight = at::randn({700, 4097});
   write_safetensors(folder / "a.safetensors", std::vector<NamedTensor>{{"t", weight.t(), {}}, {"i", at::arange(5), {}}},
                     {}, at::kBFloat16);
@@ -223,7 +223,7 @@ std::vector<NamedTensor> random_tensors(RandomKey key) {
 }
 
 TEST(SafetensorsProperty, RandomTablesComeBackBitForBit) {
-  TestFolder folder;
+  TemporaryFolder folder;
   for (uint64_t seed = 0; seed < 150; ++seed) {
     const auto tensors = random_tensors(RandomKey{seed, 1});
     write_safetensors(folder / "r.safetensors", tensors, {{"seed", std::to_string(seed)}});
@@ -257,7 +257,7 @@ TEST(SafetensorsProperty, DamagedHeadersNeverReachBeyondTheFile) {
 }
 
 TEST(Safetensors, AFullDiskIsAnErrorAndLeavesNothing) {
-  TestFolder folder;
+  TemporaryFolder folder;
   std::filesystem::create_symlink("/dev/full", folder / "a.safetensors");
   const std::vector<NamedTensor> tensors{{"w", at::randn({1000}), {}}};
   EXPECT_THAT(message_of<SystemError>([&] { write_safetensors(folder / "a.safetensors", tensors); }),
@@ -267,7 +267,7 @@ TEST(Safetensors, AFullDiskIsAnErrorAndLeavesNothing) {
 }
 
 TEST(Safetensors, WhatTheFormatCannotHoldIsRefused) {
-  TestFolder folder;
+  TemporaryFolder folder;
   const auto write = [&](std::vector<NamedTensor> tensors) {
     return message_of<CheckpointError>([&] { write_safetensors(folder / "a.safetensors", tensors); });
   };

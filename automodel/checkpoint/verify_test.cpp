@@ -9,10 +9,10 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
+#include "automodel/base/testing.h"
 #include "automodel/checkpoint/model_folder.h"
 #include "automodel/checkpoint/run_folder.h"
 #include "automodel/checkpoint/run_state.h"
-#include "automodel/checkpoint/test_folder.h"
 
 namespace automodel::checkpoint {
 namespace {
@@ -22,10 +22,10 @@ using testing::Contains;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-struct RunWithOne : TestFolder {
+struct RunWithOne : TemporaryFolder {
   fs::path checkpoint;
   RunWithOne() {
-    RunFolder run(path);
+    RunFolder run(path());
     checkpoint = run.save(1, 5, 0.25, [](const fs::path& hidden) {
       const std::vector<NamedTensor> tensors{{"a", at::randn({30, 10}), {}},
                                              {"b", at::randn({7}).to(at::kBFloat16), {}}};
@@ -46,7 +46,7 @@ void flip_bit(const fs::path& path, size_t at) {
 
 TEST(Verify, FindsOneFlippedBitInAnyFile) {
   RunWithOne run;
-  EXPECT_THAT(verify(run.path).faults, IsEmpty());
+  EXPECT_THAT(verify(run.path()).faults, IsEmpty());
   std::vector<fs::path> files;
   for (const auto& item : fs::recursive_directory_iterator(run.checkpoint))
     if (item.is_regular_file()) files.push_back(item.path());
@@ -55,17 +55,17 @@ TEST(Verify, FindsOneFlippedBitInAnyFile) {
     if (file.filename() == "manifest.json") continue;
     const size_t last = fs::file_size(file) - 2;
     flip_bit(file, last);
-    EXPECT_THAT(verify(run.path).faults, Contains(HasSubstr(file.string()))) << file;
+    EXPECT_THAT(verify(run.path()).faults, Contains(HasSubstr(file.string()))) << file;
     flip_bit(file, last);
   }
-  EXPECT_THAT(verify(run.path).faults, IsEmpty());
+  EXPECT_THAT(verify(run.path()).faults, IsEmpty());
 }
 
 TEST(Verify, FindsValuesThatAreNotFiniteWhateverTheirDtype) {
   const auto bad = at::randn({40});
   bad[17] = std::numeric_limits<float>::quiet_NaN();
   const auto verify_with = [&](const at::Tensor& tensor) {
-    TestFolder folder;
+    TemporaryFolder folder;
     const std::vector<NamedTensor> tensors{{"good", at::randn({3}), {}}, {"layer.bad", tensor, {}}};
     write_model_folder(folder / "model", tensors, {.config = "{}"});
     return verify(folder / "model").faults;
@@ -85,7 +85,7 @@ TEST(Verify, NamesMissingAndTruncatedFilesAndStrangers) {
   EXPECT_THAT(verify(run.checkpoint).faults, Contains(HasSubstr("config.json: is missing")));
   EXPECT_THAT(verify(run.checkpoint / "model").faults, Contains(HasSubstr("cut short")));
   fs::remove_all(run.checkpoint);
-  EXPECT_THAT(message_of<CheckpointError>([&] { verify(run.path); }), HasSubstr("is not the folder of a run"));
+  EXPECT_THAT(message_of<CheckpointError>([&] { verify(run.path()); }), HasSubstr("is not the folder of a run"));
 }
 
 TEST(Verify, ManifestsThatLie) {
@@ -107,7 +107,7 @@ TEST(Verify, ManifestsThatLie) {
 
 TEST(Info, SummarisesEachKind) {
   RunWithOne run;
-  const Json whole = info(run.path);
+  const Json whole = info(run.path());
   EXPECT_EQ(whole["kind"], "run");
   EXPECT_EQ(whole["latest"], "epoch_1_step_5");
   EXPECT_EQ(whole["best"], "epoch_1_step_5");
@@ -122,7 +122,7 @@ TEST(Info, SummarisesEachKind) {
   EXPECT_EQ(model["model_type"], "llama");
   EXPECT_EQ(model["dtypes"]["BF16"], 7);
   EXPECT_EQ(info(run.checkpoint / "model/model.safetensors")["kind"], "file");
-  EXPECT_THAT(message_of<CheckpointError>([&] { info(run.path / "none"); }), HasSubstr("does not exist"));
+  EXPECT_THAT(message_of<CheckpointError>([&] { info(run.path() / "none"); }), HasSubstr("does not exist"));
 }
 
 }  // namespace

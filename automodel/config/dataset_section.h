@@ -102,6 +102,16 @@ struct DatasetSection {
   template <class F>
   void describe(F& f) {
     f.target("dataset", kind);
+    describe_rows(f);
+    describe_samples(f);
+    describe_megatron(f);
+    describe_nanogpt(f);
+    describe_mock(f);
+  }
+
+ private:
+  template <class F>
+  void describe_rows(F& f) {
     f("path_or_dataset_id", path,
       "file, list of files, folder or Hub id (path_or_dataset and dataset_name say the same)", "string|list<string>");
     f.alias("path_or_dataset", path, "string|list<string>");
@@ -123,6 +133,10 @@ struct DatasetSection {
     f.alias("num_samples_limit", limit, "int[1,]|null");
     f("shuffle_seed", shuffle_seed, "shuffle the rows with this seed before the split's slice is taken; null: do not",
       "int[0,]|null");
+  }
+
+  template <class F>
+  void describe_samples(F& f) {
     f("chat_template", chat_template, "Jinja template, as text or file; not set: the tokenizer's own", "string|null");
     f.section("tokenizer", tokenizer, "tokenizer of this data set, when it is not the model's");
     f.section("column_mapping", column_mapping, "names of the row's columns");
@@ -148,6 +162,10 @@ struct DatasetSection {
     f("train_on_last_turn_only", train_on_last_turn_only, "train only the last assistant turn");
     f("repeat_on_exhaustion", repeat_on_exhaustion,
       "streamed data: begin again within an epoch, which only step_scheduler.max_steps then ends");
+  }
+
+  template <class F>
+  void describe_megatron(F& f) {
     f("paths", paths,
       "Megatron data: path without .bin and .idx, a pattern, [weight, path, ...], {train: ..., validation: ...}, or a "
       ".json file of these",
@@ -167,10 +185,18 @@ struct DatasetSection {
     f("reset_attention_mask", reset_attention_mask,
       "Megatron data: nothing sees across an end-of-document token; together with reset_position_ids");
     f("add_extra_token", add_extra_token, "Megatron data: samples have one token more, the last target");
+  }
+
+  template <class F>
+  void describe_nanogpt(F& f) {
     f("file_pattern", file_pattern, "NanoGPT data: pattern or list of .bin shards", "string|list<string>");
     f("shuffle_files", shuffle_files, "NanoGPT data: another order of the shards in each pass");
     f("align_to_bos", align_to_bos, "NanoGPT data: each sample begins at a bos_token");
     f("bos_token", bos_token, "NanoGPT data: id of the token that begins documents", "int[0,]|null");
+  }
+
+  template <class F>
+  void describe_mock(F& f) {
     f("vocab_size", vocab_size, "mock data: ids are drawn below this", "int[1,]");
     f("seq_len", seq_len, "mock and NanoGPT data: tokens in a sample", "int[1,]");
     f("num_samples", num_samples, "mock data: samples in the set", "int[1,]");

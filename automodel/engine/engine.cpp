@@ -30,15 +30,21 @@ at::Tensor as_leaf(const at::Tensor& tensor, bool wants_grad) {
   return tensor.defined() && tensor.is_floating_point() ? tensor.detach().requires_grad_(wants_grad) : tensor;
 }
 
+// A gradient on its way out of a graph; held by the graph that brings it and by the visit that takes it.
+struct Caught : torch::CustomClassHolder {
+  at::Tensor gradient;
+};
+using CaughtPtr = c10::intrusive_ptr<Caught>;
+
 // Passes x on and keeps the gradient that comes back, as it comes: a leaf would copy one whose rows have gaps.
 struct CatchGradient : torch::autograd::Function<CatchGradient> {
-  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& x, at::Tensor* caught) {
-    ctx->saved_data["caught"] = reinterpret_cast<int64_t>(caught);
+  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& x, const CaughtPtr& caught) {
+    ctx->saved_data["caught"] = c10::IValue::make_capsule(caught);
     return x;
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
                                                  torch::autograd::variable_list grads) {
-    *reinterpret_cast<at::Tensor*>(ctx->saved_data["caught"].toInt()) = grads[0];
+    static_cast<Caught&>(*ctx->saved_data["caught"].toCapsule()).gradient = grads[0];
     return {at::Tensor(), at::Tensor()};
   }
 };
@@ -67,14 +73,13 @@ struct Engine::Visit {
   Flow output;  // roots; empty if the block runs again in the backward
   bool has_graph = false;
   bool wants_input_grad = false;
-  std::unique_ptr<at::Tensor> hidden_grad =
-      std::make_unique<at::Tensor>();  // what the backward brought to input.hidden
+  CaughtPtr hidden = c10::make_intrusive<Caught>();  // what the backward brings to input.hidden
 
   // What the block takes in: the leaves, with the hidden states' gradient caught. With gradients on.
   Flow caught() const {
     Flow flow = input;
     if (input.hidden.defined() && input.hidden.requires_grad())
-      flow.hidden = CatchGradient::apply(input.hidden, hidden_grad.get());
+      flow.hidden = CatchGradient::apply(input.hidden, hidden);
     return flow;
   }
 };
@@ -153,7 +158,7 @@ void Engine::backward(Visit& visit, Flow& grads, const Batch& batch, Context& co
   for (const auto& term : visit.output.losses) add_root(term.value, at::ones_like(term.value) * term.weight);
   if (!roots.empty()) torch::autograd::backward(roots, root_grads);
 
-  grads.hidden = *visit.hidden_grad;
+  grads.hidden = visit.hidden->gradient;
   for (const auto& [name, extra] : visit.output.extras)
     if (!visit.input.extras.count(name)) grads.extras.erase(name);
   for (const auto& [name, extra] : visit.input.extras) add_to(grads.extras[name], extra.grad());  // passed on or not

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/base/text.h"
-#include "automodel/metrics/temporary_folder_test.h"
 
 namespace automodel::metrics {
 namespace {
@@ -21,15 +21,6 @@ std::string run_text(int steps, const std::function<double(int)>& loss, double t
     text += fmt::format("{{\"step\": {}, \"loss\": {}, \"tps\": {}, \"mem\": 1.5}}\n", step, loss(step),
                         tps * (step == 0 ? 0.1 : 1));
   return text;
-}
-
-std::string fault(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "accepted";
 }
 
 TEST(Compare, FindsWhereAndHowMuchRunsDiffer) {
@@ -83,14 +74,14 @@ TEST(Compare, RunsWithoutACommonStepSayso) {
 
 TEST(Compare, WhatIsNoRunIsRefused) {
   const TemporaryFolder a;
-  EXPECT_THAT(fault([&] { load_run(a); }), HasSubstr("is no run: it holds no training.jsonl"));
-  EXPECT_THAT(fault([&] { load_run(a / "missing"); }), HasSubstr("is no run"));
+  EXPECT_THAT(message_of<DataError>([&] { load_run(a); }), HasSubstr("is no run: it holds no training.jsonl"));
+  EXPECT_THAT(message_of<DataError>([&] { load_run(a / "missing"); }), HasSubstr("is no run"));
   a.write("training.jsonl", "");
-  EXPECT_THAT(fault([&] { load_run(a); }), HasSubstr("holds no record"));
+  EXPECT_THAT(message_of<DataError>([&] { load_run(a); }), HasSubstr("holds no record"));
   a.write("training.jsonl", "{\"step\":0}\nnonsense\n{\"step\":1}\n");
-  EXPECT_THAT(fault([&] { load_run(a); }), HasSubstr("training.jsonl:2:"));
+  EXPECT_THAT(message_of<DataError>([&] { load_run(a); }), HasSubstr("training.jsonl:2:"));
   a.write("training.jsonl", "{\"step\":0}\n{\"loss\":1}\n");
-  EXPECT_THAT(fault([&] { load_run(a); }), HasSubstr("training.jsonl:2: is no record of a step"));
+  EXPECT_THAT(message_of<DataError>([&] { load_run(a); }), HasSubstr("training.jsonl:2: is no record of a step"));
 }
 
 }  // namespace

@@ -9,7 +9,8 @@
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/json.h"
-#include "automodel/metrics/temporary_folder_test.h"
+#include "automodel/base/testing.h"
+#include "automodel/metrics/event_reader_test.h"
 
 namespace automodel::metrics {
 namespace {

@@ -7,9 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/base/text.h"
+#include "automodel/metrics/event_reader_test.h"
 #include "automodel/metrics/process_memory.h"
-#include "automodel/metrics/temporary_folder_test.h"
 
 namespace automodel::metrics {
 namespace {

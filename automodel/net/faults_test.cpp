@@ -36,6 +36,15 @@ class FaultTest : public TestHub {
       if (blob.find(".automodel.") == std::string::npos) EXPECT_LT(fs::file_size(settings_.cache / blob), 1000) << blob;
     return text;
   }
+  // What an earlier client that was interrupted left of the shard.
+  void leave_incomplete(const std::string& bytes) const {
+    std::string etag;
+    for (const auto& file : hub().list(tiny_).files)
+      if (file.path == kShard) etag = file.etag;
+    const auto blobs = settings_.cache / "models--org--tiny" / "blobs";
+    fs::create_directories(blobs);
+    std::ofstream(blobs / (etag + ".incomplete"), std::ios::binary) << bytes;
+  }
   const Repo tiny_{"org/tiny"};
 };
 
@@ -93,7 +102,7 @@ TEST_F(FaultTest, AnAbortedDownloadIsResumed) {
   settings_.connections = 1;
   hub().snapshot(tiny_, {"config.json"});
   fault("/blob/", "cut", 1, {{"at", 200000}});
-  message_of<HubError>([&] { fetch(); });
+  EXPECT_THROW(fetch(), HubError);
   ASSERT_EQ(cached(".automodel.incomplete").size(), 1u);
   ASSERT_EQ(cached(".automodel.ranges").size(), 1u);
   control("clear");
@@ -107,24 +116,12 @@ TEST_F(FaultTest, AnAbortedDownloadIsResumed) {
 }
 
 TEST_F(FaultTest, WhatWasLeftBehindIsCheckedToo) {
-  const auto listing = hub().list(tiny_);
-  std::string etag;
-  for (const auto& file : listing.files)
-    if (file.path == kShard) etag = file.etag;
-  const auto blobs = settings_.cache / "models--org--tiny" / "blobs";
-  fs::create_directories(blobs);
-  std::ofstream(blobs / (etag + ".incomplete")) << std::string(1 << 20, 'x');  // another's, and wrong
+  leave_incomplete(std::string(1 << 20, 'x'));  // another's, and wrong
   expect_fetched();
 }
 
 TEST_F(FaultTest, TheOldClientsBeginningIsTakenOver) {
-  const auto listing = hub().list(tiny_);
-  std::string etag;
-  for (const auto& file : listing.files)
-    if (file.path == kShard) etag = file.etag;
-  const auto blobs = settings_.cache / "models--org--tiny" / "blobs";
-  fs::create_directories(blobs);
-  std::ofstream(blobs / (etag + ".incomplete"), std::ios::binary) << noise(3 << 20, 1).substr(0, 1 << 20);
+  leave_incomplete(noise(3 << 20, 1).substr(0, 1 << 20));
   control("clear");
   expect_fetched();
   EXPECT_EQ(requests("/blob/"), 8);  // 2 of 3 MiB

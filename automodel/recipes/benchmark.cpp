@@ -10,6 +10,7 @@
 #include "automodel/kernels/cuda/library.h"
 #include "automodel/metrics/process_memory.h"
 #include "automodel/models/flops.h"
+#include "automodel/optim/step_scheduler.h"
 #include "automodel/recipes/device.h"
 #include "automodel/recipes/model_setup.h"
 #include "automodel/recipes/step_clock.h"
@@ -34,6 +35,8 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
         "benchmark.warmup_steps",
         fmt::format("is {}, and the run has {} steps: none is left to count", settings.warmup_steps, steps),
         "raise step_scheduler.max_steps");
+  config.step_scheduler.max_steps = steps;
+  const optim::StepScheduler scheduler(config.step_scheduler, 1, std::nullopt);
 
   // The model, and ids drawn from its own vocabulary.
   auto loaded = load_trained_model(config);
@@ -44,8 +47,6 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
   auto engine = make_engine(*loaded.model, config);
   optim::Adam optimizer(loaded.trained_parameters(), optim::make_adam_settings(config.optimizer));
   const auto device = loaded.model->device;
-  const auto grad_acc =
-      std::max<int64_t>(1, config.step_scheduler.global_batch_size / config.step_scheduler.local_batch_size);
 
   BenchmarkResult result{.device = device.is_cpu() ? "cpu" : kernels::load_cuda().gpus.front().name,
                          .parameters = models::count_parameters(*loaded.model),
@@ -60,7 +61,7 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
   std::vector<double> host_ms;
   LaunchedStep last;
   for (int64_t step = 0; step < steps; ++step) {
-    const auto microbatches = loader->next_group(grad_acc);
+    const auto microbatches = loader->next_group(scheduler.grad_acc_steps());
     if (microbatches.empty()) throw DataError("dataset", fmt::format("ended after {} of {} steps", step, steps));
     const auto began = std::chrono::steady_clock::now();
     last = train_step(engine, optimizer, microbatches,

@@ -27,6 +27,20 @@ static std::string describe(const TrainedModel& loaded) {
                      format_count(static_cast<uint64_t>(all)), format_count(static_cast<uint64_t>(trained)));
 }
 
+static optim::LrSchedule make_schedule(const config::RecipeConfig& config, int64_t steps) {
+  const double lr = config.optimizer.lr, decay = config.optimizer.weight_decay;
+  const auto schedule = config.lr_scheduler ? optim::LrSchedule::make(*config.lr_scheduler, lr, decay, steps)
+                                            : optim::LrSchedule::fixed(lr, decay);
+  log_info("learning rate: " + schedule.describe());
+  return schedule;
+}
+
+static void write_config(const config::RecipeConfig& config) {
+  const std::filesystem::path folder = config.checkpoint.checkpoint_dir;
+  make_folders(folder);
+  write_file_atomically(folder / "config.yaml", config::effective_yaml(config));
+}
+
 static std::vector<int> preemption_signals(const config::StepSchedulerSection& section) {
   std::vector<int> signals;
   for (const auto& name : section.preemption_signal) {
@@ -69,19 +83,13 @@ RunResult finetune(const config::RecipeConfig& config) {
   auto engine = make_engine(*loaded.model, config);
   optim::Adam optimizer(loaded.trained_parameters(), optim::make_adam_settings(config.optimizer));
   optim::StepScheduler scheduler(config.step_scheduler, 1, epoch_microbatches(config, *loader));
-  const auto schedule = config.lr_scheduler
-                            ? optim::LrSchedule::make(*config.lr_scheduler, config.optimizer.lr,
-                                                      config.optimizer.weight_decay, scheduler.total_steps())
-                            : optim::LrSchedule::fixed(config.optimizer.lr, config.optimizer.weight_decay);
-  log_info("learning rate: " + schedule.describe());
+  const auto schedule = make_schedule(config, scheduler.total_steps());
 
   // Where it goes on, and where it is told.
   RunCheckpoint checkpoints(config, {loaded, optimizer, scheduler, *loader, schedule});
   if (const auto from = checkpoints.resume())
     log_info(fmt::format("resumed from {}: next is step {}", *from, scheduler.step()));
-  make_folders(config.checkpoint.checkpoint_dir);
-  write_file_atomically(std::filesystem::path(config.checkpoint.checkpoint_dir) / "config.yaml",
-                        config::effective_yaml(config));
+  write_config(config);
   metrics::Logger log({.folder = config.checkpoint.checkpoint_dir,
                        .next_step = scheduler.step(),
                        .total_steps = scheduler.total_steps(),

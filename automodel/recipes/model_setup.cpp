@@ -5,9 +5,9 @@
 #include "automodel/base/json.h"
 #include "automodel/base/log.h"
 #include "automodel/checkpoint/load_weights.h"
+#include "automodel/recipes/data_kinds.h"
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/device.h"
-#include "automodel/recipes/token_data.h"
 #include "automodel/tensor/dtype.h"
 
 namespace automodel::recipes {
@@ -68,17 +68,19 @@ peft::LoraOptions make_lora_options(const config::PeftSection& section) {
   return options;
 }
 
-void load_base_weights(const ModelFolder& folder, nn::Model& model) {
+// Reads the folder's weights into the model's own parameters, not into those of adapters.
+static void load_base_weights(const TrainedModel& loaded, checkpoint::LoadOptions::Map map) {
+  const auto& family = *loaded.folder.family;
   std::vector<ParameterPtr> base;
-  const auto of_adapters = peft::adapter_parameters(model);
-  for (const auto& parameter : model.parameters())
+  const auto of_adapters = peft::adapter_parameters(*loaded.model);
+  for (const auto& parameter : loaded.model->parameters())
     if (std::find(of_adapters.begin(), of_adapters.end(), parameter) == of_adapters.end()) base.push_back(parameter);
-  if (!model.device.is_cpu())
+  if (!loaded.model->device.is_cpu())
     for (const auto& parameter : base)
-      if (!parameter->has_value()) parameter->allocate(model.device);
-  checkpoint::LoadOptions options{.ignore = folder.family->ignored_tensors, .map_frozen = true};
-  if (model.tied()) options.ignore.push_back("lm_head.weight");
-  checkpoint::load_weights(base, checkpoint::open_weights(folder.path, folder.family->optional_prefixes), options);
+      if (!parameter->has_value()) parameter->allocate(loaded.model->device);
+  checkpoint::LoadOptions options{.ignore = family.ignored_tensors, .map = map};
+  if (loaded.model->tied()) options.ignore.push_back("lm_head.weight");
+  checkpoint::load_weights(base, checkpoint::open_weights(loaded.folder.path, family.optional_prefixes), options);
 }
 
 fs::path find_tokenizer_folder(const config::RecipeConfig& config, const ModelFolder& folder) {
@@ -86,7 +88,8 @@ fs::path find_tokenizer_folder(const config::RecipeConfig& config, const ModelFo
   return own ? net::resolve_model(config.tokenizer->path, "", net::ModelFiles::Tokenizer) : folder.path;
 }
 
-static void check_vocabulary(const TrainedModel& loaded) {
+static void load_tokenizer(TrainedModel& loaded) {
+  loaded.tokenizer = tokenizer::load(loaded.tokenizer_folder);
   const int64_t rows = loaded.folder.spec.embedding.vocab, ids = loaded.tokenizer->vocab_size();
   if (ids > rows)
     throw DataError(loaded.tokenizer_folder.string(),
@@ -99,39 +102,47 @@ std::vector<ParameterPtr> TrainedModel::trained_parameters() const {
   return of_adapters.empty() ? model->parameters() : of_adapters;
 }
 
+// Where the values of a model come from.
+struct Values {
+  bool random_base = false;  // by the family's rule, with `seed`
+  fs::path adapter;          // folder of the adapters' weights; "": by their rule, with `seed`
+  uint64_t seed = 0;
+  bool trained = true;  // else every weight may stay in its file
+};
+
+// Builds the folder's model on a device, with adapters where loaded.lora says so, and gives every parameter its values.
+static void build_model(TrainedModel& loaded, at::Device device, const Values& values) {
+  loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
+  loaded.model->device = device;
+  if (loaded.lora) loaded.adapted = peft::apply_lora(*loaded.model, *loaded.lora);
+  loaded.random = values.random_base;
+  using Map = checkpoint::LoadOptions::Map;
+  if (values.random_base)
+    models::initialize(*loaded.model, values.seed);
+  else
+    load_base_weights(loaded, values.trained || loaded.lora ? Map::Frozen : Map::All);
+  if (!loaded.lora) return;
+  if (values.adapter.empty()) {
+    peft::initialize_adapters(*loaded.model, values.seed);
+  } else {
+    const auto adapters = peft::adapter_parameters(*loaded.model);
+    for (const auto& parameter : adapters) parameter->allocate(device);
+    checkpoint::load_weights(adapters, checkpoint::open_weights(values.adapter));
+  }
+}
+
 TrainedModel load_trained_model(const config::RecipeConfig& config) {
   TrainedModel loaded;
   const bool random = config.model.init == "from_config" || !config.model.load_base_model;
   loaded.folder = open_model_folder(config.model, random ? net::ModelFiles::Tokenizer : net::ModelFiles::All);
-  loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
-  loaded.model->device = choose_device(config.device, "device");
-  if (config.peft) {
-    loaded.lora = make_lora_options(*config.peft);
-    loaded.adapted = peft::apply_lora(*loaded.model, *loaded.lora);
-  }
-  loaded.random = random;
-  if (random)
-    models::initialize(*loaded.model, static_cast<uint64_t>(config.seed));
-  else
-    load_base_weights(loaded.folder, *loaded.model);
-  if (config.peft) peft::initialize_adapters(*loaded.model, static_cast<uint64_t>(config.seed));
-
+  if (config.peft) loaded.lora = make_lora_options(*config.peft);
+  build_model(loaded, choose_device(config.device, "device"),
+              {.random_base = random, .seed = static_cast<uint64_t>(config.seed)});
   loaded.tokenizer_folder = find_tokenizer_folder(config, loaded.folder);
+  // Of a set of tokens the tokenizer that lies beside the model is saved with it.
   const bool beside = is_token_data(config.dataset.kind) && fs::exists(loaded.tokenizer_folder / "tokenizer.json");
-  if (needs_tokenizer(config) || beside) {  // what lies beside the model is saved with it
-    loaded.tokenizer = tokenizer::load(loaded.tokenizer_folder);
-    check_vocabulary(loaded);
-  }
+  if (needs_tokenizer(config) || beside) load_tokenizer(loaded);
   return loaded;
-}
-
-static void add_adapter(TrainedModel& loaded, const fs::path& folder, const peft::AdapterConfig& adapter) {
-  loaded.lora = adapter.options;
-  loaded.adapted = peft::apply_lora(*loaded.model, adapter.options);
-  load_base_weights(loaded.folder, *loaded.model);
-  const auto adapters = peft::adapter_parameters(*loaded.model);
-  for (const auto& parameter : adapters) parameter->allocate(loaded.model->device);
-  checkpoint::load_weights(adapters, checkpoint::open_weights(folder), {});
 }
 
 static fs::path base_of(const fs::path& adapter_folder, const std::string& named) {
@@ -143,40 +154,34 @@ static fs::path base_of(const fs::path& adapter_folder, const std::string& named
                         "give the base with --model and the adapter with --lora");
 }
 
+// The folder with weights or an adapter within what is given: itself, a run (its newest checkpoint), or a checkpoint.
+static fs::path weights_within(const fs::path& given) {
+  fs::path folder = net::resolve_model(given.string());
+  if (fs::exists(folder / "LATEST")) folder /= "LATEST";
+  const fs::path model = folder / "model";
+  return fs::exists(model / "config.json") || fs::exists(model / "adapter_config.json") ? model : folder;
+}
+
 TrainedModel load_inference_model(const fs::path& given, const fs::path& adapter, const std::string& dtype,
                                   const std::string& device) {
-  fs::path folder = net::resolve_model(given.string());
+  fs::path folder = weights_within(given);
   fs::path lora = adapter.empty() ? adapter : net::resolve_model(adapter.string());
-  if (fs::exists(folder / "LATEST")) folder /= "LATEST";  // a run
-  if (fs::exists(folder / "model" / "config.json") || fs::exists(folder / "model" / "adapter_config.json"))
-    folder /= "model";
-  if (lora.empty() && fs::exists(folder / "adapter_config.json")) {
-    lora = folder;
-    folder = base_of(lora, peft::read_adapter_config(load_json(lora / "adapter_config.json"),
-                                                     (lora / "adapter_config.json").string())
-                               .base);
-  }
+  const bool is_adapter = lora.empty() && fs::exists(folder / "adapter_config.json");
+  if (is_adapter) lora = folder;
   TrainedModel loaded;
+  if (!lora.empty()) {
+    const auto file = lora / "adapter_config.json";
+    const auto read = peft::read_adapter_config(load_json(file), file.string());
+    loaded.lora = read.options;
+    if (is_adapter) folder = base_of(lora, read.base);
+  }
   config::ModelSection section;
   section.path = folder.string();
   section.torch_dtype = dtype;
   loaded.folder = open_model_folder(section, net::ModelFiles::All);
-  loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
-  loaded.model->device = choose_device(device, "--device");
-  if (lora.empty()) {
-    for (const auto& parameter : loaded.model->parameters())
-      parameter->trainable = false;  // so that they stay in the file's mapping
-    load_base_weights(loaded.folder, *loaded.model);
-    for (const auto& parameter : loaded.model->parameters()) parameter->trainable = true;
-  } else {
-    const auto file = lora / "adapter_config.json";
-    add_adapter(loaded, lora, peft::read_adapter_config(load_json(file), file.string()));
-  }
+  build_model(loaded, choose_device(device, "--device"), {.adapter = lora, .trained = false});
   loaded.tokenizer_folder = fs::exists(lora / "tokenizer.json") ? lora : folder;
-  if (fs::exists(loaded.tokenizer_folder / "tokenizer.json")) {
-    loaded.tokenizer = tokenizer::load(loaded.tokenizer_folder);
-    check_vocabulary(loaded);
-  }
+  if (fs::exists(loaded.tokenizer_folder / "tokenizer.json")) load_tokenizer(loaded);
   return loaded;
 }
 

@@ -58,9 +58,6 @@ TrainedModel load_trained_model(const config::RecipeConfig& config);
 TrainedModel load_inference_model(const std::filesystem::path& folder, const std::filesystem::path& adapter,
                                   const std::string& dtype, const std::string& device);
 
-/// Reads the weights of `folder` into the model's own (not the adapters') parameters.
-void load_base_weights(const ModelFolder& folder, nn::Model& model);
-
 peft::LoraOptions make_lora_options(const config::PeftSection& section);
 
 }  // namespace automodel::recipes

@@ -5,6 +5,7 @@
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
 #include "automodel/optim/adam.h"
+#include "automodel/optim/step_scheduler.h"
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/model_setup.h"
 #include "automodel/tensor/dtype.h"
@@ -62,7 +63,7 @@ static void plan_data(Plan& plan, const config::RecipeConfig& config, const Mode
   const auto& scheduler = config.step_scheduler;
   plan.rows = estimate.rows;
   plan.trained_share = estimate.trained_share;
-  plan.grad_acc_steps = std::max<int64_t>(1, scheduler.global_batch_size / scheduler.local_batch_size);
+  plan.grad_acc_steps = optim::StepScheduler(scheduler, 1, estimate.microbatches).grad_acc_steps();
   const int64_t pack = config.packed_sequence.packed_sequence_size;
   plan.microbatch_tokens =
       pack > 0 ? pack * scheduler.local_batch_size

@@ -11,13 +11,6 @@ namespace automodel::recipes {
 
 static constexpr int64_t kMegatronSequenceLength = 2048, kMegatronSeed = 1234, kValidationInterval = 1000;
 
-bool is_token_data(const std::string& kind) { return kind == "megatron" || kind == "nanogpt"; }
-
-bool needs_tokenizer(const config::DatasetSection& section) {
-  if (section.kind == "mock" || section.kind == "mock_packed") return false;
-  return !is_token_data(section.kind) || section.eod_mask_loss || section.reset_attention_mask;
-}
-
 static std::optional<int64_t> samples_of_run(const config::RecipeConfig& config) {
   const auto& steps = config.step_scheduler;
   return steps.max_steps ? std::optional(*steps.max_steps * steps.global_batch_size) : std::nullopt;

@@ -2,15 +2,10 @@
 #pragma once
 
 #include "automodel/config/recipe_config.h"
+#include "automodel/recipes/data_kinds.h"
 #include "automodel/recipes/data_setup.h"
 
 namespace automodel::recipes {
-
-/// Whether a data set of this kind is windows of tokens.
-bool is_token_data(const std::string& kind);
-
-/// Whether samples of this section cannot be made without a tokenizer.
-bool needs_tokenizer(const config::DatasetSection& section);
 
 enum class DataUse { Training, Validation };
 

@@ -1,0 +1,51 @@
+// The kinds of data sets (`dataset._target_`): what each opens and builds, as one table.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "automodel/config/recipe_config.h"
+#include "automodel/data/chat_format.h"
+#include "automodel/data/prompt_answer.h"
+#include "automodel/data/rows.h"
+#include "automodel/data/sample.h"
+#include "automodel/tokenizer/tokenizer.h"
+
+namespace automodel::recipes {
+
+using TokenizerPtr = std::shared_ptr<const tokenizer::Tokenizer>;
+
+struct DataKind {
+  std::string_view name;  // its native spelling
+  std::unique_ptr<data::Rows> (*open_rows)(const config::DatasetSection& section) = nullptr;
+  std::shared_ptr<const data::SampleBuilder> (*make_builder)(const config::DatasetSection& section,
+                                                             const TokenizerPtr& tokenizer,
+                                                             const data::EdgeTokens& edges) = nullptr;
+  bool tokenizes = true;          // its samples need a tokenizer
+  bool leaves_untrained = false;  // rows with nothing to train are left out and counted, as in NeMo AutoModel
+  bool begins_again = false;      // an epoch of training has no end, unless repeat_on_exhaustion says so
+  int64_t targets_only = 1;       // of a sample's seq_length tokens, the last ones that are labels and not inputs
+
+  /// Windows of tokens, which token_data.h opens: there are no rows to build samples from.
+  bool is_tokens() const { return make_builder == nullptr; }
+};
+
+/// Throws UnsupportedError for a name that is not in the table.
+const DataKind& find_data_kind(const std::string& name);
+
+inline bool is_token_data(const std::string& kind) { return find_data_kind(kind).is_tokens(); }
+
+/// Whether samples of this section cannot be made without a tokenizer.
+bool needs_tokenizer(const config::DatasetSection& section);
+
+/// What the options of a section say about chats, and about which of its rows are read.
+data::ChatOptions chat_options(const config::DatasetSection& section);
+data::RowsOptions rows_options(const config::DatasetSection& section);
+
+/// All that the samples of a section are made from, as text, the same for two sections whose samples are the same: what
+/// the cache of tokens is named by. `tokenizer`: the folder of its files. Throws UnsupportedError where it is none.
+std::string describe_samples(const config::DatasetSection& section, const data::EdgeTokens& edges,
+                             const std::filesystem::path& tokenizer);
+
+}  // namespace automodel::recipes
