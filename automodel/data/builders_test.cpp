@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/data/chat.h"
 #include "automodel/data/hellaswag.h"
 #include "automodel/data/messages.h"
@@ -17,28 +18,7 @@ using testing::HasSubstr;
 constexpr auto kChatml =
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}";
 
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
 Row row_of(const char* json) { return {parse_json(json, "test"), "test.jsonl:3", 0}; }
-
-/// The trained text of a sample by the byte tokenizer, one '|' where it is interrupted.
-std::string trained_text(const Sample& sample) {
-  std::string text;
-  for (size_t t = 0; t < sample.labels.size(); ++t) {
-    if (sample.labels[t] != kNotTrained)
-      text += ByteTokenizer().decode({&sample.labels[t], 1}, false);
-    else if (!text.empty() && text.back() != '|')
-      text += '|';
-  }
-  return text;
-}
 
 std::shared_ptr<ByteTokenizer> bytes(const std::string& chat_template = "", bool join_spaces = false) {
   auto tokenizer = std::make_shared<ByteTokenizer>(join_spaces);
@@ -64,7 +44,7 @@ TEST(Golden, ChatsAreTokenisedAndMaskedAsTransformersDoes) {
     const Row row{golden["row"], "golden.jsonl:1", 0};
     const auto act = [&] { return format.tokenize(messages_of(row), tools_of(row), row.where); };
     if (golden.contains("error")) {
-      EXPECT_THAT(error_of([&] { act(); }),
+      EXPECT_THAT(message_of([&] { act(); }),
                   HasSubstr("golden.jsonl:1: which tokens are the assistant's cannot be told"))
           << name;
       ++refused;
@@ -154,7 +134,7 @@ TEST(Chat, GenerationMarksInsideAMacroAreRefused) {
   const ChatBuilder builder(
       bytes("{% macro say(m) %}{% generation %}{{ m.content }}{% endgeneration %}{% endmacro %}{{ say(messages[0]) }}"),
       {});
-  EXPECT_THAT(error_of([&] { builder.build(row_of(R"({"messages": [{"role": "assistant", "content": "x"}]})")); }),
+  EXPECT_THAT(message_of([&] { builder.build(row_of(R"({"messages": [{"role": "assistant", "content": "x"}]})")); }),
               HasSubstr("test.jsonl:3: the chat template has its {% generation %} marks inside a macro"));
 }
 
@@ -171,7 +151,7 @@ TEST(Chat, TokensAcrossABorderAreTrained) {
 
 TEST(Chat, ARowThatIsNoChatIsRefusedWithItsPlace) {
   const ChatBuilder builder(bytes(kChatml), {});
-  const auto fails = [&](const char* json) { return error_of([&] { builder.build(row_of(json)); }); };
+  const auto fails = [&](const char* json) { return message_of([&] { builder.build(row_of(json)); }); };
   EXPECT_THAT(fails(R"({"text": "x"})"), HasSubstr("test.jsonl:3: expected a list 'messages'"));
   EXPECT_THAT(fails(R"({"messages": []})"), HasSubstr("the conversation is empty"));
   EXPECT_THAT(fails(R"({"messages": ["x"]})"), HasSubstr("a message should be an object, got string"));
@@ -187,11 +167,11 @@ TEST(Chat, ARowThatIsNoChatIsRefusedWithItsPlace) {
   EXPECT_THAT(fails(R"({"messages": [{"role": "user", "content": "x"}], "tools": "{"})"),
               HasSubstr("test.jsonl:3: tools:1:"));
   const ChatBuilder strict(bytes("{{ raise_exception('roles must alternate') }}"), {});
-  EXPECT_THAT(error_of([&] { strict.build(row_of(R"({"messages": [{"role": "user", "content": "x"}]})")); }),
+  EXPECT_THAT(message_of([&] { strict.build(row_of(R"({"messages": [{"role": "user", "content": "x"}]})")); }),
               testing::AllOf(HasSubstr("test.jsonl:3: the chat template rejects this conversation"),
                              HasSubstr("roles must alternate")));
-  EXPECT_THAT(error_of([] { ChatBuilder(bytes(), {}); }), HasSubstr("the tokenizer has no chat template"));
-  EXPECT_THAT(error_of([] { ChatBuilder(bytes(), {.chat_template = "no/such/file"}); }),
+  EXPECT_THAT(message_of([] { ChatBuilder(bytes(), {}); }), HasSubstr("the tokenizer has no chat template"));
+  EXPECT_THAT(message_of([] { ChatBuilder(bytes(), {.chat_template = "no/such/file"}); }),
               HasSubstr("is neither a chat template nor a file"));
 }
 
@@ -227,10 +207,10 @@ TEST(PromptAnswer, AChatTemplateIsUsedWhenAskedFor) {
 
 TEST(PromptAnswer, AMissingColumnIsNamedWithTheNearest) {
   const PromptAnswerBuilder builder(bytes(), {.question = "question", .answer = "answer"});
-  EXPECT_THAT(error_of([&] { builder.build(row_of(R"({"question": "x", "answers": "y"})")); }),
+  EXPECT_THAT(message_of([&] { builder.build(row_of(R"({"question": "x", "answers": "y"})")); }),
               testing::AllOf(HasSubstr("test.jsonl:3: has no column 'answer' (columns: question, answers)"),
                              HasSubstr("did you mean 'answers'?")));
-  EXPECT_THAT(error_of([&] { builder.build(row_of(R"({"question": ["x"], "answer": "y"})")); }),
+  EXPECT_THAT(message_of([&] { builder.build(row_of(R"({"question": ["x"], "answer": "y"})")); }),
               HasSubstr("should be a text, got array"));
   EXPECT_THROW(PromptAnswerBuilder(bytes(), {.question = "q"}), ConfigError);
   EXPECT_THROW(PromptAnswerBuilder(bytes(), {.answer = "a"}), ConfigError);
@@ -238,17 +218,17 @@ TEST(PromptAnswer, AMissingColumnIsNamedWithTheNearest) {
 
 TEST(HellaSwag, AWrongLabelIsRefused) {
   const HellaSwagBuilder builder(bytes(), {});
-  EXPECT_THAT(error_of([&] { builder.build(row_of(R"({"ctx": "x", "endings": ["a"], "label": "1"})")); }),
+  EXPECT_THAT(message_of([&] { builder.build(row_of(R"({"ctx": "x", "endings": ["a"], "label": "1"})")); }),
               HasSubstr("label '1' is none of its 1 endings"));
-  EXPECT_THAT(error_of([&] { builder.build(row_of(R"({"ctx": "x", "endings": ["a"], "label": -1})")); }),
+  EXPECT_THAT(message_of([&] { builder.build(row_of(R"({"ctx": "x", "endings": ["a"], "label": -1})")); }),
               HasSubstr("label '-1'"));
-  EXPECT_THAT(error_of([&] { builder.build(row_of(R"({"ctx": "x"})")); }), HasSubstr("expected a list 'endings'"));
+  EXPECT_THAT(message_of([&] { builder.build(row_of(R"({"ctx": "x"})")); }), HasSubstr("expected a list 'endings'"));
 }
 
 TEST(Squad, RowsWithoutAnswers) {
   const Row none = row_of(R"({"context": "c", "question": "q", "answers": {"text": []}})");
   EXPECT_EQ(SquadBuilder(bytes(), {}).build(none).trained_tokens(), 0);
-  EXPECT_THAT(error_of([&] { SquadBuilder(bytes(kChatml), {}).build(none); }),
+  EXPECT_THAT(message_of([&] { SquadBuilder(bytes(kChatml), {}).build(none); }),
               HasSubstr("test.jsonl:3: has no answer"));
 }
 

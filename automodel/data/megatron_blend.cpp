@@ -117,17 +117,4 @@ MegatronPaths parse_megatron_paths(const std::string& text) {
   return paths_of(text.find_first_of("*?[") == std::string::npos ? Json(text) : prefixes_of_pattern(text));
 }
 
-std::vector<std::string> missing_megatron_files(const MegatronPaths& paths) {
-  std::vector<std::string> missing;
-  const auto look = [&](const std::optional<MegatronBlend>& blend) {
-    if (!blend) return;
-    for (const auto& prefix : blend->prefixes)
-      for (const char* ending : {".idx", ".bin"})
-        if (const auto file = megatron_prefix(prefix) + ending; !fs::exists(file)) missing.push_back(file);
-  };
-  look(paths.all);
-  for (const auto& part : paths.parts) look(part);
-  return missing;
-}
-
 }  // namespace automodel::data

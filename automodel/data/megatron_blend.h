@@ -27,7 +27,4 @@ struct MegatronPaths {
 /// Throws ConfigError{"dataset.paths"}, DataError for a JSON file that cannot be used.
 MegatronPaths parse_megatron_paths(const std::string& text);
 
-/// The prefixes among them whose files are not there.
-std::vector<std::string> missing_megatron_files(const MegatronPaths& paths);
-
 }  // namespace automodel::data

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/data/loader.h"
 #include "automodel/data/megatron_dataset.h"
 
@@ -15,24 +16,6 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 const std::string kFolder = "automodel/data/testdata/megatron/";
-
-struct Folder {
-  fs::path path;
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "megatron_XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path); }
-};
-
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 std::vector<int64_t> ids_of(const Batch& batch) {
   const auto* ids = batch.ids.const_data_ptr<int64_t>();
@@ -60,7 +43,7 @@ TEST(Labels, KnowTheEndsOfDocuments) {
   const auto whole = WindowBuilder(samples, {.extra_token = false}).build(row);
   EXPECT_EQ(whole.ids, (std::vector<int32_t>{5, 9, 6, 7, 9, 8}));
   EXPECT_EQ(whole.labels, (std::vector<int32_t>{9, 6, 7, 9, 8, kNotTrained}));
-  EXPECT_THAT(error_of([&] { WindowBuilder(samples, {.mask_end_of_document = true}); }), HasSubstr("eos token"));
+  EXPECT_THAT(message_of([&] { WindowBuilder(samples, {.mask_end_of_document = true}); }), HasSubstr("eos token"));
 
   LoaderOptions options;
   options.read.shuffle = false;
@@ -75,11 +58,11 @@ TEST(Labels, KnowTheEndsOfDocuments) {
 }
 
 TEST(MegatronLoader, GoesOnWhereItStoodAndRefusesAnotherOrder) {
-  Folder cache;
+  const TemporaryFolder cache;
   MegatronOptions options;
   options.paths = parse_megatron_paths(kFolder + "a");
   options.split = "1,0,0", options.sequence_length = 16, options.samples = 60;
-  options.cache_folder = cache.path.string();
+  options.cache_folder = cache.path().string();
   const auto loader_of = [&] {
     const auto samples = open_megatron(options);
     LoaderOptions reads;
@@ -101,7 +84,7 @@ TEST(MegatronLoader, GoesOnWhereItStoodAndRefusesAnotherOrder) {
   options.samples = 61;  // more of the same epochs: the same order
   loader_of()->restore(state);
   options.samples = 999;
-  EXPECT_THAT(error_of([&] { loader_of()->restore(state); }), HasSubstr("was saved with order"));
+  EXPECT_THAT(message_of([&] { loader_of()->restore(state); }), HasSubstr("was saved with order"));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/data/megatron_cache.h"
 #include "automodel/data/megatron_dataset.h"
 #include "automodel/data/megatron_md5.h"
@@ -26,24 +27,6 @@ const std::string kFolder = "automodel/data/testdata/megatron/";  // as the gold
 const Json& goldens() {
   static const Json json = load_json(fs::path(AUTOMODEL_SOURCE_DIR) / kFolder / "goldens.json");
   return json;
-}
-
-struct Folder {
-  fs::path path;
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "megatron_XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path); }
-};
-
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 template <class T>
@@ -84,7 +67,8 @@ TEST(MockPacked, BlocksAreThoseOfNemoAutoModel) {
                                     given.value("seed", int64_t{0})};
     EXPECT_EQ(mock_blocks(options), golden["blocks"].get<std::vector<std::vector<int32_t>>>()) << given;
   }
-  EXPECT_THAT(error_of([] { mock_blocks({.block_size = 2, .mean_len = 50, .std_len = 0}); }), HasSubstr("hardly ever"));
+  EXPECT_THAT(message_of([] { mock_blocks({.block_size = 2, .mean_len = 50, .std_len = 0}); }),
+              HasSubstr("hardly ever"));
 }
 
 TEST(MegatronFile, ReadsWhatMegatronWrites) {
@@ -106,7 +90,7 @@ TEST(MegatronFile, ReadsWhatMegatronWrites) {
       std::vector<int32_t> ids;
       const bool wide = std::any_of(expected.begin(), expected.end(), [](int64_t id) { return id > INT32_MAX; });
       if (floats || wide) {
-        EXPECT_THAT(error_of([&] { file.read(s, 0, file.length(s), ids); }), HasSubstr("no token id"));
+        EXPECT_THAT(message_of([&] { file.read(s, 0, file.length(s), ids); }), HasSubstr("no token id"));
         continue;
       }
       file.read(s, 0, file.length(s), ids);
@@ -148,17 +132,17 @@ TEST(Order, IsThatOfNemoAutoModel) {
   int64_t samples = 0;
   int files = 0;
   for (const auto& golden : goldens()["orders"]) {
-    Folder cache;
+    const TemporaryFolder cache;
     const std::string name =
         golden["name"].get<std::string>() + " " + golden["options"].dump() + golden["samples"].dump();
     for (const char* how : {"made", "read from the cache"}) {
-      const auto opened = open_megatron(options_of(golden, cache.path));
+      const auto opened = open_megatron(options_of(golden, cache.path()));
       ASSERT_EQ(opened->size(), golden["length"].get<int64_t>()) << name << " " << how;
       EXPECT_EQ(md5_of(all_tokens(*opened)), golden["md5"].get<std::string>()) << name << " " << how;
       samples += opened->size();
     }
     std::map<std::string, std::string> cached, expected = golden["cache"].get<std::map<std::string, std::string>>();
-    for (const auto& file : fs::directory_iterator(cache.path))
+    for (const auto& file : fs::directory_iterator(cache.path()))
       cached[file.path().filename().string()] = md5(read_file(file.path()));
     EXPECT_EQ(cached, expected) << name;
     files += static_cast<int>(expected.size());
@@ -169,13 +153,13 @@ TEST(Order, IsThatOfNemoAutoModel) {
 }
 
 TEST(Order, OfACacheThatBelongsToOtherFilesIsRefused) {
-  Folder cache;
+  const TemporaryFolder cache;
   const Json& golden = goldens()["orders"][2];
-  const auto options = options_of(golden, cache.path);
+  const auto options = options_of(golden, cache.path());
   open_megatron(options);
-  for (const auto& file : fs::directory_iterator(cache.path))
+  for (const auto& file : fs::directory_iterator(cache.path()))
     if (file.path().string().ends_with("sample_index.npy")) fs::resize_file(file.path(), 200);
-  EXPECT_THAT(error_of([&] { open_megatron(options); }), HasSubstr("sample_index.npy"));
+  EXPECT_THAT(message_of([&] { open_megatron(options); }), HasSubstr("sample_index.npy"));
 }
 
 MegatronFile damaged(std::string index, const std::string& tokens, size_t at, const std::string& bytes) {
@@ -185,13 +169,13 @@ MegatronFile damaged(std::string index, const std::string& tokens, size_t at, co
 
 TEST(MegatronFile, RefusesWhatIsDamaged) {
   const std::string index = read_file(kFolder + "b.idx"), tokens = read_file(kFolder + "b.bin");
-  const auto open = [&](const std::string& bytes) { return error_of([&] { MegatronFile(bytes, tokens, "x"); }); };
+  const auto open = [&](const std::string& bytes) { return message_of([&] { MegatronFile(bytes, tokens, "x"); }); };
   EXPECT_THAT(open(""), HasSubstr("MMIDIDX"));
   EXPECT_THAT(open("TNTIDX\0\0" + index.substr(8)), HasSubstr("old cached or lazy format"));
   EXPECT_THAT(open(index.substr(0, index.size() - 1)), HasSubstr("cut off"));
   EXPECT_THAT(open(index + "xx"), HasSubstr("cut off"));
   const auto with = [&](size_t at, const std::string& bytes) {
-    return error_of([&] { damaged(index, tokens, at, bytes); });
+    return message_of([&] { damaged(index, tokens, at, bytes); });
   };
   EXPECT_THAT(with(9, "\x02"), HasSubstr("version 2"));
   EXPECT_THAT(with(17, "\x09"), HasSubstr("dtype 9"));
@@ -204,11 +188,11 @@ TEST(MegatronFile, RefusesWhatIsDamaged) {
   std::string longer = cut, elsewhere = cut;
   longer.replace(34, 4, std::string("\x00\x00\x00\x70", 4));
   elsewhere.replace(second, 8, std::string(7, '\xff') + "\x7f");
-  EXPECT_THAT(error_of([&] { MegatronFile(longer, tokens, "x").length(0); }), HasSubstr("do not lie in the"));
-  EXPECT_THAT(error_of([&] { MegatronFile(elsewhere, tokens, "x").length(1); }), HasSubstr("do not lie in the"));
+  EXPECT_THAT(message_of([&] { MegatronFile(longer, tokens, "x").length(0); }), HasSubstr("do not lie in the"));
+  EXPECT_THAT(message_of([&] { MegatronFile(elsewhere, tokens, "x").length(1); }), HasSubstr("do not lie in the"));
   std::vector<int32_t> ids;
-  EXPECT_THAT(error_of([&] { whole.read(0, 0, whole.length(0) + 1, ids); }), HasSubstr("were asked for"));
-  EXPECT_THAT(error_of([] { MegatronFile("s3://bucket/x"); }), HasSubstr("object storage"));
+  EXPECT_THAT(message_of([&] { whole.read(0, 0, whole.length(0) + 1, ids); }), HasSubstr("were asked for"));
+  EXPECT_THAT(message_of([] { MegatronFile("s3://bucket/x"); }), HasSubstr("object storage"));
 }
 
 TEST(MegatronFile, SurvivesRandomChanges) {
@@ -245,26 +229,26 @@ TEST(Paths, AreBlendsAsMegatronReadsThem) {
   EXPECT_FALSE(parts.all);
   EXPECT_EQ(parts.parts[1]->prefixes, std::vector<std::string>{"b"});
   EXPECT_FALSE(parts.parts[2]);
-  EXPECT_THAT(error_of([] { parse_megatron_paths(R"(["30", "a", "b", "c"])"); }), HasSubstr("1 weights for 2 sets"));
-  EXPECT_THAT(error_of([] { parse_megatron_paths(R"(["0", "a", "1", "c"])"); }), HasSubstr("expected more than 0"));
-  EXPECT_THAT(error_of([] { parse_megatron_paths(R"({"trian": "a"})"); }), HasSubstr("'trian' is no split"));
-  EXPECT_THAT(error_of([] { parse_megatron_paths("no/such/*"); }), HasSubstr("no file matches"));
-  EXPECT_THAT(error_of([] { parse_megatron_paths(""); }), HasSubstr("is missing"));
+  EXPECT_THAT(message_of([] { parse_megatron_paths(R"(["30", "a", "b", "c"])"); }), HasSubstr("1 weights for 2 sets"));
+  EXPECT_THAT(message_of([] { parse_megatron_paths(R"(["0", "a", "1", "c"])"); }), HasSubstr("expected more than 0"));
+  EXPECT_THAT(message_of([] { parse_megatron_paths(R"({"trian": "a"})"); }), HasSubstr("'trian' is no split"));
+  EXPECT_THAT(message_of([] { parse_megatron_paths("no/such/*"); }), HasSubstr("no file matches"));
+  EXPECT_THAT(message_of([] { parse_megatron_paths(""); }), HasSubstr("is missing"));
 }
 
 TEST(Shares, OfASplitThatGetsNothingAreAnError) {
-  Folder cache;
+  const TemporaryFolder cache;
   MegatronOptions options;
   options.paths = parse_megatron_paths(kFolder + "a");
   options.split = "99,1,0";
   options.part = 2;
-  options.cache_folder = cache.path.string();
-  EXPECT_THAT(error_of([&] { open_megatron(options); }), HasSubstr("leaves nothing for this split"));
+  options.cache_folder = cache.path().string();
+  EXPECT_THAT(message_of([&] { open_megatron(options); }), HasSubstr("leaves nothing for this split"));
   options.split = "1.2.3";
-  EXPECT_THAT(error_of([&] { open_megatron(options); }), HasSubstr("is no number"));
+  EXPECT_THAT(message_of([&] { open_megatron(options); }), HasSubstr("is no number"));
   options.paths = parse_megatron_paths("[\"1\", \"" + kFolder + "a\", \"2\", \"" + kFolder + "b\"]");
   options.part = 0, options.split = "1,0,0";
-  EXPECT_THAT(error_of([&] { open_megatron(options); }), HasSubstr("needs a number of samples"));
+  EXPECT_THAT(message_of([&] { open_megatron(options); }), HasSubstr("needs a number of samples"));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/data/loader.h"
 #include "automodel/data/mock.h"
 #include "automodel/data/token_cache.h"
@@ -33,16 +34,6 @@ Mixture mixture(const std::vector<int64_t>& sizes, const std::vector<double>& we
   return Mixture(std::move(sources));
 }
 
-template <class F>
-std::string error_of(F&& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
 TEST(Mixture, SharesFollowEpochsOrWeights) {
   using Counts = std::vector<int64_t>;
   EXPECT_EQ(mixture({10, 4}).rows_of_epoch(), (Counts{10, 4}));
@@ -50,10 +41,10 @@ TEST(Mixture, SharesFollowEpochsOrWeights) {
   EXPECT_EQ(mixture({1000, 100}, {3, 1}).rows_of_epoch(), (Counts{300, 100}));          // the second is used up
   EXPECT_EQ(mixture({1000, 100}, {3, 1}, {1, 2}).rows_of_epoch(), (Counts{600, 200}));  // and may be read twice
   EXPECT_EQ(mixture({90, 1000}, {0.9, 0.1}).rows_of_epoch(), (Counts{90, 10}));
-  EXPECT_THAT(error_of([] { mixture({5, 0}); }), HasSubstr("source 1: has no rows"));
-  EXPECT_THAT(error_of([] { mixture({5, 5}, {1, 0}); }), HasSubstr("weight of source 1 is 0"));
-  EXPECT_THAT(error_of([] { mixture({5, 1}, {1, 1e6}); }), HasSubstr("source 0 would give no row of its 5"));
-  EXPECT_THAT(error_of([] { mixture({5, 5}, {}, {1, 0.01}); }), HasSubstr("source 1 would give no row"));
+  EXPECT_THAT(message_of([] { mixture({5, 0}); }), HasSubstr("source 1: has no rows"));
+  EXPECT_THAT(message_of([] { mixture({5, 5}, {1, 0}); }), HasSubstr("weight of source 1 is 0"));
+  EXPECT_THAT(message_of([] { mixture({5, 1}, {1, 1e6}); }), HasSubstr("source 0 would give no row of its 5"));
+  EXPECT_THAT(message_of([] { mixture({5, 5}, {}, {1, 0.01}); }), HasSubstr("source 1 would give no row"));
 }
 
 TEST(Mixture, EpochsReadEachSourceEquallyOften) {
@@ -181,12 +172,6 @@ TEST(Repeated, RowsBeginAgainInAnotherOrder) {
   EXPECT_EQ(std::set<int64_t>(second.begin(), second.end()).size(), 5u);
 }
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("automodel_cache_" + std::to_string(::getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
-
 class CountedBuilder : public PartBuilder {
  public:
   mutable std::atomic<int> built = 0;
@@ -197,13 +182,13 @@ class CountedBuilder : public PartBuilder {
 };
 
 TEST(TokenCache, GivesTheSameBatchesWithoutTokenizingAgain) {
-  Folder folder;
+  const TemporaryFolder folder;
   const auto run = [&](bool cached, int& built) {
     auto builder = std::make_shared<CountedBuilder>();
     LoaderOptions options = mixed_options(2);
     options.read.sources.clear();
     options.epochs = 1;
-    if (cached) options.read.cache = std::make_shared<TokenCache>(folder.path, "key");
+    if (cached) options.read.cache = std::make_shared<TokenCache>(folder.path(), "key");
     Loader loader(mock_rows(500), builder, options);
     auto all = read_all(loader, 400);
     built = builder->built;
@@ -227,9 +212,9 @@ Sample sample_of(int64_t index) {
 }
 
 TEST(TokenCache, TwoWritersShareAFolderAndDamageIsNoticed) {
-  Folder folder;
+  const TemporaryFolder folder;
   {
-    TokenCache one(folder.path, "k"), two(folder.path, "k");
+    TokenCache one(folder.path(), "k"), two(folder.path(), "k");
     std::thread writer([&] {
       for (int64_t i = 0; i < 3000; ++i) one.add(i, sample_of(i));
     });
@@ -237,7 +222,7 @@ TEST(TokenCache, TwoWritersShareAFolderAndDamageIsNoticed) {
     writer.join();
   }
   {
-    TokenCache cache(folder.path, "k");
+    TokenCache cache(folder.path(), "k");
     for (int64_t i = 0; i < 5000; ++i) {
       const auto found = cache.find(i);
       ASSERT_TRUE(found) << i;
@@ -247,7 +232,7 @@ TEST(TokenCache, TwoWritersShareAFolderAndDamageIsNoticed) {
     EXPECT_FALSE(cache.find(5000));
   }
   std::vector<fs::path> segments;
-  for (const auto& file : fs::directory_iterator(folder.path / "k")) segments.push_back(file.path());
+  for (const auto& file : fs::directory_iterator(folder.path() / "k")) segments.push_back(file.path());
   ASSERT_EQ(segments.size(), 2u);
   const auto change = [&](const fs::path& path, int64_t from_end) {
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
@@ -256,7 +241,7 @@ TEST(TokenCache, TwoWritersShareAFolderAndDamageIsNoticed) {
   };
   change(segments[0], 5);                                                      // a sample
   change(segments[1], static_cast<int64_t>(fs::file_size(segments[1])) - 50);  // the table
-  TokenCache cache(folder.path, "k");
+  TokenCache cache(folder.path(), "k");
   int64_t found = 0;
   for (int64_t i = 0; i < 5000; ++i)
     if (const auto sample = cache.find(i)) {
@@ -266,8 +251,8 @@ TEST(TokenCache, TwoWritersShareAFolderAndDamageIsNoticed) {
   EXPECT_LT(found, 3000);
   EXPECT_FALSE(fs::exists(segments[0]));
   EXPECT_FALSE(fs::exists(segments[1]));
-  std::ofstream(folder.path / "k/short.tokens") << "x";
-  EXPECT_FALSE(TokenCache(folder.path, "k").find(1));
+  std::ofstream(folder.path() / "k/short.tokens") << "x";
+  EXPECT_FALSE(TokenCache(folder.path(), "k").find(1));
 }
 
 TEST(Mock, SentencesHaveTheirShape) {

@@ -9,6 +9,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
+#include "automodel/base/testing.h"
 #include "automodel/data/nanogpt_dataset.h"
 
 namespace automodel::data {
@@ -17,15 +18,6 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 const std::string kFolder = "automodel/data/testdata/nanogpt/";
-
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 std::vector<int32_t> read(const TokenWindows& windows, int64_t window) {
   std::vector<int32_t> tokens;
@@ -76,31 +68,28 @@ TEST(Nanogpt, ShuffledShardsComeOnceInEachPassInAnotherOrder) {
 }
 
 TEST(Nanogpt, FaultsAreNamed) {
-  const fs::path folder = fs::temp_directory_path() / "nanogpt_faults";
-  fs::remove_all(folder);
-  fs::create_directories(folder);
+  const TemporaryFolder folder;
   const std::string whole = read_file(kFolder + "part_1.bin");
   const auto with = [&](size_t at, const std::string& bytes, size_t size) {
     std::string changed = whole;
     changed.replace(at, bytes.size(), bytes);
     std::ofstream(folder / "x.bin") << changed.substr(0, size);
-    return error_of([&] { open_nanogpt({.files = {(folder / "x.bin").string()}, .seq_len = 4}); });
+    return message_of([&] { open_nanogpt({.files = {(folder / "x.bin").string()}, .seq_len = 4}); });
   };
-  EXPECT_EQ(with(0, "", whole.size()), "nothing was thrown");
+  EXPECT_EQ(with(0, "", whole.size()), "");
   EXPECT_THAT(with(0, "x", whole.size()), HasSubstr("is no NanoGPT shard"));
   EXPECT_THAT(with(4, "\x02", whole.size()), HasSubstr("version 2"));
   EXPECT_THAT(with(12, "\x03", whole.size()), HasSubstr("3 bytes a token"));
   EXPECT_THAT(with(0, "", whole.size() - 2), HasSubstr("cut off"));
   EXPECT_THAT(with(0, "", 100), HasSubstr("shorter than a header"));
   EXPECT_THAT(with(8, "\xff\xff\xff\xff", whole.size()), HasSubstr("says -1 tokens"));
-  EXPECT_THAT(error_of([] { open_nanogpt({.files = {"no/such*.bin"}}); }), HasSubstr("no file matches"));
-  EXPECT_THAT(error_of([] { open_nanogpt({.files = {kFolder + "old.bin"}, .align_to_bos = true}); }),
+  EXPECT_THAT(message_of([] { open_nanogpt({.files = {"no/such*.bin"}}); }), HasSubstr("no file matches"));
+  EXPECT_THAT(message_of([] { open_nanogpt({.files = {kFolder + "old.bin"}, .align_to_bos = true}); }),
               HasSubstr("align_to_bos needs it"));
-  EXPECT_THAT(error_of([] { open_nanogpt({.files = {kFolder + "old.bin"}}); }), HasSubstr("no shard holds a sample"));
+  EXPECT_THAT(message_of([] { open_nanogpt({.files = {kFolder + "old.bin"}}); }), HasSubstr("no shard holds a sample"));
   const auto wrong = open_nanogpt(
       {.files = {kFolder + "part_1.bin"}, .seq_len = 4, .align_to_bos = true, .bos_token = 8, .samples = 3});
-  EXPECT_THAT(error_of([&] { read(*wrong, 0); }), HasSubstr(".bos.idx"));
-  fs::remove_all(folder);
+  EXPECT_THAT(message_of([&] { read(*wrong, 0); }), HasSubstr(".bos.idx"));
 }
 
 }  // namespace

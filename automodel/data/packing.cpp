@@ -11,14 +11,6 @@ namespace automodel::data {
 static constexpr int64_t kWindowTokens = 1
                                          << 22;  // bounds the window's memory at 32 MiB however long the documents are
 
-Packing parse_packing(const std::string& name) {
-  if (name == "sequential") return Packing::Sequential;
-  if (name == "first_fit") return Packing::FirstFit;
-  if (name == "best_fit") return Packing::BestFit;
-  throw ConfigError("packing", fmt::format("'{}' is no way of packing", name),
-                    "known: sequential, first_fit, best_fit");
-}
-
 OverLong parse_over_long(const std::string& name) {
   if (name == "truncate") return OverLong::Truncate;
   if (name == "split") return OverLong::Split;

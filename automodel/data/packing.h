@@ -20,9 +20,6 @@ namespace automodel::data {
 
 enum class Packing { Sequential, FirstFit, BestFit };
 
-/// "sequential", "first_fit", "best_fit"; throws ConfigError for other words.
-Packing parse_packing(const std::string& name);
-
 struct Document {
   Sample sample;
   int64_t position = 0;  // of its row in the epoch's order

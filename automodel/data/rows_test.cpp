@@ -10,34 +10,13 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
+#include "automodel/base/testing.h"
 #include "automodel/data/split_slice.h"
 
 namespace automodel::data {
 namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-struct Folder {  // removed at the end
-  fs::path path = fs::temp_directory_path() / ("automodel_rows_" + std::to_string(::getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-  std::string write(const std::string& name, const std::string& text) const {
-    fs::create_directories((path / name).parent_path());
-    FileWriter file(path / name);
-    file.write(text);
-    file.close();
-    return (path / name).string();
-  }
-};
-
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 std::vector<int> all(Rows& rows) {
   std::vector<int> values;
@@ -52,7 +31,7 @@ std::string numbers(int from, int to) {
 }
 
 TEST(LineFile, ReadsRowsInAnyOrderAndSaysTheirLine) {
-  Folder folder;
+  const TemporaryFolder folder;
   const auto path = folder.write("a.jsonl", "\xEF\xBB\xBF{\"n\":0}\r\n\n  \n{\"n\":1}\n{\"n\":2}");
   const auto rows = open_rows({.paths = {path}});
   EXPECT_EQ(rows->at(2).where, path + ":5");
@@ -64,7 +43,7 @@ TEST(LineFile, ReadsRowsInAnyOrderAndSaysTheirLine) {
 }
 
 TEST(LineFile, AnyLinesComeBackWhole) {
-  Folder folder;
+  const TemporaryFolder folder;
   rc::check("rows of any length, with blank lines between", [&] {
     const auto lengths = *rc::gen::container<std::vector<size_t>>(rc::gen::weightedOneOf<size_t>(
         {{20, rc::gen::inRange<size_t>(0, 300)}, {1, rc::gen::inRange<size_t>(100000, 700000)}}));
@@ -87,7 +66,7 @@ TEST(LineFile, AnyLinesComeBackWhole) {
 }
 
 TEST(LineFile, FirstRowOfAHugeFileNeedsNeitherTimeNorMemory) {
-  Folder folder;
+  const TemporaryFolder folder;
   const auto path = folder.write("big.jsonl", numbers(0, 100000));
   fs::resize_file(path, int64_t{1} << 40);  // a sparse terabyte
   const auto rows = open_file(path);
@@ -95,18 +74,18 @@ TEST(LineFile, FirstRowOfAHugeFileNeedsNeitherTimeNorMemory) {
 }
 
 TEST(LineFile, AMalformedLineIsNamedByFileLineAndColumn) {
-  Folder folder;
+  const TemporaryFolder folder;
   const auto path = folder.write("a.jsonl", "{\"n\":0}\n{\"n\":,}\n[1]\n\"text\n{\"n\":\"\xff\"}\n");
   const auto rows = open_file(path);
   EXPECT_EQ(rows->at(0).value["n"], 0);
-  EXPECT_THAT(error_of([&] { rows->at(1); }), HasSubstr(path + ":2:6: not valid JSON"));
-  EXPECT_THAT(error_of([&] { rows->at(2); }), HasSubstr(path + ":3: expected a JSON object, got array"));
-  EXPECT_THAT(error_of([&] { rows->at(3); }), HasSubstr(path + ":4:"));
-  EXPECT_THAT(error_of([&] { rows->at(4); }), HasSubstr(path + ":5:"));
+  EXPECT_THAT(message_of([&] { rows->at(1); }), HasSubstr(path + ":2:6: not valid JSON"));
+  EXPECT_THAT(message_of([&] { rows->at(2); }), HasSubstr(path + ":3: expected a JSON object, got array"));
+  EXPECT_THAT(message_of([&] { rows->at(3); }), HasSubstr(path + ":4:"));
+  EXPECT_THAT(message_of([&] { rows->at(4); }), HasSubstr(path + ":5:"));
 }
 
 TEST(ArrayFile, ReadsListsAndObjectsOneAfterAnother) {
-  Folder folder;
+  const TemporaryFolder folder;
   const auto list = open_file(folder.write("a.json", "[\n {\"n\": 0, \"s\": \"]},\\\"{\"},\n\n {\"n\": 1}\n]\n"));
   EXPECT_THAT(all(*list), testing::ElementsAre(0, 1));
   EXPECT_THAT(list->at(1).where, testing::EndsWith("a.json:4"));
@@ -117,9 +96,9 @@ TEST(ArrayFile, ReadsListsAndObjectsOneAfterAnother) {
 }
 
 TEST(ArrayFile, WhatIsNoListIsAnErrorWithItsLine) {
-  Folder folder;
+  const TemporaryFolder folder;
   const auto fails = [&](const std::string& text) {
-    return error_of([&] { all(*open_file(folder.write("a.json", text))); });
+    return message_of([&] { all(*open_file(folder.write("a.json", text))); });
   };
   EXPECT_THAT(fails("[{\"n\":0}\n{\"n\":1}]"), HasSubstr("a.json:2: not valid JSON: expected ',' or ']'"));
   EXPECT_THAT(fails("[{\"n\":0},\n"), HasSubstr("expected a record"));
@@ -148,13 +127,13 @@ TEST(Split, TakesTheSlicesOfHuggingFaceDatasets) {
 }
 
 TEST(Rows, SlicesLimitsAndSumsOfSplitsAreTaken) {
-  Folder folder;
+  const TemporaryFolder folder;
   folder.write("data/train-00000-of-00002.jsonl", numbers(0, 10));
   folder.write("data/train-00001-of-00002.jsonl", numbers(10, 20));
   folder.write("dev.json", "[{\"n\": 100}, {\"n\": 101}]");
   folder.write("dataset_info.json", "{}");
   const auto read = [&](RowsOptions options) {
-    options.paths = {folder.path.string()};
+    options.paths = {folder.path().string()};
     const auto rows = open_rows(options);
     const auto values = all(*rows);
     EXPECT_EQ(rows->size(), static_cast<int64_t>(values.size()));
@@ -171,20 +150,20 @@ TEST(Rows, SlicesLimitsAndSumsOfSplitsAreTaken) {
   EXPECT_THAT(first, testing::Not(testing::ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9)));
   first.insert(first.end(), second.begin(), second.end());
   EXPECT_EQ(std::set<int>(first.begin(), first.end()).size(), 20u);
-  EXPECT_THAT(error_of([&] { read({.split = "test"}); }),
+  EXPECT_THAT(message_of([&] { read({.split = "test"}); }),
               HasSubstr("holds no file of the split 'test' (data files there: data/train-00000"));
 }
 
 TEST(Rows, FilesNamedOneByOneAndPatternsAreReadInOrder) {
-  Folder folder;
+  const TemporaryFolder folder;
   const auto b = folder.write("b.jsonl", numbers(0, 2)), a = folder.write("a.jsonl", numbers(2, 4));
   EXPECT_THAT(all(*open_rows({.paths = {b, a}, .split = "validation[1:3]"})), testing::ElementsAre(1, 2));
-  EXPECT_THAT(all(*open_rows({.paths = {(folder.path / "*.jsonl").string()}})), testing::ElementsAre(2, 3, 0, 1));
+  EXPECT_THAT(all(*open_rows({.paths = {(folder.path() / "*.jsonl").string()}})), testing::ElementsAre(2, 3, 0, 1));
   EXPECT_EQ(open_rows({.paths = {b, a}})->at(3).index, 3);
 }
 
 TEST(Rows, FilesOfAHubDataSetAreFetchedWhenTheyAreTouched) {
-  Folder folder;
+  const TemporaryFolder folder;
   struct Repo : DatasetRepo {
     fs::path root;
     std::vector<std::string> fetched;
@@ -199,7 +178,7 @@ TEST(Rows, FilesOfAHubDataSetAreFetchedWhenTheyAreTouched) {
   folder.write("data/train-00000-of-00002.jsonl", numbers(0, 3));
   folder.write("data/train-00001-of-00002.jsonl", numbers(3, 5));
   const auto repo = std::make_shared<Repo>();
-  repo->root = folder.path;
+  repo->root = folder.path();
   std::string asked;
   const auto hub = [&](const std::string& id, const std::string& revision) {
     asked = id + "@" + revision;
@@ -214,20 +193,20 @@ TEST(Rows, FilesOfAHubDataSetAreFetchedWhenTheyAreTouched) {
 }
 
 TEST(Rows, WhatCannotBeReadIsRefusedByName) {
-  Folder folder;
+  const TemporaryFolder folder;
   EXPECT_THROW(open_rows({.paths = {folder.write("a.pdf", "x")}}), UnsupportedError);
   EXPECT_THROW(open_rows({.paths = {folder.write("a.jsonl.xz", "x")}}), UnsupportedError);
   const auto plain = folder.write("a.jsonl", numbers(0, 2));
-  EXPECT_THAT(error_of([&] { open_rows({.paths = {plain}, .name = "main"}); }), HasSubstr("dataset.name: is 'main'"));
-  EXPECT_THAT(error_of([&] { open_rows({.paths = {plain}, .revision = "v1"}); }),
+  EXPECT_THAT(message_of([&] { open_rows({.paths = {plain}, .name = "main"}); }), HasSubstr("dataset.name: is 'main'"));
+  EXPECT_THAT(message_of([&] { open_rows({.paths = {plain}, .revision = "v1"}); }),
               HasSubstr("dataset.revision: is 'v1'"));
-  EXPECT_THAT(error_of([&] { open_rows({.paths = {folder.path.string()}, .name = "main"}); }),
+  EXPECT_THAT(message_of([&] { open_rows({.paths = {folder.path().string()}, .name = "main"}); }),
               HasSubstr("has no configuration 'main'"));
-  EXPECT_THAT(error_of([] { open_rows({.paths = {"rajpurkar/squad"}}); }),
+  EXPECT_THAT(message_of([] { open_rows({.paths = {"rajpurkar/squad"}}); }),
               HasSubstr("a data set of the Hub cannot be fetched"));
-  EXPECT_THAT(error_of([] { open_rows({.paths = {"/nowhere/train.jsonl"}}); }),
+  EXPECT_THAT(message_of([] { open_rows({.paths = {"/nowhere/train.jsonl"}}); }),
               HasSubstr("/nowhere/train.jsonl: there is no such file"));
-  EXPECT_THROW(open_rows({.paths = {(folder.path / "*.none").string()}}), DataError);
+  EXPECT_THROW(open_rows({.paths = {(folder.path() / "*.none").string()}}), DataError);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
+#include "automodel/base/testing.h"
 #include "automodel/data/csv_record.h"
 #include "automodel/data/dataset_layout.h"
 #include "automodel/data/path_pattern.h"
@@ -24,26 +25,6 @@ namespace automodel::data {
 namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-struct Folder {  // removed at the end
-  fs::path path = fs::temp_directory_path() / ("automodel_sources_" + std::to_string(::getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-  std::string write(const std::string& name, const std::string& text) const {
-    fs::create_directories((path / name).parent_path());
-    std::ofstream(path / name, std::ios::binary) << text;
-    return (path / name).string();
-  }
-};
-
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 fs::path goldens() { return fs::path(AUTOMODEL_SOURCE_DIR) / "automodel/data/testdata/sources"; }
 
@@ -77,7 +58,7 @@ std::string zstd(const std::string& text) {
 }
 
 TEST(Csv, RowsAreThoseOfHuggingFaceDatasets) {
-  Folder folder;
+  const TemporaryFolder folder;
   int compared = 0;
   for (const auto& golden : load_json(goldens() / "csv.json")) {
     const std::string name = golden["name"], ending = golden["ending"];
@@ -89,9 +70,9 @@ TEST(Csv, RowsAreThoseOfHuggingFaceDatasets) {
 }
 
 TEST(Csv, WhatIsWrongIsNamedByItsLine) {
-  Folder folder;
+  const TemporaryFolder folder;
   const auto fails = [&](const std::string& text) {
-    return error_of([&] { all(*open_file(folder.write("a.csv", text))); });
+    return message_of([&] { all(*open_file(folder.write("a.csv", text))); });
   };
   EXPECT_THAT(fails("a,b\n1,2\n\n3,4,5\n"), HasSubstr("a.csv:4: has 3 fields, but the header names 2 columns"));
   EXPECT_THAT(fails("a,b\n1,\"x\n\n"), HasSubstr("a.csv:2: a quoted field that starts here does not end"));
@@ -101,11 +82,11 @@ TEST(Csv, WhatIsWrongIsNamedByItsLine) {
   for (int i = 0; i < 10000; ++i) late += "1,x\n";
   EXPECT_THAT(fails(late + "1,y\nz,x\n"),
               HasSubstr("a.csv:10003: column 'a' holds whole numbers in the first 10000 rows"));
-  EXPECT_EQ(fails(late + "2.0,y\n,z\n"), "nothing was thrown");
+  EXPECT_EQ(fails(late + "2.0,y\n,z\n"), "");
 }
 
 TEST(Csv, AnyFieldsComeBackWhole) {
-  Folder folder;
+  const TemporaryFolder folder;
   rc::check("fields of any text, quoted, with any line end", [&] {
     const auto fields = *rc::gen::container<std::vector<std::string>>(
         rc::gen::container<std::string>(rc::gen::element('a', '"', ',', '\n', '\r', ' ', '\t', 'b')));
@@ -139,7 +120,7 @@ TEST(Csv, ARecordIsFoundWhereverTheTextStops) {
 }
 
 TEST(Packed, GzipAndZstdAreReadLikeTheirPlainFiles) {
-  Folder folder;
+  const TemporaryFolder folder;
   std::string text;
   for (int i = 0; i < 50000; ++i)
     text += "{\"n\": " + std::to_string(i) + ", \"t\": \"" + std::string(i % 50, 'x') + "\"}\n";
@@ -160,11 +141,11 @@ TEST(Packed, GzipAndZstdAreReadLikeTheirPlainFiles) {
 }
 
 TEST(Packed, DamagedAndUnknownPackingsAreErrors) {
-  Folder folder;
+  const TemporaryFolder folder;
   const std::string text(500000, 'y');
   std::string packed = gzip("{\"n\": \"" + text + "\"}\n"), frames = zstd("{\"n\": \"" + text + "\"}\n");
   const auto fails = [&](const std::string& name, const std::string& bytes) {
-    return error_of([&] { open_file(folder.write(name, bytes))->size(); });
+    return message_of([&] { open_file(folder.write(name, bytes))->size(); });
   };
   EXPECT_THAT(fails("a.jsonl.gz", packed.substr(0, packed.size() - 12)),
               HasSubstr("ends in the middle of its packed data"));
@@ -223,7 +204,7 @@ TEST(Arrow, ManyThreadsReadOneFile) {
 
 TEST(Arrow, DamagedFilesAreErrors) {
   if (!arrow_is_built()) GTEST_SKIP() << "libautomodel_arrow.so was not built: Parquet and Arrow";
-  Folder folder;
+  const TemporaryFolder folder;
   for (const auto* name : {"many.snappy.parquet", "many.file.arrow", "many.stream.arrow", "types.snappy.parquet"}) {
     const std::string whole = read_file(goldens() / name);
     int refused = 0;
@@ -241,8 +222,9 @@ TEST(Arrow, DamagedFilesAreErrors) {
     }
     EXPECT_GE(refused, 15) << name;
   }
-  EXPECT_THAT(error_of([&] { open_file(folder.write("a.parquet", "PAR1")); }), HasSubstr("cannot be read as Parquet"));
-  EXPECT_THAT(error_of([&] { open_file((folder.path / "none.arrow").string()); }), HasSubstr("cannot be opened"));
+  EXPECT_THAT(message_of([&] { open_file(folder.write("a.parquet", "PAR1")); }),
+              HasSubstr("cannot be read as Parquet"));
+  EXPECT_THAT(message_of([&] { open_file((folder.path() / "none.arrow").string()); }), HasSubstr("cannot be opened"));
 }
 
 TEST(Arrow, OffsetsThatLeadOutsideAreFoundBeforeTheyAreFollowed) {
@@ -298,7 +280,7 @@ TEST(Splits, AreThoseOfHuggingFaceDatasets) {
 
 TEST(Splits, CardsThatAreWrongSayWhere) {
   const auto fails = [](const std::string& configs, const std::string& name = "") {
-    return error_of([&] {
+    return message_of([&] {
       find_splits({"set", {"a.jsonl"}, "---\nlicense: mit\nconfigs:\n" + configs + "---\n"}, name);
     });
   };

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/data/chat.h"
 #include "automodel/data/testdata/byte_tokenizer.h"
 
@@ -13,27 +14,6 @@ namespace {
 using testing::HasSubstr;
 
 Row row_of(const char* json) { return {parse_json(json, "test"), "test.jsonl:3", 0}; }
-
-template <class F>
-std::string error_of(F&& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
-std::string trained_text(const Sample& sample) {
-  std::string text;
-  for (size_t t = 0; t < sample.labels.size(); ++t) {
-    if (sample.labels[t] != kNotTrained)
-      text += ByteTokenizer().decode({&sample.labels[t], 1}, false);
-    else if (!text.empty() && text.back() != '|')
-      text += '|';
-  }
-  return text;
-}
 
 constexpr auto kPlain = "{% for m in messages %}{{ m.role[0] + m.content + '\\n' }}{% endfor %}";
 constexpr auto kMarked =
@@ -61,7 +41,7 @@ TEST(Chat, TurnsAreTrainedByTheirField) {
       R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0}]})";
   EXPECT_EQ(build(kPlain, other, {.train_on = TrainOn::ByField, .train_field = "weight"}).trained_tokens(), 0);
   const auto* wrong = R"({"messages": [{"role": "assistant", "content": "b", "train": "yes"}]})";
-  EXPECT_THAT(error_of([&] { build(kPlain, wrong, {.train_on = TrainOn::ByField}); }),
+  EXPECT_THAT(message_of([&] { build(kPlain, wrong, {.train_on = TrainOn::ByField}); }),
               HasSubstr("test.jsonl:3: message 0: 'train' should be true, false or a number, got string"));
 }
 
@@ -90,9 +70,9 @@ TEST(Xlam, RowsBecomeToolCalls) {
     {"role": "assistant", "content": "", "tool_calls": [
       {"id": "call_7_0", "type": "function", "function": {"name": "add", "arguments": {"a": 1, "b": 2}}},
       {"id": "call_7_1", "type": "function", "function": {"name": "add", "arguments": {"a": 3}}}]}])"));
-  EXPECT_THAT(error_of([] { xlam_tools(row_of(R"({"tools": "[{}]"})")); }),
+  EXPECT_THAT(message_of([] { xlam_tools(row_of(R"({"tools": "[{}]"})")); }),
               HasSubstr("test.jsonl:3: a tool has no name"));
-  EXPECT_THAT(error_of([] { xlam_messages(row_of(R"({"query": "x"})")); }), HasSubstr("has no column 'answers'"));
+  EXPECT_THAT(message_of([] { xlam_messages(row_of(R"({"query": "x"})")); }), HasSubstr("has no column 'answers'"));
 }
 
 TEST(Agent, CallsAndAnswersBecomeOpenAiMessages) {
@@ -125,10 +105,10 @@ TEST(Agent, CallsJoinTheMessageBeforeThem) {
   EXPECT_EQ(messages[2]["tool_call_id"], "call_x_0");
   EXPECT_EQ(messages[3]["tool_call_id"], "own");
   EXPECT_EQ(messages[3]["name"], "f");
-  EXPECT_THAT(error_of([] { agent_messages(row_of(R"({"messages": [{"role": "robot"}]})"), false); }),
+  EXPECT_THAT(message_of([] { agent_messages(row_of(R"({"messages": [{"role": "robot"}]})"), false); }),
               HasSubstr("'robot' is no role"));
   EXPECT_THAT(
-      error_of([] { agent_messages(row_of(R"({"messages": [{"role": "tool_call", "content": "{}"}]})"), false); }),
+      message_of([] { agent_messages(row_of(R"({"messages": [{"role": "tool_call", "content": "{}"}]})"), false); }),
       HasSubstr("a tool call has no name"));
 }
 
@@ -146,7 +126,7 @@ TEST(Agent, OldExchangesMakeRoomForTheLast) {
   const AgentChatBuilder lenient(std::make_shared<ByteTokenizer>(), {.chat_template = kPlain},
                                  {.filter_no_assistant = true});
   const Row unanswered = row_of(R"({"messages": [{"role": "user", "content": "x"}]})");
-  EXPECT_THAT(error_of([&] { strict.build(unanswered); }), HasSubstr("no assistant message"));
+  EXPECT_THAT(message_of([&] { strict.build(unanswered); }), HasSubstr("no assistant message"));
   EXPECT_EQ(lenient.build(unanswered).trained_tokens(), 0);
 }
 

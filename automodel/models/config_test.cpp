@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/models/build.h"
 
 namespace automodel::models {
@@ -20,16 +21,6 @@ Json tiny(const std::string& type) {
   return {
       {"model_type", type},       {"hidden_size", 16},       {"num_hidden_layers", 4}, {"num_attention_heads", 4},
       {"num_key_value_heads", 2}, {"intermediate_size", 24}, {"vocab_size", 40},       {"max_position_embeddings", 64}};
-}
-
-template <class F>
-std::string message_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 std::string refusal(Json json, const BuildOptions& options = {}) {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/nn/toy_model.h"
 #include "automodel/peft/adapter_config.h"
 #include "automodel/peft/lora_product.h"
@@ -14,16 +15,6 @@ namespace automodel::peft {
 namespace {
 
 using Names = std::vector<std::string>;
-
-template <class F>
-std::string message_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 // --- which linears are adapted
 

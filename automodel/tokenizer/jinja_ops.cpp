@@ -80,6 +80,24 @@ void append_repr(Runtime& runtime, std::string& out, const Value& value) {
   append_str(runtime, out, value);
 }
 
+// "{'key': value, ...}"
+static void append_dict(Runtime& runtime, std::string& out, Dict& dict) {
+  const char* separator = "";
+  out += '{';
+  for (const auto& [key, item] : dict.entries()) {
+    out += std::exchange(separator, ", ");
+    append_repr(runtime, out, key);
+    out += ": ";
+    append_repr(runtime, out, item);
+  }
+  out += '}';
+}
+
+static std::string range_str(const Range& range) {
+  const std::string ends = fmt::format("range({}, {}", range.start, range.stop);
+  return ends + (range.step == 1 ? ")" : fmt::format(", {})", range.step));
+}
+
 void append_str(Runtime& runtime, std::string& out, const Value& value) {
   Nesting nesting(runtime);
   runtime.step();
@@ -116,29 +134,17 @@ void append_str(Runtime& runtime, std::string& out, const Value& value) {
       out += items.size() == 1 ? ",)" : ")";
       break;
     }
-    case Kind::kDict: {
-      const char* separator = "";
-      out += '{';
-      for (const auto& [key, item] : value.as<Dict>().entries()) {
-        out += std::exchange(separator, ", ");
-        append_repr(runtime, out, key);
-        out += ": ";
-        append_repr(runtime, out, item);
-      }
-      out += '}';
+    case Kind::kDict:
+      append_dict(runtime, out, value.as<Dict>());
       break;
-    }
     case Kind::kDictView:
       out += type_name(value) + "(";
       append_view(runtime, out, value.as<DictView>());
       out += ')';
       break;
-    case Kind::kRange: {
-      const auto& range = value.as<Range>();
-      out += fmt::format("range({}, {}", range.start, range.stop);
-      out += range.step == 1 ? ")" : fmt::format(", {})", range.step);
+    case Kind::kRange:
+      out += range_str(value.as<Range>());
       break;
-    }
     case Kind::kNamespace:
       out += "<Namespace ";
       append_str(runtime, out, value.as<Namespace>().attributes);

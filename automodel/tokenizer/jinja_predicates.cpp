@@ -75,6 +75,27 @@ Value related(Runtime&, const Value& left, Args& args) {
   }
 }
 
+const BuiltinTable& relations() {
+  static const BuiltinTable table = {
+      {"==", related<Relation::kEqual>},
+      {"eq", related<Relation::kEqual>},
+      {"equalto", related<Relation::kEqual>},
+      {"!=", related<Relation::kNotEqual>},
+      {"ne", related<Relation::kNotEqual>},
+      {"<", related<Relation::kLess>},
+      {"lt", related<Relation::kLess>},
+      {"lessthan", related<Relation::kLess>},
+      {"<=", related<Relation::kLessEqual>},
+      {"le", related<Relation::kLessEqual>},
+      {">", related<Relation::kGreater>},
+      {"gt", related<Relation::kGreater>},
+      {"greaterthan", related<Relation::kGreater>},
+      {">=", related<Relation::kGreaterEqual>},
+      {"ge", related<Relation::kGreaterEqual>},
+  };
+  return table;
+}
+
 }  // namespace
 
 void add_tests(BuiltinTable& table) {
@@ -127,23 +148,9 @@ void add_tests(BuiltinTable& table) {
          auto [seq] = bind("in", a, {"seq"}, 1);
          return Value(contains(r, seq, v));
        }},
-      {"==", related<Relation::kEqual>},
-      {"eq", related<Relation::kEqual>},
-      {"equalto", related<Relation::kEqual>},
-      {"!=", related<Relation::kNotEqual>},
-      {"ne", related<Relation::kNotEqual>},
-      {"<", related<Relation::kLess>},
-      {"lt", related<Relation::kLess>},
-      {"lessthan", related<Relation::kLess>},
-      {"<=", related<Relation::kLessEqual>},
-      {"le", related<Relation::kLessEqual>},
-      {">", related<Relation::kGreater>},
-      {"gt", related<Relation::kGreater>},
-      {"greaterthan", related<Relation::kGreater>},
-      {">=", related<Relation::kGreaterEqual>},
-      {"ge", related<Relation::kGreaterEqual>},
   };
   table.insert(table.end(), tests.begin(), tests.end());
+  table.insert(table.end(), relations().begin(), relations().end());
 }
 
 }  // namespace automodel::tokenizer::jinja

@@ -6,6 +6,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
+#include "automodel/base/testing.h"
 #include "automodel/tokenizer/class_rules.h"
 #include "automodel/tokenizer/tokenizer.h"
 
@@ -15,20 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 const fs::path kSource = AUTOMODEL_SOURCE_DIR;
 const fs::path kData = kSource / "automodel/tokenizer/testdata";
-
-class Folder {
- public:
-  Folder() : path_(fs::path(testing::TempDir()) / testing::UnitTest::GetInstance()->current_test_info()->name()) {
-    fs::remove_all(path_);
-    fs::create_directories(path_);
-  }
-  ~Folder() { fs::remove_all(path_); }
-  void write(const char* name, const std::string& text) const { write_file_atomically(path_ / name, text); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 void expect_named(const Json& expected, const std::string& token, std::optional<int32_t> id) {
   EXPECT_EQ(token, expected[0].is_null() ? "" : expected[0].get<std::string>());
@@ -41,7 +28,7 @@ TEST(Load, EqualsAutoTokenizer) {
   for (const Json& setup : setups) {
     SCOPED_TRACE(setup["file"].get<std::string>() + " " + setup["model_type"].get<std::string>() + " " +
                  setup["config"].dump());
-    const Folder folder;
+    const TemporaryFolder folder;
     fs::copy_file(kData / (setup["file"].get<std::string>() + ".json"), folder.path() / "tokenizer.json");
     folder.write("tokenizer_config.json", setup["config"].dump());
     folder.write("config.json", Json{{"model_type", setup["model_type"]}}.dump());
@@ -75,7 +62,7 @@ TEST(Load, QuickstartTokenizerHasItsChatTokens) {
 }
 
 TEST(Load, ChatTemplateFileComesBeforeTheConfigs) {
-  const Folder folder;
+  const TemporaryFolder folder;
   fs::copy_file(kData / "byte_level.json", folder.path() / "tokenizer.json");
   folder.write("tokenizer_config.json",
                R"({"chat_template": [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]})");
@@ -91,7 +78,7 @@ TEST(Load, ChatTemplateFileComesBeforeTheConfigs) {
 }
 
 TEST(Load, MissingAndWrongFilesAreNamed) {
-  const Folder folder;
+  const TemporaryFolder folder;
   EXPECT_THROW(load(folder.path()), DataError);
   folder.write("tokenizer.model", "x");
   EXPECT_THROW(load(folder.path()), DataError);

@@ -7,6 +7,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
+#include "automodel/base/testing.h"
 #include "automodel/tokenizer/tokenizer.h"
 
 namespace automodel::tokenizer {
@@ -15,24 +16,12 @@ namespace {
 namespace fs = std::filesystem;
 const fs::path kSources = fs::path(AUTOMODEL_SOURCE_DIR) / "automodel/tokenizer/testdata/sources";
 
-class Folder {
- public:
-  Folder() : path_(fs::path(testing::TempDir()) / testing::UnitTest::GetInstance()->current_test_info()->name()) {
-    fs::remove_all(path_);
-    fs::create_directories(path_);
-  }
-  ~Folder() { fs::remove_all(path_); }
-  void write(const std::string& name, const std::string& text) const { write_file_atomically(path_ / name, text); }
-  void copy(const std::string& from, const std::string& to) const { fs::copy_file(kSources / from, path_ / to); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-void write_setup(const Folder& folder, const Json& setup) {
+void write_setup(const TemporaryFolder& folder, const Json& setup) {
   for (const auto& [name, content] : setup["files"].items())
-    content.is_string() ? folder.copy(content.get<std::string>(), name) : folder.write(name, content.dump());
+    if (content.is_string())
+      fs::copy_file(kSources / content.get<std::string>(), folder / name);
+    else
+      folder.write(name, content.dump());
   if (!setup["config"].is_null()) folder.write("tokenizer_config.json", setup["config"].dump());
   if (!setup["model_type"].is_null()) folder.write("config.json", Json{{"model_type", setup["model_type"]}}.dump());
 }
@@ -68,7 +57,7 @@ TEST(Sources, FoldersEqualAutoTokenizer) {
   for (const Json& setup : golden["setups"]) {
     if (setup["kind"] != "auto") continue;
     SCOPED_TRACE(setup["files"].dump() + " " + setup["model_type"].dump() + " " + setup["config"].dump());
-    const Folder folder;
+    const TemporaryFolder folder;
     write_setup(folder, setup);
     std::shared_ptr<const Tokenizer> tokenizer;
     ASSERT_NO_THROW(tokenizer = load(folder.path()));

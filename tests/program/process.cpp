@@ -123,15 +123,4 @@ Finished run(const Arguments& arguments, const Setting& setting, const std::stri
   return Running(arguments, setting, program).wait();
 }
 
-TemporaryFolder::TemporaryFolder() {
-  std::string pattern = fs::temp_directory_path() / "automodel_test_XXXXXX";
-  if (!::mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp failed");
-  path_ = pattern;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 }  // namespace automodel::program

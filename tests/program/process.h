@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "automodel/base/testing.h"
+
 namespace automodel::program {
 
 using Arguments = std::vector<std::string>;
@@ -56,18 +58,5 @@ class Running {
 
 /// Starts it and waits for its end.
 Finished run(const Arguments& arguments, const Setting& setting = {}, const std::string& program = binary());
-
-/// A folder for the life of the object.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace automodel::program

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "automodel/data/sample.h"
 #include "automodel/tokenizer/tokenizer.h"
 
 namespace automodel::data {
@@ -79,5 +80,17 @@ class ByteTokenizer : public tokenizer::Tokenizer {
   static constexpr const char* kSpecial[4] = {"<s>", "</s>", "<|im_start|>", "<|im_end|>"};
   bool join_spaces_;
 };
+
+/// The trained text of a sample, one '|' where it is interrupted.
+inline std::string trained_text(const Sample& sample) {
+  std::string text;
+  for (size_t t = 0; t < sample.labels.size(); ++t) {
+    if (sample.labels[t] != kNotTrained)
+      text += ByteTokenizer().decode({&sample.labels[t], 1}, false);
+    else if (!text.empty() && text.back() != '|')
+      text += '|';
+  }
+  return text;
+}
 
 }  // namespace automodel::data
