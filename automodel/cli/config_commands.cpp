@@ -52,6 +52,8 @@ ConfigArguments parse_config_arguments(const std::vector<std::string>& words, co
     };
     if (word == "--json") {
       out.json = true;
+    } else if (word == "--profile") {
+      overrides.insert(overrides.end(), {"--benchmark.profile_path", next()});
     } else if (word == "--n") {
       out.samples = whole_number(word, next());
     } else if (word == "--nproc-per-node") {
@@ -97,6 +99,8 @@ int run_recipe(const ConfigArguments& arguments) {
   if (config.recipe == "benchmark") return run_benchmark(config, arguments.json);
   if (arguments.json)
     throw ConfigError("--json", "belongs to check, plan, data and benchmarks; a run writes training.jsonl");
+  if (config.benchmark && !config.benchmark->profile_path.empty())
+    throw ConfigError("benchmark.profile_path", "belongs to the benchmark recipe, this is " + config.recipe);
   const auto result = recipes::finetune(config);
   if (result.stopped_by != 0) {
     log_info(fmt::format("stopped by signal {} after {} steps; saved {}\n  go on with the same command",

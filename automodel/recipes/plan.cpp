@@ -38,6 +38,7 @@ static uint64_t activation_bytes(const models::DecoderSpec& spec, int64_t T, siz
 
 static void plan_model(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder,
                        std::vector<ParameterPtr>& trained) {
+  const auto optimizer = optim::make_adam_settings(config.optimizer);
   auto model = models::build(folder.spec, folder.dtype);
   if (config.peft) peft::apply_lora(*model, make_lora_options(*config.peft));
   for (const auto& parameter : model->parameters()) {
@@ -46,10 +47,11 @@ static void plan_model(Plan& plan, const config::RecipeConfig& config, const Mod
     plan.weight_bytes += bytes;
     if (!parameter->trainable) continue;
     plan.trained_parameters += parameter->numel();
-    plan.gradient_bytes += static_cast<uint64_t>(parameter->numel()) * c10::elementSize(parameter->grad_dtype);
+    plan.gradient_bytes += static_cast<uint64_t>(parameter->numel()) *
+                           c10::elementSize(optim::gradient_dtype(parameter->dtype(), optimizer));
     trained.push_back(parameter);
   }
-  plan.optimizer_bytes = optim::Adam::state_bytes(trained, optim::make_adam_settings(config.optimizer));
+  plan.optimizer_bytes = optim::Adam::state_bytes(trained, optimizer);
 }
 
 static void plan_data(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder) {

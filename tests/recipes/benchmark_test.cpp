@@ -63,6 +63,31 @@ TEST_F(Benchmark, CountsTheStepsAfterTheWarmUpAndWritesItsSummary) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
 }
 
+TEST_F(Benchmark, ProfilesFurtherStepsAsATraceAndATable) {
+  const auto trace = folder_ / "trace.json";
+  const auto report = json_of(arguments({"--json", "--profile", trace.string()}));
+  const auto& profile = report.at("profile");
+  EXPECT_EQ(profile.at("steps"), 3);
+  EXPECT_LE(profile.at("busy_ms"), profile.at("span_ms"));
+  double families = 0, kernels = 0, products = 0;
+  for (const auto& row : profile.at("families")) {
+    families += row.at("ms_a_step").get<double>();
+    if (row.at("name") == "products") products = row.at("launches_a_step").get<double>();
+  }
+  for (const auto& row : profile.at("kernels")) kernels += row.at("ms_a_step").get<double>();
+  // Each span's own time is counted once: together they are the time in which something ran.
+  EXPECT_NEAR(families, kernels, 1e-6);
+  EXPECT_NEAR(families * 3, profile.at("busy_ms").get<double>(), 0.01 * profile.at("busy_ms").get<double>());
+  EXPECT_GT(products, 0);
+  EXPECT_FALSE(load_json(trace).at("traceEvents").empty());
+  EXPECT_THAT(run(arguments({"--profile", trace.string()})).out, testing::HasSubstr("longest kernels"));
+}
+
+TEST_F(Benchmark, AProfileOfAnotherRecipeIsRefused) {
+  expect_error(run({"configs/quickstart.yaml", "--profile", (folder_ / "trace.json").string()}), 2,
+               {"benchmark.profile_path", "belongs to the benchmark recipe"});
+}
+
 TEST_F(Benchmark, WithNothingToCountIsRefused) {
   expect_error(run(arguments({"--benchmark.warmup_steps", "4"})), 2,
                {"benchmark.warmup_steps", "none is left", "hint:"});
