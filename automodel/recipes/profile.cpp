@@ -33,6 +33,8 @@ constexpr std::pair<const char*, const char*> kFamilies[] = {
     {"gated_", "activation"},
     {"silu", "activation"},
     {"gelu", "activation"},
+    {"sum_chunks", "gradient norm"},
+    {"finish(", "gradient norm"},
     {"Norm", "norms"},
     {"norm_backward", "norms"},
     {"Qkv", "rope"},
@@ -45,8 +47,6 @@ constexpr std::pair<const char*, const char*> kFamilies[] = {
 
     {"adam", "optimizer"},
     {"count_steps", "optimizer"},
-    {"sum_chunks", "gradient norm"},
-    {"finish(", "gradient norm"},
     {"gemm", "products"},
     {"nvjet", "products"},
     {"cutlass", "products"},
