@@ -62,7 +62,7 @@ void add_preprocess(CLI::App& app, int& result) {
   auto* command = app.add_subcommand("preprocess", "JSON lines tokenised into Megatron's .bin/.idx");
   auto given = std::make_shared<PreprocessCommand>();
   auto& options = given->options;
-  command->add_option("--input", options.inputs, "one or more .jsonl files")->required();
+  command->add_option("--input", options.inputs, "one or more .jsonl files, also .gz or .zst")->required();
   command->add_option("--output-prefix", options.output_prefix, "writes PREFIX_KEY_document.bin and .idx")->required();
   command->add_option("--model", options.model, "folder with tokenizer.json")->required();
   command->add_option("--json-keys", options.keys, "keys of a row that hold a text, or a list of texts")
