@@ -78,6 +78,7 @@ class Adam {
   void restore(const std::map<std::string, at::Tensor>& tensors);
 
   const std::vector<ParameterPtr>& parameters() const { return parameters_; }
+  const AdamSettings& settings() const { return settings_; }
 
   /// Bytes of states and masters that training `parameters` will take; needs no storage.
   static uint64_t state_bytes(const std::vector<ParameterPtr>& parameters, const AdamSettings& settings);

@@ -101,6 +101,7 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
   result.host_ms = host_ms.empty() ? 0 : share_of(host_ms, 0.5);
   result.peak_memory_bytes =
       peak_memory_since_last_call(device).value_or(metrics::read_process_memory().peak_resident_bytes);
+  result.kept = optim::training_memory(loaded.model->parameters(), optimizer.settings());
   if (!settings.profile_path.empty()) {
     Profiler profiler(device);
     for (int64_t step = steps; step < steps + kProfiledSteps; ++step) last = launch(next(step), step);
@@ -126,6 +127,11 @@ Json BenchmarkResult::json() const {
               {"first_step_s", first_step_s},
               {"start_to_first_step_s", start_to_first_step_s},
               {"peak_memory_bytes", peak_memory_bytes},
+              {"memory_bytes",
+               {{"weights", kept.weights},
+                {"gradients", kept.gradients},
+                {"optimizer", kept.optimizer},
+                {"activations_and_workspace", working_bytes()}}},
               {"first_loss", first_loss},
               {"last_loss", last_loss}};
   if (profile) out["profile"] = profile->json();
@@ -141,7 +147,8 @@ std::string BenchmarkResult::text() const {
       median_ms, p95_ms, min_ms, max_ms, steps, tokens_per_step, host_ms);
   out += fmt::format("start        first step {:.2f} s, finished {:.2f} s after the start of the process\n",
                      first_step_s, start_to_first_step_s);
-  out += fmt::format("memory       {} at most\n", format_bytes(peak_memory_bytes));
+  out += fmt::format("memory       {} at most: {}, activations and workspace {}\n", format_bytes(peak_memory_bytes),
+                     kept.text(), format_bytes(working_bytes()));
   out += fmt::format("loss         {:.4f} at first, {:.4f} at last\n", first_loss, last_loss);
   out += fmt::format("formula      {:.3f} GFLOP a token: {} x parameters of the products + causal attention\n",
                      flops_per_token / 1e9, trained_parameters < parameters ? 4 : 6);

@@ -5,6 +5,8 @@
 #include "automodel/base/json.h"
 #include "automodel/base/log.h"
 #include "automodel/checkpoint/load_weights.h"
+#include "automodel/kernels/cuda/library.h"
+#include "automodel/optim/memory.h"
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/device.h"
 #include "automodel/recipes/token_data.h"
@@ -108,6 +110,11 @@ TrainedModel load_trained_model(const config::RecipeConfig& config) {
   if (config.peft) {
     loaded.lora = make_lora_options(*config.peft);
     loaded.adapted = peft::apply_lora(*loaded.model, *loaded.lora);
+  }
+  if (const auto device = loaded.model->device; !device.is_cpu()) {
+    const auto& gpu = kernels::load_cuda().gpus.at(static_cast<size_t>(device.index()));
+    optim::require_memory(loaded.model->parameters(), optim::make_adam_settings(config.optimizer), gpu.memory_bytes,
+                          gpu.name);
   }
   loaded.random = random;
   if (random)

@@ -4,7 +4,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
-#include "automodel/optim/adam.h"
+#include "automodel/optim/memory.h"
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/model_setup.h"
 #include "automodel/tensor/dtype.h"
@@ -36,22 +36,15 @@ static uint64_t activation_bytes(const models::DecoderSpec& spec, int64_t T, siz
   return static_cast<uint64_t>(T) * static_cast<uint64_t>(values) * element + logits_chunk;
 }
 
-static void plan_model(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder,
-                       std::vector<ParameterPtr>& trained) {
-  const auto optimizer = optim::make_adam_settings(config.optimizer);
+static void plan_model(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder) {
   auto model = models::build(folder.spec, folder.dtype);
   if (config.peft) peft::apply_lora(*model, make_lora_options(*config.peft));
   for (const auto& parameter : model->parameters()) {
-    const auto bytes = static_cast<uint64_t>(parameter->numel()) * c10::elementSize(parameter->dtype());
     plan.parameters += parameter->numel();
-    plan.weight_bytes += bytes;
-    if (!parameter->trainable) continue;
-    plan.trained_parameters += parameter->numel();
-    plan.gradient_bytes += static_cast<uint64_t>(parameter->numel()) *
-                           c10::elementSize(optim::gradient_dtype(parameter->dtype(), optimizer));
-    trained.push_back(parameter);
+    if (parameter->trainable) plan.trained_parameters += parameter->numel();
   }
-  plan.optimizer_bytes = optim::Adam::state_bytes(trained, optimizer);
+  const auto memory = optim::training_memory(model->parameters(), optim::make_adam_settings(config.optimizer));
+  plan.weight_bytes = memory.weights, plan.gradient_bytes = memory.gradients, plan.optimizer_bytes = memory.optimizer;
 }
 
 static void plan_data(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder) {
@@ -81,8 +74,7 @@ Plan plan(const config::RecipeConfig& config) {
   const auto folder = open_model_folder(config.model, net::ModelFiles::Tokenizer);
   plan.model_type = folder.family->model_type;
   plan.dtype = dtype_name(folder.dtype);
-  std::vector<ParameterPtr> trained;
-  plan_model(plan, config, folder, trained);
+  plan_model(plan, config, folder);
   plan_data(plan, config, folder);
   plan.activation_bytes = activation_bytes(folder.spec, plan.microbatch_tokens, c10::elementSize(folder.dtype),
                                            config.distributed.activation_checkpointing != "false");

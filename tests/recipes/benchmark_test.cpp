@@ -55,6 +55,9 @@ TEST_F(Benchmark, CountsTheStepsAfterTheWarmUpAndWritesItsSummary) {
   EXPECT_LE(step.at("min"), step.at("median"));
   EXPECT_LE(step.at("median"), step.at("p95"));
   EXPECT_LE(step.at("p95"), step.at("max"));
+  const auto& memory = report.at("memory_bytes");
+  EXPECT_EQ(memory.at("weights"), report.at("parameters").get<int64_t>() * 4);
+  EXPECT_EQ(memory.at("optimizer"), report.at("parameters").get<int64_t>() * 8);
   EXPECT_GT(report.at("start_to_first_step_s"), report.at("first_step_s"));
   EXPECT_NE(report.at("first_loss"), report.at("last_loss"));
   const auto text = run(arguments({}));
