@@ -141,8 +141,8 @@ TEST_F(Command, MessagesNameWhatWasTyped) {
 TEST_F(Command, AnUnknownTopLevelKeyIsAnsweredWithAllThatThereAre) {
   const auto finished = run({config(), "--optimiser.lr", "1"});
   expect_error(finished, 2,
-               {"--optimiser: unknown key; did you mean optimizer", "clip_grad_norm", "dataset", "peft",
-                "step_scheduler", "validation_dataset", "wandb"});
+               {"optimiser: unknown key; did you mean optimizer", "clip_grad_norm", "dataset", "peft", "step_scheduler",
+                "validation_dataset", "wandb"});
   EXPECT_THAT(finished.err, testing::Not(HasSubstr("...")));
 }
 
@@ -199,7 +199,7 @@ TEST_F(Command, PlanSaysHowItKnowsTheSteps) {
   planned.erase(planned.begin() + 2);
   text_of(planned, {"in all (counted)"});
   write_chats(other / "train.jsonl", 1500);
-  planned.insert(planned.end(), {"--step_scheduler.num_epochs", "100"});
+  planned.insert(planned.end(), {"--step_scheduler.num_epochs", "100", "--step_scheduler.max_steps", "100000"});
   text_of(planned, {"steps        about", "estimated from 256 of 1500 rows"});
 }
 
