@@ -20,15 +20,17 @@
 
 namespace automodel::cli {
 
+static std::optional<std::string> local_folder(const std::string& name, const config::ModelSection& section) {
+  const auto folder = net::find_local_model(name, section.revision, section.cache_dir);
+  return folder ? std::optional(folder->string()) : std::nullopt;
+}
+
 config::Capabilities capabilities() {
   config::Capabilities can;
   for (const auto* family : models::families()) can.families.push_back(family->model_type);
   can.recipes = {"finetune", "benchmark"};
   can.hub = can.hub_datasets = true;
-  can.find_model = [](const std::string& name, const config::ModelSection& section) -> std::optional<std::string> {
-    const auto folder = net::find_local_model(name, section.revision, section.cache_dir);
-    return folder ? std::optional(folder->string()) : std::nullopt;
-  };
+  can.find_model = local_folder;
   can.dataset_kinds.push_back("mock");
   return can;
 }
@@ -121,7 +123,15 @@ int run_recipe(const ConfigArguments& arguments) {
 }
 
 int run_check(const ConfigArguments& arguments) {
-  const auto report = config::check_config(arguments.file, arguments.overrides, capabilities());
+  auto can = capabilities();
+  can.try_model = [](const config::RecipeConfig& config) {
+    auto section = config.model;  // of a Hub id the folder in the cache: no network is used
+    if (const auto here = local_folder(section.path, section)) section.path = *here;
+    const auto folder = recipes::open_model_folder(section, net::ModelFiles::Config);
+    const auto model = models::build(folder.spec, folder.dtype);
+    if (config.peft) peft::apply_lora(*model, recipes::make_lora_options(*config.peft));
+  };
+  const auto report = config::check_config(arguments.file, arguments.overrides, can);
   std::cout << (arguments.json ? report.json().dump(2) : report.text()) << "\n";
   return report.exit_code();
 }

@@ -134,6 +134,7 @@ std::optional<Batch> Loader::next() {
 
 std::vector<Batch> Loader::next_group(int64_t count) {
   std::vector<Batch> group;
+  before_group_ = state_;
   while (static_cast<int64_t>(group.size()) < count) {
     if (!group.empty() && at_epoch_end()) break;  // the end stays there for the next call
     auto batch = next();
@@ -190,7 +191,12 @@ void Loader::restore(const Json& state) {
                                                             : "resume with the same data options, or start a new run");
   }
   stop();
-  state_ = StreamState::from_json(state);
+  state_ = before_group_ = StreamState::from_json(state);
+}
+
+void Loader::step_back() {
+  stop();
+  state_ = before_group_;
 }
 
 std::string Loader::summary() const {
@@ -201,7 +207,7 @@ std::string Loader::summary() const {
 
 void Loader::rewind() {
   stop();
-  state_ = StreamState();
+  state_ = before_group_ = StreamState();
 }
 
 std::optional<int64_t> Loader::microbatches_per_epoch() const {
@@ -216,11 +222,13 @@ std::optional<int64_t> Loader::microbatches_per_epoch() const {
   return of_one_rank((packs + options_.pack.local_batch_size - 1) / options_.pack.local_batch_size);
 }
 
-int64_t Loader::count_microbatches() const {
+int64_t Loader::count_microbatches(int64_t epoch) const {
+  StreamState begin;
+  begin.epoch = epoch;
   ReadAhead ahead(reader_, options_.threads, options_.read_ahead);
   const Microbatches::Source source{[&](int64_t epoch, int64_t position) { ahead.begin(epoch, position); },
                                     [&] { return ahead.take(); }};
-  Microbatches microbatches(reader_, options_.pack, source, StreamState());
+  Microbatches microbatches(reader_, options_.pack, source, begin);
   int64_t count = 0;
   while (!microbatches.next().empty()) ++count;
   return of_one_rank(count);
@@ -229,7 +237,7 @@ int64_t Loader::count_microbatches() const {
 EpochEstimate Loader::estimate_epoch(int64_t sample) const {
   EpochEstimate estimate;
   estimate.rows = reader_->rows().size();
-  const int64_t read = std::min(sample, estimate.rows);
+  const int64_t read = estimate.rows_read = std::min(sample, estimate.rows);
   int64_t tokens = 0, trained = 0, documents = 0;
   for (int64_t i = 0; i < read; ++i) {
     const ReadRow row = reader_->read(0, i * estimate.rows / read);

@@ -34,7 +34,7 @@ struct LoaderOptions {
 
 /// A guess at an epoch from some of its rows.
 struct EpochEstimate {
-  int64_t rows = 0;
+  int64_t rows = 0, rows_read = 0;
   double tokens_per_row = 0, trained_share = 0;
   int64_t microbatches = 0;
 };
@@ -63,6 +63,8 @@ class Loader {
   /// with the same data and options; throws CheckpointError naming what differs.
   Json state() const;
   void restore(const Json& state);
+  /// Back to where the last next_group() began, whether it gave a group or threw: for a group that was not used.
+  void step_back();
   /// Back to the beginning of epoch 0.
   void rewind();
 
@@ -76,8 +78,8 @@ class Loader {
   std::optional<int64_t> microbatches_per_epoch() const;
   /// Whether epoch 0 never ends (Rows::endless).
   bool endless() const { return reader_->rows().endless(); }
-  /// Exactly, by reading the whole of epoch 0: as slow as tokenising it.
-  int64_t count_microbatches() const;
+  /// Exactly, by reading the whole epoch: as slow as tokenising it.
+  int64_t count_microbatches(int64_t epoch = 0) const;
   /// From `sample` rows spread over the data.
   EpochEstimate estimate_epoch(int64_t sample = 256) const;
 
@@ -99,7 +101,7 @@ class Loader {
 
   std::shared_ptr<const RowReader> reader_;
   LoaderOptions options_;
-  StreamState state_;
+  StreamState state_, before_group_;
   std::mutex mutex_;
   std::condition_variable room_, made_;
   std::deque<Made> queue_;

@@ -237,6 +237,37 @@ TEST(Loader, GroupsEndWithTheEpoch) {
   EXPECT_THAT(sizes, testing::ElementsAre(4, 2, 0, 4, 2, 0, 4));
 }
 
+TEST(Loader, StepsBackToWhereAGroupBegan) {
+  LoaderOptions options;
+  options.pack.local_batch_size = 2;
+  options.pack.packed_sequence_size = 64;
+  const auto loader = make_loader(40, options);
+  const auto first = loader->next_group(3);
+  const Json state = loader->state();
+  const auto ids = [](const std::vector<Batch>& group) {
+    std::vector<Ids> all;
+    for (const auto& batch : group) all.push_back(ids_of(batch));
+    return all;
+  };
+  const auto second = ids(loader->next_group(3));
+  EXPECT_NE(loader->state(), state);
+  loader->step_back();
+  EXPECT_EQ(loader->state(), state);
+  EXPECT_EQ(ids(loader->next_group(3)), second);
+  EXPECT_NE(second, ids(first));
+}
+
+TEST(Loader, CountsTheMicrobatchesOfEveryEpoch) {
+  LoaderOptions options;
+  options.pack.packed_sequence_size = 64;
+  const auto loader = make_loader(200, options), other = make_loader(200, options);
+  for (int64_t epoch = 0; epoch < 3; ++epoch) {
+    int64_t count = 0;
+    while (loader->next()) ++count;
+    EXPECT_EQ(other->count_microbatches(epoch), count) << epoch;
+  }
+}
+
 TEST(Loader, AValidationSetIsOneEpochThatCanBeRunAgain) {
   LoaderOptions options;
   options.epochs = 1;

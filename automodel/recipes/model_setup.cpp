@@ -25,31 +25,32 @@ static void merge(Json& target, const Json& over) {
   }
 }
 
-static at::ScalarType choose_dtype(const std::string& asked, const Json& config) {
+static at::ScalarType choose_dtype(const std::string& asked, const Json& config, const std::string& key) {
   std::string name = asked;
   if (asked == "auto")
-    for (const char* key : {"torch_dtype", "dtype"})
-      if (config.contains(key) && config.at(key).is_string()) name = config.at(key).get<std::string>();
+    for (const char* own : {"torch_dtype", "dtype"})
+      if (config.contains(own) && config.at(own).is_string()) name = config.at(own).get<std::string>();
   if (name == "auto") return at::kFloat;
   const auto dtype = parse_dtype(name);
-  if (!dtype)
-    throw ConfigError("model.torch_dtype", fmt::format("expected auto, float32, bfloat16 or float16, got '{}'", name));
+  if (!dtype) throw ConfigError(key, fmt::format("expected auto, float32, bfloat16 or float16, got '{}'", name));
   return *dtype;
 }
 
-ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFiles files) {
+ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFiles files, const ModelKeys& keys) {
   ModelFolder folder;
   const fs::path given = net::resolve_model(section.path, section.revision, files, section.cache_dir);
   const bool is_file = fs::is_regular_file(given);
   folder.path = is_file ? given.parent_path() : given;
+  folder.name = is_file ? folder.path.string() : section.path;
+  if (!fs::exists(folder.name)) folder.revision = section.revision;
   const fs::path file = is_file ? given : given / "config.json";
   if (!fs::exists(file))
-    throw ConfigError("model.pretrained_model_name_or_path", fmt::format("'{}' has no config.json", section.path),
+    throw ConfigError(keys.path, fmt::format("'{}' has no config.json", section.path),
                       "expected a folder in Hugging Face layout (config.json, *.safetensors, tokenizer.json)");
   folder.config = load_json(file);
   merge(folder.config, parse_json(section.config_overrides, "model"));
   folder.family = &models::find_family(models::HfConfig(folder.config, file.string()).model_type(), file.string());
-  folder.dtype = choose_dtype(section.torch_dtype, folder.config);
+  folder.dtype = choose_dtype(section.torch_dtype, folder.config, keys.dtype);
   folder.spec = models::read_config(folder.config, file.string(), {folder.dtype, section.allow_config_keys});
   return folder;
 }
@@ -141,10 +142,11 @@ static void add_adapter(TrainedModel& loaded, const fs::path& folder, const peft
   checkpoint::load_weights(adapters, checkpoint::open_weights(folder), {});
 }
 
-static fs::path base_of(const fs::path& adapter_folder, const std::string& named) {
+static fs::path base_of(const fs::path& adapter_folder, const std::string& named, const std::string& revision) {
   for (const fs::path& candidate : {fs::path(named), adapter_folder / named})
     if (!named.empty() && fs::exists(candidate / "config.json")) return candidate;
-  if (net::could_be_repo(named) && named.find('/') != named.npos) return net::resolve_model(named);
+  const bool known = net::could_be_repo(named) && !named.empty() && net::find_local_model(named, revision);
+  if (known || (net::could_be_repo(named) && named.find('/') != named.npos)) return net::resolve_model(named, revision);
   throw CheckpointError((adapter_folder / "adapter_config.json").string(),
                         fmt::format("names the base model '{}', which is no folder here", named),
                         "give the base with --model and the adapter with --lora");
@@ -159,15 +161,15 @@ TrainedModel load_inference_model(const fs::path& given, const fs::path& adapter
     folder /= "model";
   if (lora.empty() && fs::exists(folder / "adapter_config.json")) {
     lora = folder;
-    folder = base_of(lora, peft::read_adapter_config(load_json(lora / "adapter_config.json"),
-                                                     (lora / "adapter_config.json").string())
-                               .base);
+    const auto file = lora / "adapter_config.json";
+    const auto adapter_config = peft::read_adapter_config(load_json(file), file.string());
+    folder = base_of(lora, adapter_config.base, adapter_config.revision);
   }
   TrainedModel loaded;
   config::ModelSection section;
   section.path = folder.string();
   section.torch_dtype = dtype;
-  loaded.folder = open_model_folder(section, net::ModelFiles::All);
+  loaded.folder = open_model_folder(section, net::ModelFiles::All, {"--model", "--dtype"});
   loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
   loaded.model->device = choose_device(device, "--device");
   if (lora.empty()) {

@@ -7,6 +7,7 @@
 #include "automodel/optim/memory.h"
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/model_setup.h"
+#include "automodel/recipes/token_data.h"
 #include "automodel/tensor/dtype.h"
 
 namespace automodel::recipes {
@@ -47,6 +48,38 @@ static void plan_model(Plan& plan, const config::RecipeConfig& config, const Mod
   plan.weight_bytes = memory.weights, plan.gradient_bytes = memory.gradients, plan.optimizer_bytes = memory.optimizer;
 }
 
+// Rows are read and tokenised to count their packs if that takes a few seconds at most; packs differ from epoch to
+// epoch, as the order does.
+static void plan_steps(Plan& plan, const config::RecipeConfig& config, const data::Loader& loader,
+                       const data::EpochEstimate& estimate) {
+  constexpr int64_t kRowsCounted = 20'000;
+  const auto steps_of = [&](int64_t microbatches) {
+    return (microbatches + plan.grad_acc_steps - 1) / plan.grad_acc_steps;
+  };
+  const auto& scheduler = config.step_scheduler;
+  const int64_t epochs = scheduler.num_epochs;
+  plan.rows_sampled = estimate.rows_read;
+  plan.steps_per_epoch = steps_of(estimate.microbatches);
+  plan.total_steps = *plan.steps_per_epoch * epochs;
+  if (loader.endless() || is_token_data(config.dataset.kind)) return;
+  if (const auto known = loader.microbatches_per_epoch()) {
+    plan.steps_per_epoch = steps_of(*known), plan.total_steps = *plan.steps_per_epoch * epochs;
+    plan.steps_counted = true;
+    return;
+  }
+  const int64_t wanted = std::min(scheduler.max_steps.value_or(*plan.total_steps), *plan.total_steps),
+                epochs_read = std::min(epochs, wanted / std::max<int64_t>(1, *plan.steps_per_epoch) + 2);
+  if (estimate.rows * epochs_read > kRowsCounted) return;
+  plan.total_steps = 0;
+  for (int64_t epoch = 0; epoch < epochs; ++epoch) {
+    if (scheduler.max_steps && *plan.total_steps >= *scheduler.max_steps) break;
+    const int64_t steps = steps_of(loader.count_microbatches(epoch));
+    if (epoch == 0) plan.steps_per_epoch = steps;
+    *plan.total_steps += steps;
+  }
+  plan.steps_counted = true;
+}
+
 static void plan_data(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder) {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   if (needs_tokenizer(config)) tokenizer = tokenizer::load(find_tokenizer_folder(config, folder));
@@ -63,8 +96,7 @@ static void plan_data(Plan& plan, const config::RecipeConfig& config, const Mode
       pack > 0 ? pack * scheduler.local_batch_size
                : static_cast<int64_t>(estimate.tokens_per_row * static_cast<double>(scheduler.local_batch_size));
   plan.tokens_per_step = plan.microbatch_tokens * plan.grad_acc_steps;
-  plan.steps_per_epoch = (estimate.microbatches + plan.grad_acc_steps - 1) / plan.grad_acc_steps;
-  plan.total_steps = *plan.steps_per_epoch * scheduler.num_epochs;
+  plan_steps(plan, config, *loader, estimate);
   if (scheduler.max_steps)
     plan.total_steps = loader->endless() ? *scheduler.max_steps : std::min(*plan.total_steps, *scheduler.max_steps);
 }
@@ -98,7 +130,8 @@ Json Plan::json() const {
           {"grad_acc_steps", grad_acc_steps},
           {"tokens_per_step", tokens_per_step},
           {"steps_per_epoch", steps_per_epoch ? Json(*steps_per_epoch) : Json()},
-          {"total_steps", total_steps ? Json(*total_steps) : Json()}};
+          {"total_steps", total_steps ? Json(*total_steps) : Json()},
+          {"steps_counted", steps_counted}};
 }
 
 std::string Plan::text() const {
@@ -113,7 +146,10 @@ std::string Plan::text() const {
   out += fmt::format("data         {} rows, about {:.0f} % of the tokens are trained\n", rows, 100 * trained_share);
   out += fmt::format("batch        {} microbatches of about {} tokens: {} tokens a step\n", grad_acc_steps,
                      microbatch_tokens, tokens_per_step);
-  out += fmt::format("steps        about {} an epoch, {} in all", steps_per_epoch.value_or(0), total_steps.value_or(0));
+  out += steps_counted ? fmt::format("steps        {} in the first epoch, {} in all (counted)",
+                                     steps_per_epoch.value_or(0), total_steps.value_or(0))
+                       : fmt::format("steps        about {} an epoch, {} in all (estimated from {} of {} rows)",
+                                     steps_per_epoch.value_or(0), total_steps.value_or(0), rows_sampled, rows);
   return out;
 }
 

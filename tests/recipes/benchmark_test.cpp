@@ -91,6 +91,33 @@ TEST_F(Benchmark, AProfileOfAnotherRecipeIsRefused) {
                {"benchmark.profile_path", "belongs to the benchmark recipe"});
 }
 
+TEST_F(Benchmark, ChecksAsInertWhatItDoesNotRead) {
+  Arguments all = {"check",
+                   (folder_ / "bench.yaml").string(),
+                   "--lr_scheduler.lr_warmup_steps",
+                   "2",
+                   "--clip_grad_norm.max_norm",
+                   "0.5",
+                   "--wandb.project",
+                   "p"};
+  const auto text = run(all);
+  EXPECT_EQ(text.exit_code, 0) << text.out;
+  for (const char* unread : {"save_consolidated", "ckpt_every_steps", "best_metric_key", "lr_decay_style"})
+    EXPECT_THAT(text.out, testing::Not(testing::HasSubstr(unread))) << "a default of what is not read";
+  all.push_back("--json");
+  std::map<std::string, std::string> classes;
+  const auto report = json_of(all);
+  for (const auto& key : report.at("keys")) classes[key.at("key")] = key.at("class");
+  for (const char* unread : {"checkpoint.enabled", "checkpoint.checkpoint_dir", "lr_scheduler.lr_warmup_steps",
+                             "clip_grad_norm.max_norm", "wandb.project", "step_scheduler.num_epochs"})
+    EXPECT_EQ(classes.at(unread), "inert") << unread;
+  for (const char* read : {"optimizer.lr", "step_scheduler.max_steps", "benchmark.warmup_steps", "dataset.seq_len"})
+    EXPECT_EQ(classes.at(read), "obeyed") << read;
+
+  const auto text_of_run = run(arguments({}));
+  EXPECT_THAT(text_of_run.err, testing::HasSubstr("note: checkpoint is inert: the benchmark recipe saves nothing"));
+}
+
 TEST_F(Benchmark, WithNothingToCountIsRefused) {
   expect_error(run(arguments({"--benchmark.warmup_steps", "4"})), 2,
                {"benchmark.warmup_steps", "none is left", "hint:"});
