@@ -17,7 +17,7 @@ at::Tensor Norm::forward(const at::Tensor& x) {
   return kernels::rms_norm(x, *weight_, spec_.eps, spec_.plus_one);
 }
 
-kernels::AddNorm Norm::pass(const at::Tensor& x, int64_t padding) {
+kernels::PassNorm Norm::pass(const at::Tensor& x, int64_t padding) {
   if (spec_.kind == NormSpec::Kind::Layer)
     return kernels::pass_layer_norm(x, *weight_, bias_.get(), spec_.eps, padding);
   return kernels::pass_rms_norm(x, *weight_, spec_.eps, spec_.plus_one, padding);

@@ -24,7 +24,7 @@ class Norm {
   /// {x, forward(x)} for a residual stream that goes on beside its norm: on a GPU the two gradients are added in the
   /// norm's backward. The norm has `padding` spare elements behind each row where that is of use
   /// (kernels/linear/padded.h).
-  kernels::AddNorm pass(const at::Tensor& x, int64_t padding);
+  kernels::PassNorm pass(const at::Tensor& x, int64_t padding);
   void collect(std::vector<ParameterPtr>& out) const;
   Parameter* weight() const { return weight_.get(); }
   const NormSpec& spec() const { return spec_; }

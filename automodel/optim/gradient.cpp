@@ -100,29 +100,22 @@ std::vector<ParameterPtr> distinct_trainable(const std::vector<ParameterPtr>& pa
   return distinct;
 }
 
-static GradientNorm measure(const std::vector<ParameterPtr>& parameters, double max_norm) {
+GradientNorm clip_gradients(const std::vector<ParameterPtr>& parameters, double max_norm) {
   at::NoGradGuard guard;
   GradientNorm norm;
   for (const auto& parameter : distinct_trainable(parameters))
     if (parameter->grad().defined() && parameter->numel() > 0) norm.parameters.push_back(parameter);
   const auto grads = gradients_of(norm.parameters);
   if (grads.empty() || grads.front().is_cpu()) {
-    norm.total = at::scalar_tensor(norm_on_cpu(grads), at::kDouble);
+    const double total = norm_on_cpu(grads);
+    norm.total = at::scalar_tensor(total, at::kDouble);
+    const double factor = max_norm > 0 && std::isfinite(total) ? clip_factor(total, max_norm) : 1;
+    if (factor != 1) at::_foreach_mul_(grads, factor);
   } else {
-    norm.stats = kernels::gradient_stats(grads, max_norm, norm.partial);
-    norm.total = kernels::norm_of(norm.stats);
+    const auto sums = kernels::sum_gradients(grads, max_norm);
+    norm.stats = sums.stats, norm.partial = sums.partial;
+    norm.total = kernels::norm_of(sums.stats);
   }
-  return norm;
-}
-
-GradientNorm measure_gradients(const std::vector<ParameterPtr>& parameters) { return measure(parameters, 0); }
-
-GradientNorm clip_gradients(const std::vector<ParameterPtr>& parameters, double max_norm) {
-  auto norm = measure(parameters, max_norm);
-  if (max_norm <= 0 || norm.parameters.empty() || norm.stats.defined()) return norm;
-  const double total = norm.total.item<double>(), factor = std::isfinite(total) ? clip_factor(total, max_norm) : 1;
-  at::NoGradGuard guard;
-  if (factor != 1) at::_foreach_mul_(gradients_of(norm.parameters), factor);
   return norm;
 }
 

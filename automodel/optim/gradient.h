@@ -22,11 +22,9 @@ struct GradientNorm {
 
 /// The norm over the gradients of distinct_trainable(parameters), which may be of any float dtype; 0 without gradients.
 /// Squares are summed in fp64, on the CPU over fixed blocks whose sums are added in order: the same bits for any number
-/// of threads. Waits for no GPU.
-GradientNorm measure_gradients(const std::vector<ParameterPtr>& parameters);
-
-/// measure_gradients, then all gradients times clip_factor in place; max_norm <= 0 clips nothing, and a norm that is
-/// not finite changes no gradient.
+/// of threads. Then all gradients are multiplied by clip_factor: on the CPU in place, on a GPU by the update, which
+/// finds the factor in `stats`. max_norm <= 0 clips nothing, and a norm that is not finite changes no gradient. Waits
+/// for no GPU.
 GradientNorm clip_gradients(const std::vector<ParameterPtr>& parameters, double max_norm);
 
 /// The total as a number; waits for the GPU once. Throws NumericError naming `step` and the first tensor whose gradient

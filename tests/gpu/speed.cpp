@@ -58,8 +58,8 @@ void run_norms() {
   const int64_t T = 16384;
   for (const int64_t D : {2048, 4096, 8192}) {
     const double unit = static_cast<double>(T * D) * 2;
-    const auto x = random({T, D}), residual = random({T, D}), weight = random({D}), dy = random({T, D});
-    auto y = at::empty_like(x), h = at::empty_like(x), dx = at::empty_like(x);
+    const auto x = random({T, D}), through = random({T, D}), weight = random({D}), dy = random({T, D});
+    auto y = at::empty_like(x), dx = at::empty_like(x);
     auto rstd = at::empty({T}, x.options().dtype(at::kFloat));
     const CudaLaunch on(x);
     const int64_t partials = cuda::norm_partials(T, D, on.multiprocessors());
@@ -76,23 +76,22 @@ void run_norms() {
                               .y_stride = D,
                               .eps = 1e-5f};
     measure("rms_norm forward" + size, 2 * unit, [&] { on(cuda_table().norm.forward(forward, on.stream())); });
-    forward.residual = residual.const_data_ptr(), forward.sum = h.mutable_data_ptr();
-    measure("add + rms_norm forward" + size, 4 * unit, [&] { on(cuda_table().norm.forward(forward, on.stream())); });
     cuda::NormBackward backward{.dtype = cuda::DType::BFloat16,
                                 .rows = T,
                                 .columns = D,
-                                .h = h.const_data_ptr(),
+                                .x = x.const_data_ptr(),
                                 .weight = weight.const_data_ptr(),
                                 .rstd = rstd.const_data_ptr<float>(),
                                 .dy = dy.const_data_ptr(),
-                                .through = residual.const_data_ptr(),
+                                .through = through.const_data_ptr(),
                                 .dx = dx.mutable_data_ptr(),
-                                .h_stride = D,
+                                .x_stride = D,
                                 .dy_stride = D};
-    measure("add + rms_norm backward" + size, 4 * unit, [&] { on(cuda_table().norm.backward(backward, on.stream())); });
+    measure("rms_norm + residual backward" + size, 4 * unit,
+            [&] { on(cuda_table().norm.backward(backward, on.stream())); });
     backward.partial_weight = partial.mutable_data_ptr<float>(), backward.partials = partials;
     auto sum = at::zeros({D}, rstd.options());
-    measure("add + rms_norm backward, dw" + size, 4 * unit, [&] {
+    measure("rms_norm + residual backward, dw" + size, 4 * unit, [&] {
       on(cuda_table().norm.backward(backward, on.stream()));
       on(cuda_table().norm.column_sum({.partial = partial.const_data_ptr<float>(),
                                        .rows = partials,
@@ -105,10 +104,10 @@ void run_norms() {
     auto mean = at::empty_like(rstd);
     forward.center = backward.center = true, forward.mean = mean.mutable_data_ptr<float>();
     backward.mean = mean.const_data_ptr<float>(), forward.bias = weight.const_data_ptr();
-    measure("add + layer_norm forward" + size, 4 * unit, [&] { on(cuda_table().norm.forward(forward, on.stream())); });
+    measure("layer_norm forward" + size, 2 * unit, [&] { on(cuda_table().norm.forward(forward, on.stream())); });
     auto partial_bias = at::empty_like(partial);
     backward.partial_bias = partial_bias.mutable_data_ptr<float>();
-    measure("add + layer_norm backward, dw db" + size, 4 * unit,
+    measure("layer_norm + residual backward, dw db" + size, 4 * unit,
             [&] { on(cuda_table().norm.backward(backward, on.stream())); });
   }
 }
@@ -303,8 +302,8 @@ void run_optimizer() {
     }
     at::Tensor stats;
     measure(std::string("gradient norm, ") + toString(c.grad), count * static_cast<double>(c10::elementSize(c.grad)),
-            [&] { stats = gradient_stats(grads, 1.0); });
-    if (!stats.defined()) stats = gradient_stats(grads, 1.0);
+            [&] { stats = sum_gradients(grads, 1.0).stats; });
+    if (!stats.defined()) stats = sum_gradients(grads, 1.0).stats;
     measure(c.name, count * c.bytes, [&] { adam_update(items, {.master = c.master, .seed = 1}, stats); });
   }
   // Adapters of rank 16 into the extra columns of [4096, 4096 + 64], 200 of them.

@@ -41,49 +41,65 @@ __device__ __forceinline__ float bend(float x, const SoftmaxLoss& a) {
   return a.softcap - __fdividef(2 * a.softcap, 1.0f + __expf(__fdividef(2 * x, a.softcap)));
 }
 
+// Replaces every x of a row by map(x, its column).
+template <typename T, bool kVectors, typename Map>
+__device__ __forceinline__ void map_row(T* x, int64_t columns, const Map& map) {
+  constexpr int N = kVectors ? kVector<T> : 1;
+  for (int64_t c = int64_t(threadIdx.x) * N; c < columns; c += kThreads * N) {
+    if constexpr (kVectors) {
+      auto loaded = Vector<T>::load(x + c);
+#pragma unroll
+      for (int i = 0; i < N; ++i) loaded.set(i, map(loaded[i], c + i));
+      loaded.store(x + c);
+    } else {
+      x[c] = from_float<T>(map(to_float(x[c]), c));
+    }
+  }
+}
+
+// What a thread sees of its row.
+template <typename T, bool kVectors, bool kCap>
+__device__ __forceinline__ Running sum_row(const T* x, const SoftmaxLoss& a) {
+  constexpr int N = kVectors ? kVector<T> : 1;
+  Running r;
+  for (int64_t c = int64_t(threadIdx.x) * N; c < a.columns; c += kThreads * N) {
+    float v[N], top = r.top;
+    if constexpr (kVectors) {
+      const auto loaded = Vector<T>::load(x + c);
+#pragma unroll
+      for (int i = 0; i < N; ++i) v[i] = loaded[i];
+    } else {
+      v[0] = to_float(x[c]);
+    }
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      v[i] = bend<T, kCap>(v[i], a);
+      top = fmaxf(top, v[i]);
+      r.total += v[i];
+    }
+    if (top > r.top) {
+      r.sum *= __expf(r.top - top);
+      r.top = top;
+    }
+#pragma unroll
+    for (int i = 0; i < N; ++i) r.sum += __expf(v[i] - r.top);
+  }
+  return r;
+}
+
 // A block a row: once over it for the sums, once more to write the gradient.
 template <typename T, bool kVectors, bool kCap>
 __global__ void __launch_bounds__(kThreads) rows_loss(SoftmaxLoss a) {
-  constexpr int N = kVectors ? kVector<T> : 1;
   for (int64_t row = blockIdx.x; row < a.rows; row += gridDim.x) {
     T* x = static_cast<T*>(a.logits) + row * a.stride;
     const int64_t label = a.labels[row];
     if (label == a.ignore) {
       if (threadIdx.x == 0) a.loss[row] = 0;
       if (threadIdx.x == 0 && a.lse) a.lse[row] = 0;
-      if (a.gradient)
-        for (int64_t c = int64_t(threadIdx.x) * N; c < a.columns; c += kThreads * N) {
-          if constexpr (kVectors)
-            Vector<T>::zero().store(x + c);
-          else
-            x[c] = from_float<T>(0);
-        }
+      if (a.gradient) map_row<T, kVectors>(x, a.columns, [](float, int64_t) { return 0.0f; });
       continue;
     }
-    Running r;
-    for (int64_t c = int64_t(threadIdx.x) * N; c < a.columns; c += kThreads * N) {
-      float v[N], top = r.top;
-      if constexpr (kVectors) {
-        const auto loaded = Vector<T>::load(x + c);
-#pragma unroll
-        for (int i = 0; i < N; ++i) v[i] = loaded[i];
-      } else {
-        v[0] = to_float(x[c]);
-      }
-#pragma unroll
-      for (int i = 0; i < N; ++i) {
-        v[i] = bend<T, kCap>(v[i], a);
-        top = fmaxf(top, v[i]);
-        r.total += v[i];
-      }
-      if (top > r.top) {
-        r.sum *= __expf(r.top - top);
-        r.top = top;
-      }
-#pragma unroll
-      for (int i = 0; i < N; ++i) r.sum += __expf(v[i] - r.top);
-    }
-    r = block_join(r);
+    const Running r = block_join(sum_row<T, kVectors, kCap>(x, a));
     const bool known = label >= 0 && label < a.columns;
     const float lse = r.top + logf(r.sum), at_label = known ? bend<T, kCap>(to_float(x[label]), a) : NAN;
     __syncthreads();  // everyone has read the label's logit
@@ -95,21 +111,11 @@ __global__ void __launch_bounds__(kThreads) rows_loss(SoftmaxLoss a) {
     if (!a.gradient) continue;
     const float weight = (1 + 2 * a.z_loss * lse) / r.sum, spread = a.smoothing / float(a.columns);
     const float factor = a.scale * a.logit_scale, cap = kCap ? 1 / (a.softcap * a.softcap) : 0.0f;
-    const auto slope = [&](float raw, int64_t c) {
+    map_row<T, kVectors>(x, a.columns, [&](float raw, int64_t c) {
       const float v = bend<T, kCap>(raw, a);
       const float d = __expf(v - r.top) * weight - spread - (c == label ? 1 - a.smoothing : 0.0f);
       return d * factor * (kCap ? 1 - v * v * cap : 1.0f);
-    };
-    for (int64_t c = int64_t(threadIdx.x) * N; c < a.columns; c += kThreads * N) {
-      if constexpr (kVectors) {
-        auto loaded = Vector<T>::load(x + c);
-#pragma unroll
-        for (int i = 0; i < N; ++i) loaded.set(i, slope(loaded[i], c + i));
-        loaded.store(x + c);
-      } else {
-        x[c] = from_float<T>(slope(to_float(x[c]), c));
-      }
-    }
+    });
   }
 }
 

@@ -11,15 +11,7 @@ at::Tensor layer_norm(const at::Tensor& x, Parameter& weight, Parameter* bias, d
   return at::layer_norm(x, {x.size(-1)}, differentiable(weight), shift, eps);
 }
 
-AddNorm add_layer_norm(const at::Tensor& x, const at::Tensor& residual, Parameter& weight, Parameter* bias,
-                       double eps) {
-  if (const NormSettings norm{.weight = &weight, .bias = bias, .eps = eps, .center = true}; has_norm_gpu(x, norm))
-    return add_norm_gpu(x, residual, norm);
-  const auto h = x + residual;
-  return {h, layer_norm(h, weight, bias, eps)};
-}
-
-AddNorm pass_layer_norm(const at::Tensor& x, Parameter& weight, Parameter* bias, double eps, int64_t padding) {
+PassNorm pass_layer_norm(const at::Tensor& x, Parameter& weight, Parameter* bias, double eps, int64_t padding) {
   if (const NormSettings norm{.weight = &weight, .bias = bias, .eps = eps, .center = true, .row_padding = padding};
       has_norm_gpu(x, norm))
     return pass_norm_gpu(x, norm);

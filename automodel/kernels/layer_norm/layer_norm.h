@@ -14,10 +14,7 @@ namespace automodel::kernels {
 /// source  Ba et al. 2016; torch.nn.LayerNorm
 at::Tensor layer_norm(const at::Tensor& x, Parameter& weight, Parameter* bias, double eps);
 
-/// h = x + residual, y = layer_norm(h): one pass over both on a GPU. x, residual [..., D] of one dtype.
-AddNorm add_layer_norm(const at::Tensor& x, const at::Tensor& residual, Parameter& weight, Parameter* bias, double eps);
-
 /// h = x, y = layer_norm(h): as pass_rms_norm.
-AddNorm pass_layer_norm(const at::Tensor& x, Parameter& weight, Parameter* bias, double eps, int64_t padding = 0);
+PassNorm pass_layer_norm(const at::Tensor& x, Parameter& weight, Parameter* bias, double eps, int64_t padding = 0);
 
 }  // namespace automodel::kernels

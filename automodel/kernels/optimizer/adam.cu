@@ -79,7 +79,7 @@ __device__ __forceinline__ S round_state(float x, uint32_t chance) {
 struct Settings {
   double beta1, beta2;
   float b1, b2, rest1, rest2;  // in the kernel such conversions would be made again and again
-  float eps, scale;
+  float eps;
   bool decoupled, maximize, amsgrad;
   uint64_t seed;
   const GradientStats* stats;
@@ -208,7 +208,7 @@ __global__ void __launch_bounds__(kThreads) update(const __grid_constant__ List<
       corrections[1] = float(1 / sqrt(1 - pow(s.beta2, step)));
     }
     __syncthreads();
-    const Rule rule{.grad_scale = s.scale * (s.stats ? s.stats->factor : 1.0f) * (s.maximize ? -1.0f : 1.0f),
+    const Rule rule{.grad_scale = (s.stats ? s.stats->factor : 1.0f) * (s.maximize ? -1.0f : 1.0f),
                     .decay = t.decay,
                     .lr_decay = t.lr * t.decay,
                     .size = corrections[0],
@@ -249,7 +249,6 @@ void launch(const AdamUpdate& a, Stream stream) {
                           .rest1 = float(1 - a.beta1),
                           .rest2 = float(1 - a.beta2),
                           .eps = a.eps,
-                          .scale = a.scale,
                           .decoupled = a.decoupled,
                           .maximize = a.maximize,
                           .amsgrad = a.amsgrad,

@@ -19,7 +19,7 @@ __device__ double block_sum_wide(double x) {
 }
 
 template <typename T>
-__device__ double square_sum(const T* data, int64_t count, float scale) {
+__device__ double square_sum(const T* data, int64_t count) {
   constexpr int N = kVector<T>;
   float sums[4] = {};
   if (reinterpret_cast<uintptr_t>(data) % 16 == 0) {
@@ -32,39 +32,38 @@ __device__ double square_sum(const T* data, int64_t count, float scale) {
 #pragma unroll
       for (int k = 0; k < 4; ++k)
 #pragma unroll
-        for (int j = 0; j < N; ++j) sums[k] += v[k][j] * scale * (v[k][j] * scale);
+        for (int j = 0; j < N; ++j) sums[k] += v[k][j] * v[k][j];
     }
     for (; i < whole; i += kThreads) {
       const auto v = Vector<T>::stream(data + i * N);
 #pragma unroll
-      for (int j = 0; j < N; ++j) sums[0] += v[j] * scale * (v[j] * scale);
+      for (int j = 0; j < N; ++j) sums[0] += v[j] * v[j];
     }
     for (int64_t k = whole * N + threadIdx.x; k < count; k += kThreads) {
-      const float x = to_float(data[k]) * scale;
+      const float x = to_float(data[k]);
       sums[1] += x * x;
     }
   } else {
     for (int64_t k = threadIdx.x; k < count; k += kThreads) {
-      const float x = to_float(data[k]) * scale;
+      const float x = to_float(data[k]);
       sums[0] += x * x;
     }
   }
   return (double(sums[0]) + sums[1]) + (double(sums[2]) + sums[3]);
 }
 
-__global__ void __launch_bounds__(kThreads)
-    sum_chunks(const __grid_constant__ List<NormTensor> list, float scale, double* partial) {
+__global__ void __launch_bounds__(kThreads) sum_chunks(const __grid_constant__ List<NormTensor> list, double* partial) {
   for (int64_t chunk = blockIdx.x; chunk < list.chunks; chunk += gridDim.x) {
     const auto place = list.find(chunk);
     const NormTensor& tensor = list.tensors[place.tensor];
     const int64_t begin = place.chunk * kNormChunk, count = min(kNormChunk, tensor.count - begin);
     double sum;
     if (tensor.dtype == DType::Float)
-      sum = square_sum(static_cast<const float*>(tensor.data) + begin, count, scale);
+      sum = square_sum(static_cast<const float*>(tensor.data) + begin, count);
     else if (tensor.dtype == DType::BFloat16)
-      sum = square_sum(static_cast<const bf16*>(tensor.data) + begin, count, scale);
+      sum = square_sum(static_cast<const bf16*>(tensor.data) + begin, count);
     else
-      sum = square_sum(static_cast<const __half*>(tensor.data) + begin, count, scale);
+      sum = square_sum(static_cast<const __half*>(tensor.data) + begin, count);
     sum = block_sum_wide(sum);
     if (threadIdx.x == 0) partial[chunk] = sum;
   }
@@ -88,7 +87,7 @@ Status gradient_norm(const GradientNorm& a, Stream stream) {
   for_each_list(
       a.tensors, a.count, [](const NormTensor& t) { return divide_up(t.count, kNormChunk); },
       [&](const List<NormTensor>& list) {
-        sum_chunks<<<blocks_for(list.chunks), kThreads, 0, stream_of(stream)>>>(list, a.scale, a.partial + done);
+        sum_chunks<<<blocks_for(list.chunks), kThreads, 0, stream_of(stream)>>>(list, a.partial + done);
         done += list.chunks;
       });
   finish<<<1, kThreads, 0, stream_of(stream)>>>(a.partial, done, a.max_norm, a.stats);

@@ -21,14 +21,14 @@ struct NormTensor {
   DType dtype;
 };
 
-/// stats = the norm of all tensors, multiplied by `scale` first. Squares are summed in fp32 per thread and in fp64
-/// beyond, in a fixed order. `partial` has norm_partials(tensors, count) entries.
+/// stats = the norm of all tensors. Squares are summed in fp32 per thread and in fp64 beyond, in a fixed order.
+/// `partial` has norm_partials(tensors, count) entries.
 struct GradientNorm {
   const NormTensor* tensors;  // on the host
   int64_t count;
   double* partial;
   GradientStats* stats;
-  float scale, max_norm;  // max_norm <= 0: no clipping
+  float max_norm;  // max_norm <= 0: no clipping
 };
 inline constexpr int64_t kNormChunk = 1 << 16;
 inline int64_t norm_partials(const NormTensor* tensors, int64_t count) {
@@ -58,7 +58,7 @@ struct AdamTensor {
   uint64_t key;     // of its random numbers
 };
 
-/// torch.optim's AdamW (or Adam, if not decoupled) with g = grad * scale * stats->factor; formulas in optim/adam.h.
+/// torch.optim's AdamW (or Adam, if not decoupled) with g = grad * stats->factor; formulas in optim/adam.h.
 struct AdamUpdate {
   const AdamTensor* tensors;  // on the host
   int64_t count;
@@ -67,7 +67,7 @@ struct AdamUpdate {
   const GradientStats* stats;  // on the device; null: no clipping, nothing skipped
   uint64_t seed;               // of Master::Stochastic
   double beta1, beta2;
-  float eps, scale;
+  float eps;
   bool decoupled, maximize, amsgrad;
 };
 

@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <cstddef>
-#include <cstring>
 #include <tuple>
 
 #include "automodel/base/error.h"
@@ -21,8 +20,7 @@ const cuda::GradientStats* stats_of(const at::Tensor& stats) {
 
 }  // namespace
 
-static at::Tensor gradient_stats(const std::vector<at::Tensor>& gradients, double max_norm, double scale,
-                                 at::Tensor& partial) {
+GradientSums sum_gradients(const std::vector<at::Tensor>& gradients, double max_norm) {
   AM_CHECK(!gradients.empty(), "no gradients");
   std::vector<cuda::NormTensor> tensors;
   for (const auto& gradient : gradients) {
@@ -31,26 +29,18 @@ static at::Tensor gradient_stats(const std::vector<at::Tensor>& gradients, doubl
   }
   const auto count = static_cast<int64_t>(tensors.size());
   const auto options = gradients[0].options();
-  partial = at::empty({std::max<int64_t>(1, cuda::norm_partials(tensors.data(), count))}, options.dtype(at::kDouble));
-  auto stats = at::empty({static_cast<int64_t>(sizeof(cuda::GradientStats))}, options.dtype(at::kByte));
+  GradientSums sums{
+      at::empty({static_cast<int64_t>(sizeof(cuda::GradientStats))}, options.dtype(at::kByte)),
+      at::empty({std::max<int64_t>(1, cuda::norm_partials(tensors.data(), count))}, options.dtype(at::kDouble))};
   const CudaLaunch on(gradients[0]);
-  on(cuda_table().optimizer.norm({.tensors = tensors.data(),
-                                  .count = count,
-                                  .partial = partial.mutable_data_ptr<double>(),
-                                  .stats = reinterpret_cast<cuda::GradientStats*>(stats.mutable_data_ptr<uint8_t>()),
-                                  .scale = static_cast<float>(scale),
-                                  .max_norm = static_cast<float>(max_norm)},
-                                 on.stream()));
-  return stats;
-}
-
-at::Tensor gradient_stats(const std::vector<at::Tensor>& gradients, double max_norm, double scale) {
-  at::Tensor partial;
-  return gradient_stats(gradients, max_norm, scale, partial);
-}
-
-at::Tensor gradient_stats(const std::vector<at::Tensor>& gradients, double max_norm, at::Tensor& partial) {
-  return gradient_stats(gradients, max_norm, 1, partial);
+  on(cuda_table().optimizer.norm(
+      {.tensors = tensors.data(),
+       .count = count,
+       .partial = sums.partial.mutable_data_ptr<double>(),
+       .stats = reinterpret_cast<cuda::GradientStats*>(sums.stats.mutable_data_ptr<uint8_t>()),
+       .max_norm = static_cast<float>(max_norm)},
+      on.stream()));
+  return sums;
 }
 
 at::Tensor norm_of(const at::Tensor& stats) {
@@ -65,13 +55,6 @@ size_t first_bad_tensor(const std::vector<at::Tensor>& gradients, const at::Tens
     for (int64_t begin = 0; begin < gradients[i].numel(); begin += cuda::kNormChunk)
       if (!std::isfinite(*next++)) return i;
   return gradients.size();
-}
-
-cuda::GradientStats read_stats(const at::Tensor& stats) {
-  const auto bytes = stats.to(at::kCPU);
-  cuda::GradientStats read;
-  std::memcpy(&read, bytes.const_data_ptr<uint8_t>(), sizeof(read));
-  return read;
 }
 
 bool has_adam_update(at::ScalarType weight, at::ScalarType grad, at::ScalarType state, cuda::Master master) {
@@ -116,7 +99,6 @@ void adam_update(const std::vector<AdamItem>& items, const AdamRule& rule, const
                                     .beta1 = rule.beta1,
                                     .beta2 = rule.beta2,
                                     .eps = static_cast<float>(rule.eps),
-                                    .scale = 1,
                                     .decoupled = rule.decoupled,
                                     .maximize = rule.maximize,
                                     .amsgrad = rule.amsgrad},

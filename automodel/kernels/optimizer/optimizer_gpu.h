@@ -10,21 +10,21 @@
 
 namespace automodel::kernels {
 
-/// A GradientStats on the device of the gradients (as bytes): square sum, norm, clipping factor, whether it is not
-/// finite. All tensors contiguous, fp32, bf16 or fp16, on one device; `scale` multiplies them first.
-at::Tensor gradient_stats(const std::vector<at::Tensor>& gradients, double max_norm, double scale = 1);
-/// The same, with the square sums of the gradients' pieces, fp64 on the device: they stay when the gradients are gone.
-at::Tensor gradient_stats(const std::vector<at::Tensor>& gradients, double max_norm, at::Tensor& partial);
+/// What the gradients of a step amount to, on their device.
+struct GradientSums {
+  at::Tensor stats;    // a GradientStats as bytes: square sum, norm, clipping factor, whether it is not finite
+  at::Tensor partial;  // square sums of the gradients' pieces, fp64: they stay when the gradients are gone
+};
 
-/// The norm in them, 0-dim fp64 on the device.
+/// All tensors contiguous, fp32, bf16 or fp16, on one device.
+GradientSums sum_gradients(const std::vector<at::Tensor>& gradients, double max_norm);
+
+/// The norm in the stats, 0-dim fp64 on the device.
 at::Tensor norm_of(const at::Tensor& stats);
 
 /// Which of the gradients, as their shapes cut `partial`, is the first that is not finite; their number if none. Waits
 /// for the stream.
 size_t first_bad_tensor(const std::vector<at::Tensor>& gradients, const at::Tensor& partial);
-
-/// Copies them to the host. Waits for the stream.
-cuda::GradientStats read_stats(const at::Tensor& stats);
 
 /// One weight with its states; undefined where the rule keeps none. All contiguous, of one shape; step is 0-dim fp32.
 struct AdamItem {

@@ -153,6 +153,31 @@ __global__ void __launch_bounds__(kThreads) turn_heads(const __grid_constant__ T
   }
 }
 
+// A block's part of a weight's gradient: groups add theirs one after the other.
+template <typename T, int kLanes, int kUnits, int kKept>
+__device__ __forceinline__ void write_partial(const Turn& t, const Part& part, const Lane<T, kLanes, kUnits>& lane,
+                                              int group, const float (&dw_a)[kKept], const float (&dw_b)[kKept]) {
+  constexpr int N = kVector<T>, kGroups = kThreads / kLanes;
+  extern __shared__ float sums[];  // [head_dim]
+  if (!part.partial) return;
+  for (int turn = 0; turn < kGroups; ++turn) {
+    __syncthreads();
+    if (group != turn) continue;
+#pragma unroll
+    for (int u = 0; u < kUnits; ++u) {
+      const auto place = lane.at(t, u);
+      if (!place.inside) continue;
+#pragma unroll
+      for (int i = 0; i < N; ++i) {
+        sums[place.a + i] = dw_a[u * N + i] + (turn > 0 ? sums[place.a + i] : 0.0f);
+        if (place.paired) sums[place.b + i] = dw_b[u * N + i] + (turn > 0 ? sums[place.b + i] : 0.0f);
+      }
+    }
+  }
+  __syncthreads();
+  for (int c = threadIdx.x; c < t.head_dim; c += kThreads) part.partial[int64_t(blockIdx.x) * t.head_dim + c] = sums[c];
+}
+
 // With norms: in is dy, turned back first. kGrads: the weights' gradients are wanted.
 template <typename T, int kLanes, int kUnits, bool kGrads>
 __global__ void __launch_bounds__(kThreads) norm_backward(const __grid_constant__ Turn t) {
@@ -216,27 +241,7 @@ __global__ void __launch_bounds__(kThreads) norm_backward(const __grid_constant_
       }
     }
   }
-  if constexpr (kGrads) {
-    extern __shared__ float sums[];  // [head_dim]; groups add theirs one after the other
-    if (!part.partial) return;
-    for (int turn = 0; turn < kGroups; ++turn) {
-      __syncthreads();
-      if (group != turn) continue;
-#pragma unroll
-      for (int u = 0; u < kUnits; ++u) {
-        const auto place = lane.at(t, u);
-        if (!place.inside) continue;
-#pragma unroll
-        for (int i = 0; i < N; ++i) {
-          sums[place.a + i] = dw_a[u * N + i] + (turn > 0 ? sums[place.a + i] : 0.0f);
-          if (place.paired) sums[place.b + i] = dw_b[u * N + i] + (turn > 0 ? sums[place.b + i] : 0.0f);
-        }
-      }
-    }
-    __syncthreads();
-    for (int c = threadIdx.x; c < t.head_dim; c += kThreads)
-      part.partial[int64_t(blockIdx.x) * t.head_dim + c] = sums[c];
-  }
+  if constexpr (kGrads) write_partial(t, part, lane, group, dw_a, dw_b);
 }
 
 // Calls f(lanes, units) as constants, for as many units as a head has.

@@ -5,6 +5,7 @@
 #include "automodel/base/error.h"
 #include "automodel/kernels/cuda/library.h"
 #include "automodel/kernels/linear/padded.h"
+#include "automodel/kernels/rms_norm/norm_gpu.h"
 
 namespace automodel::kernels {
 namespace {
@@ -79,19 +80,6 @@ at::Tensor packed_of(const at::Tensor& dq, const at::Tensor& dk, const at::Tenso
   return is ? dq.as_strided({s.T, s.width()}, {row, 1}) : at::Tensor();
 }
 
-void add_to_sink(const CudaLaunch& on, Parameter* parameter, const at::Tensor& partial) {
-  if (!partial.defined()) return;
-  parameter->add_grad([&](at::Tensor& sink, double beta) {
-    on(cuda_table().norm.column_sum({.partial = partial.const_data_ptr<float>(),
-                                     .rows = partial.size(0),
-                                     .columns = partial.size(1),
-                                     .dtype = cuda_dtype(sink),
-                                     .sum = sink.mutable_data_ptr(),
-                                     .add = beta != 0},
-                                    on.stream()));
-  });
-}
-
 at::Tensor backward(const at::Tensor& qkv, const Shape& s, const QkNorm& norm, const RopeTable& rope,
                     const Qkv& grads) {
   const auto dq = side_by_side(grads.q), dk = side_by_side(grads.k), dv = side_by_side(grads.v);
@@ -126,8 +114,8 @@ at::Tensor backward(const at::Tensor& qkv, const Shape& s, const QkNorm& norm, c
                                       .eps = static_cast<float>(norm.eps),
                                       .shift = norm.plus_one ? 1.0f : 0.0f},
                                      on.stream()));
-  add_to_sink(on, norm.q, sums_q);
-  add_to_sink(on, norm.k, sums_k);
+  add_column_sums(on, norm.q, sums_q);
+  add_column_sums(on, norm.k, sums_k);
   return d;
 }
 

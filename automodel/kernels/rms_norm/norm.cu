@@ -26,27 +26,11 @@ __global__ void __launch_bounds__(kBlock<kPerRow>) forward_in_registers(NormForw
   for (int64_t row = int64_t(blockIdx.x) * kRows + threadIdx.x / kPerRow; row < a.rows;
        row += int64_t(gridDim.x) * kRows) {
     const T* x = static_cast<const T*>(a.x) + row * a.x_stride;
-    Vector<T> v[kVectors], r[kVectors];
+    Vector<T> v[kVectors];
 #pragma unroll
     for (int i = 0; i < kVectors; ++i) {
       const int c = lane + i * kPerRow;
       v[i] = c < vectors ? Vector<T>::load(x + c * N) : Vector<T>::zero();
-    }
-    if (a.residual) {
-      const T* residual = static_cast<const T*>(a.residual) + row * a.columns;
-      T* sum = static_cast<T*>(a.sum) + row * a.columns;
-#pragma unroll
-      for (int i = 0; i < kVectors; ++i) {
-        const int c = lane + i * kPerRow;
-        r[i] = c < vectors ? Vector<T>::load(residual + c * N) : Vector<T>::zero();
-      }
-#pragma unroll
-      for (int i = 0; i < kVectors; ++i) {
-        const int c = lane + i * kPerRow;
-#pragma unroll
-        for (int j = 0; j < N; ++j) v[i].set(j, v[i][j] + r[i][j]);
-        if (c < vectors) v[i].store(sum + c * N);
-      }
     }
     float mean = 0;
     if (a.center) {
@@ -89,13 +73,6 @@ __global__ void __launch_bounds__(kThreads) forward_by_walking(NormForward a) {
   const T *weight = static_cast<const T*>(a.weight), *bias = static_cast<const T*>(a.bias);
   for (int64_t row = blockIdx.x; row < a.rows; row += gridDim.x) {
     const T* h = static_cast<const T*>(a.x) + row * a.x_stride;
-    if (a.residual) {
-      const T* residual = static_cast<const T*>(a.residual) + row * a.columns;
-      T* sum = static_cast<T*>(a.sum) + row * a.columns;
-      for (int64_t c = threadIdx.x; c < a.columns; c += kThreads)
-        sum[c] = from_float<T>(to_float(h[c]) + to_float(residual[c]));
-      h = sum;  // each thread reads again only what it wrote itself
-    }
     float mean = 0, squares = 0;
     if (a.center) {
       for (int64_t c = threadIdx.x; c < a.columns; c += kThreads) mean += to_float(h[c]);
@@ -124,7 +101,7 @@ struct BackwardRow {
   template <int kPerRow>
   __device__ __forceinline__ void load(const NormBackward& a, int64_t row, int lane, int vectors) {
     constexpr int N = kVector<T>;
-    const T *h = static_cast<const T*>(a.h) + row * a.h_stride, *dy = static_cast<const T*>(a.dy) + row * a.dy_stride;
+    const T *h = static_cast<const T*>(a.x) + row * a.x_stride, *dy = static_cast<const T*>(a.dy) + row * a.dy_stride;
     const T* through = a.through ? static_cast<const T*>(a.through) + row * a.through_stride : nullptr;
 #pragma unroll
     for (int i = 0; i < kVectors; ++i) {
@@ -229,7 +206,7 @@ __global__ void __launch_bounds__(kThreads) backward_by_walking(NormBackward a) 
     if (db) db[c] = 0;
   }
   for (int64_t row = blockIdx.x; row < a.rows; row += gridDim.x) {
-    const T *h = static_cast<const T*>(a.h) + row * a.h_stride, *dy = static_cast<const T*>(a.dy) + row * a.dy_stride;
+    const T *h = static_cast<const T*>(a.x) + row * a.x_stride, *dy = static_cast<const T*>(a.dy) + row * a.dy_stride;
     const T* through = a.through ? static_cast<const T*>(a.through) + row * a.through_stride : nullptr;
     T* dx = static_cast<T*>(a.dx) + row * a.dx_stride;
     const float rstd = a.rstd[row], mean = a.center ? a.mean[row] : 0.0f;
@@ -309,8 +286,7 @@ Status forward(const NormForward& a, Stream stream) {
   with_type(a.dtype, [&](auto type) {
     using T = decltype(type);
     constexpr int N = kVector<T>;
-    const bool vectors =
-        aligned16(a.x, a.residual, a.sum, a.weight, a.bias, a.y) && a.x_stride % N == 0 && a.y_stride % N == 0;
+    const bool vectors = aligned16(a.x, a.weight, a.bias, a.y) && a.x_stride % N == 0 && a.y_stride % N == 0;
     const bool done = vectors && with_forward_layout<T>(a.columns, [&](auto layout) {
                         using L = decltype(layout);
                         forward_in_registers<T, L::vectors, L::per_row>
@@ -331,7 +307,7 @@ Status backward(const NormBackward& given, Stream stream) {
   with_type(a.dtype, [&](auto type) {
     using T = decltype(type);
     constexpr int N = kVector<T>;
-    const bool vectors = aligned16(a.h, a.weight, a.dy, a.through, a.dx) && a.h_stride % N == 0 &&
+    const bool vectors = aligned16(a.x, a.weight, a.dy, a.through, a.dx) && a.x_stride % N == 0 &&
                          a.dy_stride % N == 0 && a.through_stride % N == 0 && a.dx_stride % N == 0;
     const auto on = stream_of(stream);
     const bool done =

@@ -1,20 +1,16 @@
-// RMSNorm and LayerNorm on the GPU, fused with the addition of the residual stream.
+// RMSNorm and LayerNorm on the GPU; the backward adds the gradient of the residual stream.
 #pragma once
 
 #include "automodel/kernels/cuda/types.h"
 
 namespace automodel::kernels::cuda {
 
-/// h = x + residual        (without residual: h = x, and `sum` is not written)
-/// y = (h - m) * rstd * (weight + shift) + bias
-///   m = center ? mean(h) : 0,  rstd = 1 / sqrt(mean((h - m)^2) + eps)
-/// h is rounded to the dtype before its norm is taken, as if it had been stored and read.
+/// y = (x - m) * rstd * (weight + shift) + bias
+///   m = center ? mean(x) : 0,  rstd = 1 / sqrt(mean((x - m)^2) + eps)
 struct NormForward {
-  DType dtype;  // of x, residual, sum, weight, bias, y
+  DType dtype;  // of x, weight, bias, y
   int64_t rows, columns;
   const void* x;              // [rows, columns], rows x_stride apart
-  const void* residual;       // [rows, columns] contiguous, or null
-  void* sum;                  // h, [rows, columns] contiguous; may be residual, or x itself
   const void *weight, *bias;  // [columns]; bias may be null
   void* y;                    // [rows, columns], rows y_stride apart
   float *mean, *rstd;         // [rows]; may be null (mean: if not center)
@@ -23,20 +19,21 @@ struct NormForward {
   bool center;
 };
 
-/// dx = through + rstd * (g - c - n * mean(g n)),  g = dy * (weight + shift), n = (h - m) * rstd, c = center ? mean(g)
-/// : 0 partial_weight[p] and partial_bias[p], p < partials, together are sum(dy n) and sum(dy): add them with
-/// ColumnSum. The result depends on `partials` alone, not on timing.
+/// dx = through + rstd * (g - c - n * mean(g n))
+///   g = dy * (weight + shift),  n = (x - m) * rstd,  c = center ? mean(g) : 0
+/// partial_weight[p] and partial_bias[p], p < partials, together are sum(dy n) and sum(dy): add them with ColumnSum.
+/// The result depends on `partials` alone, not on timing.
 struct NormBackward {
-  DType dtype;  // of h, weight, dy, through, dx
+  DType dtype;  // of x, weight, dy, through, dx
   int64_t rows, columns;
-  const void *h, *weight;                // h [rows, columns], rows h_stride apart
+  const void *x, *weight;                // x [rows, columns], rows x_stride apart
   const float *mean, *rstd;              // as the forward wrote them; mean only if center
   const void* dy;                        // [rows, columns], rows dy_stride apart
-  const void* through;                   // gradient that reaches h on other ways, rows through_stride apart, or null
+  const void* through;                   // gradient that reaches x on other ways, rows through_stride apart, or null
   void* dx;                              // rows dx_stride apart; may be `through`
   float *partial_weight, *partial_bias;  // [partials, columns] each, or null; written whole
   int64_t partials;                      // norm_partials() is a good number
-  int64_t h_stride, dy_stride;
+  int64_t x_stride, dy_stride;
   float shift;
   bool center;
   int64_t through_stride = 0, dx_stride = 0;  // 0: columns

@@ -14,7 +14,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 struct Result {
-  at::Tensor h, y, mean, rstd;
+  at::Tensor y, mean, rstd;
 };
 
 const void* value_of(Parameter* parameter) { return parameter ? parameter->value().const_data_ptr() : nullptr; }
@@ -28,10 +28,9 @@ at::Tensor empty_rows(const at::Tensor& x, int64_t padding) {
   return x.dim() == 2 ? empty_padded(x.size(0), x.size(1), padding, options) : at::empty(x.sizes(), options);
 }
 
-// residual may be undefined: then h is x.
-Result forward(const at::Tensor& x, const at::Tensor& residual, const NormSettings& norm, bool keep) {
+Result forward(const at::Tensor& x, const NormSettings& norm, bool keep) {
   const int64_t D = x.size(-1), rows = D > 0 ? x.numel() / D : 0;
-  Result out{residual.defined() ? empty_rows(x, 0) : x, empty_rows(x, norm.row_padding), {}, {}};
+  Result out{empty_rows(x, norm.row_padding), {}, {}};
   if (keep) out.rstd = at::empty({rows}, x.options().dtype(at::kFloat));
   if (keep && norm.center) out.mean = at::empty_like(out.rstd);
   const CudaLaunch on(x);
@@ -39,8 +38,6 @@ Result forward(const at::Tensor& x, const at::Tensor& residual, const NormSettin
                                 .rows = rows,
                                 .columns = D,
                                 .x = x.const_data_ptr(),
-                                .residual = residual.defined() ? residual.const_data_ptr() : nullptr,
-                                .sum = residual.defined() ? out.h.mutable_data_ptr() : nullptr,
                                 .weight = value_of(norm.weight),
                                 .bias = value_of(norm.bias),
                                 .y = out.y.mutable_data_ptr(),
@@ -55,21 +52,13 @@ Result forward(const at::Tensor& x, const at::Tensor& residual, const NormSettin
   return out;
 }
 
-void add_to_sink(const CudaLaunch& on, Parameter* parameter, const at::Tensor& partial) {
-  if (!parameter) return;
-  parameter->add_grad([&](at::Tensor& sink, double beta) {
-    on(cuda_table().norm.column_sum({.partial = partial.const_data_ptr<float>(),
-                                     .rows = partial.size(0),
-                                     .columns = partial.size(1),
-                                     .dtype = cuda_dtype(sink),
-                                     .sum = sink.mutable_data_ptr(),
-                                     .add = beta != 0},
-                                    on.stream()));
-  });
-}
+// What the backward needs of the forward.
+struct Saved {
+  at::Tensor x, mean, rstd;
+};
 
-// `through`: the gradient that reached h itself, undefined if none.
-at::Tensor backward(const Result& saved, const NormSettings& norm, const at::Tensor& dy, const at::Tensor& through) {
+// `through`: the gradient that reached x on its own way, undefined if none.
+at::Tensor backward(const Saved& saved, const NormSettings& norm, const at::Tensor& dy, const at::Tensor& through) {
   const int64_t D = dy.size(-1), rows = D > 0 ? dy.numel() / D : 0;
   const CudaLaunch on(dy);
   const bool trains_weight = norm.weight->trainable, trains_bias = norm.bias && norm.bias->trainable;
@@ -77,11 +66,11 @@ at::Tensor backward(const Result& saved, const NormSettings& norm, const at::Ten
   const auto wide = dy.options().dtype(at::kFloat);
   const auto dw = trains_weight ? at::empty({partials, D}, wide) : at::Tensor();
   const auto db = trains_bias ? at::empty({partials, D}, wide) : at::Tensor();
-  auto dx = empty_rows(saved.h, row_padding(saved.h));
+  auto dx = empty_rows(saved.x, row_padding(saved.x));
   on(cuda_table().norm.backward({.dtype = cuda_dtype(dy),
                                  .rows = rows,
                                  .columns = D,
-                                 .h = saved.h.const_data_ptr(),
+                                 .x = saved.x.const_data_ptr(),
                                  .weight = value_of(norm.weight),
                                  .mean = norm.center ? saved.mean.const_data_ptr<float>() : nullptr,
                                  .rstd = saved.rstd.const_data_ptr<float>(),
@@ -91,23 +80,25 @@ at::Tensor backward(const Result& saved, const NormSettings& norm, const at::Ten
                                  .partial_weight = trains_weight ? dw.mutable_data_ptr<float>() : nullptr,
                                  .partial_bias = trains_bias ? db.mutable_data_ptr<float>() : nullptr,
                                  .partials = partials,
-                                 .h_stride = row_stride(saved.h),
+                                 .x_stride = row_stride(saved.x),
                                  .dy_stride = row_stride(dy),
                                  .shift = norm.plus_one ? 1.0f : 0.0f,
                                  .center = norm.center,
                                  .through_stride = through.defined() ? row_stride(through) : 0,
                                  .dx_stride = row_stride(dx)},
                                 on.stream()));
-  if (trains_weight) add_to_sink(on, norm.weight, dw);
-  if (trains_bias) add_to_sink(on, norm.bias, db);
+  add_column_sums(on, norm.weight, dw);
+  add_column_sums(on, norm.bias, db);
   return dx;
 }
 
-void save(AutogradContext* ctx, const Result& result, const NormSettings& norm) {
-  ctx->save_for_backward({result.h, result.mean, result.rstd});
+at::Tensor forward_of(AutogradContext* ctx, const at::Tensor& x, const NormSettings& norm) {
+  const auto result = forward(x, norm, true);
+  ctx->save_for_backward({x, result.mean, result.rstd});
   auto& data = ctx->saved_data;
   data["weight"] = reinterpret_cast<int64_t>(norm.weight), data["bias"] = reinterpret_cast<int64_t>(norm.bias);
   data["plus_one"] = norm.plus_one, data["center"] = norm.center;
+  return result.y;
 }
 
 at::Tensor backward_of(AutogradContext* ctx, const at::Tensor& dy, const at::Tensor& through) {
@@ -117,41 +108,23 @@ at::Tensor backward_of(AutogradContext* ctx, const at::Tensor& dy, const at::Ten
                           .bias = reinterpret_cast<Parameter*>(data["bias"].toInt()),
                           .plus_one = data["plus_one"].toBool(),
                           .center = data["center"].toBool()};
-  return backward({saved[0], {}, saved[1], saved[2]}, norm, in_rows(dy),
-                  through.defined() ? in_rows(through) : through);
+  return backward({saved[0], saved[1], saved[2]}, norm, in_rows(dy), through.defined() ? in_rows(through) : through);
 }
 
 struct NormFunction : torch::autograd::Function<NormFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& anchor,
                             const NormSettings& norm) {
-    const auto result = kernels::forward(x, {}, norm, true);
-    save(ctx, result, norm);
-    return result.y;
+    return forward_of(ctx, x, norm);
   }
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     return {backward_of(ctx, grads[0], {}), at::Tensor(), at::Tensor()};
   }
 };
 
-struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& residual,
-                               const at::Tensor& anchor, const NormSettings& norm) {
-    const auto result = kernels::forward(x, residual, norm, true);
-    save(ctx, result, norm);
-    return {result.h, result.y};
-  }
-  static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    const auto dx = grads[1].defined() ? backward_of(ctx, grads[1], grads[0]) : grads[0];
-    return {dx, dx, at::Tensor(), at::Tensor()};
-  }
-};
-
 struct PassNormFunction : torch::autograd::Function<PassNormFunction> {
   static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& anchor,
                                const NormSettings& norm) {
-    const auto result = kernels::forward(x, {}, norm, true);
-    save(ctx, result, norm);
-    return {x, result.y};
+    return {x, forward_of(ctx, x, norm)};
   }
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto dx = grads[1].defined() ? backward_of(ctx, grads[1], grads[0]) : grads[0];
@@ -166,6 +139,19 @@ bool wants_graph(const at::Tensor& x, const NormSettings& norm) {
 
 }  // namespace
 
+void add_column_sums(const CudaLaunch& on, Parameter* parameter, const at::Tensor& partial) {
+  if (!partial.defined()) return;
+  parameter->add_grad([&](at::Tensor& sink, double beta) {
+    on(cuda_table().norm.column_sum({.partial = partial.const_data_ptr<float>(),
+                                     .rows = partial.size(0),
+                                     .columns = partial.size(1),
+                                     .dtype = cuda_dtype(sink),
+                                     .sum = sink.mutable_data_ptr(),
+                                     .add = beta != 0},
+                                    on.stream()));
+  });
+}
+
 bool has_norm_gpu(const at::Tensor& x, const NormSettings& norm) {
   const auto fits = [&](Parameter* p) { return p->dtype() == x.scalar_type() && p->value().device() == x.device(); };
   return x.is_cuda() && has_cuda_dtype(x) && fits(norm.weight) && (!norm.bias || fits(norm.bias));
@@ -173,23 +159,12 @@ bool has_norm_gpu(const at::Tensor& x, const NormSettings& norm) {
 
 at::Tensor norm_gpu(const at::Tensor& x, const NormSettings& norm) {
   const auto dense = in_rows(x);
-  return wants_graph(x, norm) ? NormFunction::apply(dense, gradient_anchor(), norm) : forward(dense, {}, norm, false).y;
+  return wants_graph(x, norm) ? NormFunction::apply(dense, gradient_anchor(), norm) : forward(dense, norm, false).y;
 }
 
-AddNorm add_norm_gpu(const at::Tensor& x, const at::Tensor& residual, const NormSettings& norm) {
-  AM_CHECK(x.sizes() == residual.sizes() && x.scalar_type() == residual.scalar_type(), "x and residual differ");
-  const auto dense = in_rows(x), stream = residual.contiguous();
-  if (wants_graph(x, norm) || (at::GradMode::is_enabled() && residual.requires_grad())) {
-    const auto out = AddNormFunction::apply(dense, stream, gradient_anchor(), norm);
-    return {out[0], out[1]};
-  }
-  const auto out = forward(dense, stream, norm, false);
-  return {out.h, out.y};
-}
-
-AddNorm pass_norm_gpu(const at::Tensor& x, const NormSettings& norm) {
+PassNorm pass_norm_gpu(const at::Tensor& x, const NormSettings& norm) {
   const auto rows = in_rows(x);
-  if (!wants_graph(x, norm)) return {x, forward(rows, {}, norm, false).y};
+  if (!wants_graph(x, norm)) return {x, forward(rows, norm, false).y};
   const auto out = PassNormFunction::apply(rows, gradient_anchor(), norm);
   return {out[0], out[1]};
 }

@@ -7,6 +7,8 @@
 
 namespace automodel::kernels {
 
+class CudaLaunch;  // cuda/library.h
+
 /// y = (h - m) * rstd * (weight + (plus_one ? 1 : 0)) + bias, with m = mean(h) if center, else 0 (norm_cuda.h).
 struct NormSettings {
   Parameter* weight;
@@ -17,9 +19,14 @@ struct NormSettings {
   int64_t row_padding = 0;  // spare elements behind each row of y (linear/padded.h), for [rows, D]
 };
 
-struct AddNorm {
-  at::Tensor h, y;  // x + residual, and its norm
+/// A residual stream that goes on beside its norm.
+struct PassNorm {
+  at::Tensor h, y;  // the stream itself, and its norm
 };
+
+/// Adds the sums over rows of `partial`, fp32 [rows, columns], to the gradient of a parameter [columns]; nothing where
+/// `partial` is undefined. The sums' order is fixed.
+void add_column_sums(const CudaLaunch& on, Parameter* parameter, const at::Tensor& partial);
 
 /// Whether the kernels take it: a CUDA tensor of fp32, bf16 or fp16 with parameters of the same dtype and device.
 bool has_norm_gpu(const at::Tensor& x, const NormSettings& norm);
@@ -29,11 +36,7 @@ bool has_norm_gpu(const at::Tensor& x, const NormSettings& norm);
 /// y of h = x. Differentiable; keeps x and two numbers a row. x [..., D].
 at::Tensor norm_gpu(const at::Tensor& x, const NormSettings& norm);
 
-/// h = x + residual and its norm in one pass over both. Differentiable; keeps h. x, residual [..., D], same dtype.
-AddNorm add_norm_gpu(const at::Tensor& x, const at::Tensor& residual, const NormSettings& norm);
-
-/// h = x itself, for a residual stream that goes on beside its norm: the gradient that reaches h is added in the norm's
-/// own backward. Differentiable, keeps x.
-AddNorm pass_norm_gpu(const at::Tensor& x, const NormSettings& norm);
+/// h = x itself: the gradient that reaches h on its own way is added in the norm's backward. Differentiable, keeps x.
+PassNorm pass_norm_gpu(const at::Tensor& x, const NormSettings& norm);
 
 }  // namespace automodel::kernels

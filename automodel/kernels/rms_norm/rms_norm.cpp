@@ -108,14 +108,7 @@ at::Tensor rms_norm(const at::Tensor& x, Parameter& weight, double eps, bool plu
   return RmsNormFunction::apply(x, gradient_anchor(), &weight, eps, plus_one);
 }
 
-AddNorm add_rms_norm(const at::Tensor& x, const at::Tensor& residual, Parameter& weight, double eps, bool plus_one) {
-  if (const NormSettings norm{.weight = &weight, .eps = eps, .plus_one = plus_one}; has_norm_gpu(x, norm))
-    return add_norm_gpu(x, residual, norm);
-  const auto h = x + residual;
-  return {h, rms_norm(h, weight, eps, plus_one)};
-}
-
-AddNorm pass_rms_norm(const at::Tensor& x, Parameter& weight, double eps, bool plus_one, int64_t padding) {
+PassNorm pass_rms_norm(const at::Tensor& x, Parameter& weight, double eps, bool plus_one, int64_t padding) {
   if (const NormSettings norm{.weight = &weight, .eps = eps, .plus_one = plus_one, .row_padding = padding};
       has_norm_gpu(x, norm))
     return pass_norm_gpu(x, norm);

@@ -18,13 +18,9 @@ namespace automodel::kernels {
 /// after it)
 at::Tensor rms_norm(const at::Tensor& x, Parameter& weight, double eps, bool plus_one = false);
 
-/// h = x + residual, y = rms_norm(h): one pass over both on a GPU. x, residual [..., D] of one dtype.
-AddNorm add_rms_norm(const at::Tensor& x, const at::Tensor& residual, Parameter& weight, double eps,
-                     bool plus_one = false);
-
 /// h = x, y = rms_norm(h), for a residual stream that goes on beside its norm; on a GPU the gradient of h is added in
 /// the norm's backward, and y has `padding` spare elements behind each row (linear/padded.h).
-AddNorm pass_rms_norm(const at::Tensor& x, Parameter& weight, double eps, bool plus_one = false, int64_t padding = 0);
+PassNorm pass_rms_norm(const at::Tensor& x, Parameter& weight, double eps, bool plus_one = false, int64_t padding = 0);
 
 /// The same by plain tensor operations: what rms_norm means, and what runs where no fused version exists.
 at::Tensor rms_norm_reference(const at::Tensor& x, Parameter& weight, double eps, bool plus_one = false);
