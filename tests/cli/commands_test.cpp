@@ -177,32 +177,6 @@ TEST_F(Command, CheckReadsTheConfigOfAModelThatLiesHere) {
   EXPECT_THAT(out_of_range.out, HasSubstr("attention_dropout: expected a number from 0 to below 1, got 1.5"));
 }
 
-TEST_F(Command, PlanSaysHowItKnowsTheSteps) {
-  TemporaryFolder other;
-  const auto yaml = write_run(other.path()).string();
-  const Arguments packed = {"--packed_sequence.packed_sequence_size",
-                            "256",
-                            "--step_scheduler.max_steps",
-                            "1000",
-                            "--step_scheduler.num_epochs",
-                            "3",
-                            "--dataloader.shuffle",
-                            "true"};
-  Arguments planned = {"plan", yaml, "--json"}, trained = {yaml};
-  planned.insert(planned.end(), packed.begin(), packed.end());
-  trained.insert(trained.end(), packed.begin(), packed.end());
-  const auto plan = json_of(planned);
-  expect_success(run(trained));
-  EXPECT_EQ(plan.at("steps_counted"), true);
-  EXPECT_EQ(plan.at("total_steps"), steps_of(other / "out").size());
-
-  planned.erase(planned.begin() + 2);
-  text_of(planned, {"in all (counted)"});
-  write_chats(other / "train.jsonl", 1500);
-  planned.insert(planned.end(), {"--step_scheduler.num_epochs", "100", "--step_scheduler.max_steps", "100000"});
-  text_of(planned, {"steps        about", "estimated from 256 of 1500 rows"});
-}
-
 TEST_F(Command, PlanReadsNoWeights) {
   text_of({"plan", config()}, {"parameters", "memory", "tokens a step", "steps"});
   const auto plan = json_of({"plan", config(), "--json"});
