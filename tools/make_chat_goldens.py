@@ -7,7 +7,8 @@ Needs transformers 5.17. A chat's ids are apply_chat_template's. Its mask is tra
 {% generation %}; otherwise NeMo AutoModel's rule: an assistant turn is the tokens from the end of the rendering of the messages
 before it to the end of the rendering up to it, each of which must begin the whole (a closing eos is forgiven).
 Output: {"templates": {name: source}, "chats": [{"name", "template", "row", "train_on", "ids", "mask"} or "error"],
-"texts": [{"name", "builder", "row", "ids", "labels"}]}.
+"named": rows under a tokenizer that has the templates "default" and "tool_use", [{"name", "row", "templates": {name: template}, "text",
+"ids"} or "error"], "texts": [{"name", "builder", "row", "ids", "labels"}]}.
 """
 import argparse
 import json
@@ -114,6 +115,20 @@ def chat_case(tokenizer, name, template_name, row):
     return {**case, "ids": ids, "mask": mask}
 
 
+def named_cases(tokenizer):
+    plain, tools = CHATS["turns"], CHATS["calls"]
+    for names in ({"default": "chatml", "tool_use": "tools"}, {"default": "tools"}, {"tool_use": "tools"}, {"default": "chatml", "rag": "tools"}):
+        tokenizer.chat_template = {name: TEMPLATES[template] for name, template in names.items()}
+        for name, row in (("plain", plain), ("tools", tools), ("plain_with_tools", {**plain, "tools": TOOLS})):
+            case = {"name": name, "row": row, "templates": names}
+            try:
+                messages, given = messages_of(row), row.get("tools")
+                text = tokenizer.apply_chat_template(messages, tools=given, tokenize=False)
+                yield {**case, "text": text, "ids": tokenizer.apply_chat_template(messages, tools=given, tokenize=True, return_dict=True)["input_ids"]}
+            except ValueError as error:
+                yield {**case, "error": str(error)}
+
+
 def shifted(ids, mask):
     return {"ids": ids[:-1], "labels": [token if trained else -100 for token, trained in zip(ids, mask)][1:]}
 
@@ -156,11 +171,11 @@ def main():
             if (name == "calls") == (template == "tools"):
                 chats.append(chat_case(tokenizer, name, template, row))
     golden = {"templates": {name: source or tokenizer.chat_template for name, source in TEMPLATES.items()}, "chats": chats,
-              "texts": list(text_cases(tokenizer))}
+              "named": list(named_cases(AutoTokenizer.from_pretrained(arguments.tokenizer))), "texts": list(text_cases(tokenizer))}
     lines = ["{", f'"templates": {json.dumps(golden["templates"], ensure_ascii=False)},']
-    for key in ("chats", "texts"):
+    for key in ("chats", "named", "texts"):
         cases = ",\n".join(json.dumps(case, ensure_ascii=False) for case in golden[key])
-        lines.append(f'"{key}": [\n{cases}\n]{"," if key == "chats" else ""}')
+        lines.append(f'"{key}": [\n{cases}\n]{"" if key == "texts" else ","}')
     arguments.out.write_text("\n".join(lines) + "\n}\n", encoding="utf-8")
     print(f"{len(chats)} chats ({sum('error' in case for case in chats)} refused), {len(golden['texts'])} texts")
 

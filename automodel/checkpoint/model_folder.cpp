@@ -81,6 +81,13 @@ static std::vector<FileRecord> write_weights(const fs::path& folder, std::span<c
   return records;
 }
 
+static void copy_files(const fs::path& folder, std::span<const fs::path> copies,
+                       const std::optional<std::string>& chat_template, std::vector<FileRecord>& records) {
+  for (const auto& file : copies)
+    if (!chat_template || file.filename() != "chat_template.jinja") records.push_back(copy_into(file, folder));
+  if (chat_template) records.push_back(write_text_file(folder / "chat_template.jinja", *chat_template));
+}
+
 std::vector<FileRecord> write_model_folder(const fs::path& folder, std::span<const NamedTensor> tensors,
                                            const ModelFiles& files, const ModelFolderOptions& options) {
   make_folders(folder);
@@ -89,22 +96,19 @@ std::vector<FileRecord> write_model_folder(const fs::path& folder, std::span<con
   records.push_back(write_text_file(folder / "config.json", files.config));
   if (files.generation_config)
     records.push_back(write_text_file(folder / "generation_config.json", *files.generation_config));
-  for (const auto& file : files.copies) {
-    if (files.chat_template && file.filename() == "chat_template.jinja") continue;
-    records.push_back(copy_into(file, folder));
-  }
-  if (files.chat_template) records.push_back(write_text_file(folder / "chat_template.jinja", *files.chat_template));
+  copy_files(folder, files.copies, files.chat_template, records);
   sync_folder(folder);
   return records;
 }
 
 std::vector<FileRecord> write_adapter_folder(const fs::path& folder, std::span<const NamedTensor> tensors,
-                                             const Json& config, std::span<const fs::path> copies) {
+                                             const Json& config, std::span<const fs::path> copies,
+                                             const std::optional<std::string>& chat_template) {
   make_folders(folder);
   refuse_weights(folder);
   std::vector<FileRecord> records{write_safetensors(folder / "adapter_model.safetensors", tensors)};
   records.push_back(write_text_file(folder / "adapter_config.json", config.dump(2) + "\n"));
-  for (const auto& file : copies) records.push_back(copy_into(file, folder));
+  copy_files(folder, copies, chat_template, records);
   sync_folder(folder);
   return records;
 }

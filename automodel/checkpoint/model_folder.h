@@ -40,9 +40,11 @@ std::vector<FileRecord> write_model_folder(const std::filesystem::path& folder, 
                                            const ModelFiles& files, const ModelFolderOptions& options = {});
 
 /// adapter_model.safetensors and adapter_config.json as PEFT's save_pretrained writes them. Names are PEFT's, e.g.
-/// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"; config is what adapter_config.json shall hold.
+/// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"; config is what adapter_config.json shall hold;
+/// `chat_template`, if given, is written as chat_template.jinja instead of a copied one.
 std::vector<FileRecord> write_adapter_folder(const std::filesystem::path& folder, std::span<const NamedTensor> tensors,
-                                             const Json& config, std::span<const std::filesystem::path> copies = {});
+                                             const Json& config, std::span<const std::filesystem::path> copies = {},
+                                             const std::optional<std::string>& chat_template = {});
 
 /// The folder appears whole or not at all: written beside its place under a hidden name, then renamed. `write` gets the
 /// hidden folder. Throws CheckpointError when `folder` exists and is not empty.

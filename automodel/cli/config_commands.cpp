@@ -20,15 +20,17 @@
 
 namespace automodel::cli {
 
+static std::optional<std::string> local_folder(const std::string& name, const config::ModelSection& section) {
+  const auto folder = net::find_local_model(name, section.revision, section.cache_dir);
+  return folder ? std::optional(folder->string()) : std::nullopt;
+}
+
 config::Capabilities capabilities() {
   config::Capabilities can;
   for (const auto* family : models::families()) can.families.push_back(family->model_type);
   can.recipes = {"finetune", "benchmark"};
   can.hub = can.hub_datasets = true;
-  can.find_model = [](const std::string& name, const config::ModelSection& section) -> std::optional<std::string> {
-    const auto folder = net::find_local_model(name, section.revision, section.cache_dir);
-    return folder ? std::optional(folder->string()) : std::nullopt;
-  };
+  can.find_model = local_folder;
   can.dataset_kinds.push_back("mock");
   return can;
 }
@@ -52,6 +54,8 @@ ConfigArguments parse_config_arguments(const std::vector<std::string>& words, co
     };
     if (word == "--json") {
       out.json = true;
+    } else if (word == "--profile") {
+      overrides.insert(overrides.end(), {"--benchmark.profile_path", next()});
     } else if (word == "--n") {
       out.samples = whole_number(word, next());
     } else if (word == "--nproc-per-node") {
@@ -97,6 +101,8 @@ int run_recipe(const ConfigArguments& arguments) {
   if (config.recipe == "benchmark") return run_benchmark(config, arguments.json);
   if (arguments.json)
     throw ConfigError("--json", "belongs to check, plan, data and benchmarks; a run writes training.jsonl");
+  if (config.benchmark && !config.benchmark->profile_path.empty())
+    throw ConfigError("benchmark.profile_path", "belongs to the benchmark recipe, this is " + config.recipe);
   const auto result = recipes::finetune(config);
   if (result.stopped_by != 0) {
     log_info(fmt::format("stopped by signal {} after {} steps; saved {}\n  go on with the same command",
@@ -117,7 +123,15 @@ int run_recipe(const ConfigArguments& arguments) {
 }
 
 int run_check(const ConfigArguments& arguments) {
-  const auto report = config::check_config(arguments.file, arguments.overrides, capabilities());
+  auto can = capabilities();
+  can.try_model = [](const config::RecipeConfig& config) {
+    auto section = config.model;  // of a Hub id the folder in the cache: no network is used
+    if (const auto here = local_folder(section.path, section)) section.path = *here;
+    const auto folder = recipes::open_model_folder(section, net::ModelFiles::Config);
+    const auto model = models::build(folder.spec, folder.dtype);
+    if (config.peft) peft::apply_lora(*model, recipes::make_lora_options(*config.peft));
+  };
+  const auto report = config::check_config(arguments.file, arguments.overrides, can);
   std::cout << (arguments.json ? report.json().dump(2) : report.text()) << "\n";
   return report.exit_code();
 }

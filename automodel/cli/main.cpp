@@ -16,7 +16,7 @@ const char* kUsage = R"(automodel CONFIG.yaml [--a.b.c VALUE ...]        run the
 automodel finetune|pretrain|kd|benchmark llm|vlm -c CONFIG.yaml ...
 automodel check|plan|data CONFIG.yaml [--json] [--a.b.c VALUE ...]
 automodel tokenize|render|score|generate|preprocess --help
-automodel checkpoint info|verify|merge PATH ...
+automodel checkpoint info|verify|consolidate|merge PATH ...
 automodel download REPO [--dataset] [--revision R] [--include PATTERN ...]
 automodel compare RUN RUN ... | models | doctor | help TOPIC | version)";
 
@@ -62,7 +62,7 @@ void add_preprocess(CLI::App& app, int& result) {
   auto* command = app.add_subcommand("preprocess", "JSON lines tokenised into Megatron's .bin/.idx");
   auto given = std::make_shared<PreprocessCommand>();
   auto& options = given->options;
-  command->add_option("--input", options.inputs, "one or more .jsonl files")->required();
+  command->add_option("--input", options.inputs, "one or more .jsonl files, also .gz or .zst")->required();
   command->add_option("--output-prefix", options.output_prefix, "writes PREFIX_KEY_document.bin and .idx")->required();
   command->add_option("--model", options.model, "folder with tokenizer.json")->required();
   command->add_option("--json-keys", options.keys, "keys of a row that hold a text, or a list of texts")
@@ -131,6 +131,7 @@ void add_checkpoint(CLI::App& app, int& result) {
   const std::pair<const char*, const char*> actions[] = {
       {"info", "what lies there"},
       {"verify", "read everything and compare with what was recorded"},
+      {"consolidate", "join the shards of a checkpoint into a model folder (this build writes none)"},
       {"merge", "write a model folder with the adapter's effect in the weights"}};
   for (const auto& [name, help] : actions) {
     auto* action = command->add_subcommand(name, help);
@@ -138,6 +139,7 @@ void add_checkpoint(CLI::App& app, int& result) {
     options->action = name;
     action->add_option("PATH", options->path, "run, checkpoint, model or adapter folder")->required();
     if (options->action == "merge") action->add_option("--out", options->out, "folder to write")->required();
+    if (options->action == "consolidate") action->add_option("--out", options->out, "folder to write");
     action->add_flag("--json", options->json, "as JSON");
     action->callback([options, &result] { result = run_checkpoint(*options); });
   }
@@ -175,7 +177,10 @@ void add_rest(CLI::App& app, int& result) {
   auto* help = app.add_subcommand("help", "help on a topic: config, config SECTION");
   auto topic = std::make_shared<Words>();
   help->add_option("TOPIC", *topic, "topic");
-  help->callback([topic, &result] { result = run_help(join(*topic, " ")); });
+  help->callback([topic, overview = app.help(), &result] {  // asked here: while `help` is parsed, it gives help's own
+    if (topic->empty()) std::cout << overview << "\n";
+    result = run_help(join(*topic, " "));
+  });
 }
 
 void check_command_name(const CLI::App& app, const std::string& word) {
@@ -188,6 +193,21 @@ void check_command_name(const CLI::App& app, const std::string& word) {
       word,
       "is no command and no file that ends in .yaml or .yml" + (near.empty() ? "" : "; did you mean " + near + "?"),
       "`automodel --help` lists the commands");
+}
+
+// CLI11 names what is missing, but not what may stand there.
+void check_action(const CLI::App& app, const Words& words) {
+  if (words[0] != "checkpoint" || (words.size() > 1 && words[1].starts_with("-"))) return;
+  Words names;
+  for (const CLI::App* sub : app.get_subcommand("checkpoint")->get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(sub->get_name());
+  if (words.size() > 1 && std::find(names.begin(), names.end(), words[1]) != names.end()) return;
+  const auto near = words.size() > 1 ? nearest(words[1], names) : "";
+  throw ConfigError(
+      "automodel checkpoint",
+      fmt::format("expected {}, got {}{}", join(names, ", "), words.size() > 1 ? "'" + words[1] + "'" : "nothing",
+                  near.empty() ? "" : "; did you mean " + near + "?"),
+      "`automodel checkpoint --help` says what each does");
 }
 
 int run_other(const Words& words, const char* program) {
@@ -203,6 +223,7 @@ int run_other(const Words& words, const char* program) {
   add_download(app, result);
   add_rest(app, result);
   check_command_name(app, words[0]);
+  check_action(app, words);
   std::vector<const char*> argv = {program};
   for (const auto& word : words) argv.push_back(word.c_str());
   try {

@@ -130,6 +130,13 @@ static std::vector<int32_t> stop_ids(const recipes::TrainedModel& loaded) {
   return ids;
 }
 
+// What a rope scaling was made for may be more than max_position_embeddings says.
+static int64_t longest_text(const models::DecoderSpec& spec) {
+  const auto& rope = spec.layers.front().attention.rope;
+  const double scaled = rope ? rope->factor * static_cast<double>(rope->original_max_positions) : 0;
+  return std::max(spec.max_positions, static_cast<int64_t>(scaled));
+}
+
 int run_generate(const GenerateOptions& options) {
   if (options.prompt.empty() && options.chat.empty())
     throw ConfigError("generate", "expected --prompt TEXT or --chat FILE");
@@ -139,9 +146,13 @@ int run_generate(const GenerateOptions& options) {
         "generate", "expected --temperature >= 0, 0 < --top-p <= 1, --top-k >= 0, --max-new-tokens >= 1, --seed >= 0");
   auto loaded = recipes::load_inference_model(options.model, options.lora, options.dtype, options.device);
   if (!loaded.tokenizer) throw DataError(options.model, "has no tokenizer.json");
-  generate::SamplingOptions sampling{
-      options.max_new_tokens, options.temperature, options.top_k, options.top_p, static_cast<uint64_t>(options.seed),
-      stop_ids(loaded)};
+  const generate::SamplingOptions sampling{.max_new_tokens = options.max_new_tokens,
+                                           .temperature = options.temperature,
+                                           .top_k = options.top_k,
+                                           .top_p = options.top_p,
+                                           .seed = static_cast<uint64_t>(options.seed),
+                                           .stop_ids = stop_ids(loaded),
+                                           .max_positions = longest_text(loaded.folder.spec)};
   const auto prompt = prompt_ids(options, *loaded.tokenizer);
   tokenizer::StreamDecoder stream(loaded.tokenizer, true);
   std::string text;

@@ -34,14 +34,15 @@ static std::vector<std::string> input_files(const std::vector<std::string>& give
 static std::string progress_line(const data::PreprocessProgress& progress) {
   const double here = static_cast<double>(progress.input_bytes - progress.input_bytes_before);
   const double rate = progress.seconds > 0 ? here / progress.seconds : 0;
+  const auto counts =
+      fmt::format("{} documents, {} tokens, {}/s", format_count(static_cast<uint64_t>(progress.documents)),
+                  format_count(static_cast<uint64_t>(progress.tokens)), format_bytes(static_cast<uint64_t>(rate)));
+  if (progress.input_bytes_all == 0)  // packed: how much there is shows at the end
+    return fmt::format("{} of text  {}", format_bytes(static_cast<uint64_t>(progress.input_bytes)), counts);
   const double left = rate > 0 ? static_cast<double>(progress.input_bytes_all - progress.input_bytes) / rate : 0;
-  return fmt::format(
-      "{:5.1f} %  {} documents, {} tokens, {}/s, {} left",
-      progress.input_bytes_all > 0
-          ? 100.0 * static_cast<double>(progress.input_bytes) / static_cast<double>(progress.input_bytes_all)
-          : 100.0,
-      format_count(static_cast<uint64_t>(progress.documents)), format_count(static_cast<uint64_t>(progress.tokens)),
-      format_bytes(static_cast<uint64_t>(rate)), format_duration(left));
+  return fmt::format("{:5.1f} %  {}, {} left",
+                     100.0 * static_cast<double>(progress.input_bytes) / static_cast<double>(progress.input_bytes_all),
+                     counts, format_duration(left));
 }
 
 int run_preprocess(const PreprocessCommand& command) {

@@ -38,6 +38,11 @@ static int merge_adapter(const CheckpointOptions& options) {
 
 int run_checkpoint(const CheckpointOptions& options) {
   if (options.action == "merge") return merge_adapter(options);
+  if (options.action == "consolidate")
+    throw UnsupportedError("checkpoint consolidate",
+                           "there is nothing to join: this build runs one process, which saves whole tensors",
+                           "model/ of a checkpoint is a whole model folder already; checkpoint.save_consolidated says "
+                           "when it is written");
   if (options.action == "info") {
     std::cout << checkpoint::info(options.path).dump(2) << "\n";
     return 0;
@@ -137,7 +142,7 @@ int run_help(const std::string& topic) {
   } else if (topic == "config" || topic.starts_with("config ")) {
     std::cout << config::config_help(topic == "config" ? "" : topic.substr(7)) << "\n";
   } else if (topic.empty()) {
-    std::cout << "automodel --help lists the commands; topics: config, or a SECTION of it\n";
+    std::cout << "topics of `automodel help`: config, config SECTION, or a SECTION of the configuration alone\n";
   } else {
     std::cout << config::config_help(topic) << "\n";
   }

@@ -11,6 +11,7 @@
 #include "automodel/base/json.h"
 #include "automodel/base/text.h"
 #include "automodel/config/names.h"
+#include "automodel/config/recipe_keys.h"
 
 namespace automodel::config {
 
@@ -66,6 +67,24 @@ std::vector<std::string> data_paths(const DatasetSection& dataset) {
   return files;
 }
 
+std::string model_key(const Value& root) {
+  return root.at_path("model.pretrained_model_name_or_path") ? "model.pretrained_model_name_or_path"
+         : root.at_path("model.config.name_or_path")         ? "model.config.name_or_path"
+                                                             : "model.config.pretrained_model_name_or_path";
+}
+
+// Where the model lies on this machine; "" if it does not.
+std::string model_place(const ModelSection& model, const Capabilities& can) {
+  if (exists(model.path) || !can.find_model) return model.path;
+  return can.find_model(model.path, model).value_or("");
+}
+
+Place place_of(const Findings& findings, const std::string& path) {
+  for (const KeyNote& key : findings.keys)
+    if (key.path == path) return key.place;
+  return {};
+}
+
 class Finder {
  public:
   Finder(const Value& root, const Findings& findings, const Capabilities& capabilities)
@@ -74,10 +93,7 @@ class Finder {
   std::vector<Lacking> take() { return std::move(found_); }
 
   void add(const std::string& path, const std::string& value, const std::string& reason) {
-    Place place;
-    for (const KeyNote& key : findings_.keys) {
-      if (key.path == path) place = key.place;
-    }
+    const Place place = place_of(findings_, path);
     const Value* given = root_.at_path(path);
     bool from_environment = given && !given->written.empty();
     found_.push_back({path, from_environment ? given->written : value, reason, place});
@@ -97,12 +113,9 @@ class Finder {
   }
 
   void model(const ModelSection& model) {
-    std::string key = root_.at_path("model.pretrained_model_name_or_path") ? "model.pretrained_model_name_or_path"
-                      : root_.at_path("model.config.name_or_path")         ? "model.config.name_or_path"
-                                                                   : "model.config.pretrained_model_name_or_path";
+    const std::string key = model_key(root_);
     folder(key, model.path);
-    std::string place = model.path;
-    if (!exists(place) && can_.find_model) place = can_.find_model(model.path, model).value_or("");
+    const std::string place = model_place(model, can_);
     fs::path config = fs::path(place) / "config.json";
     if (place.empty() || !exists(config.string())) {
       if (exists(model.path)) add(key, model.path, "a config.json in this folder");
@@ -174,11 +187,42 @@ std::vector<Lacking> find_lacking(const Value& root, const RecipeConfig& config,
   finder.model(config.model);
   finder.dataset("dataset", config.dataset);
   for (const ValidationSet& set : config.validation_sets) {
+    if (!unread_by(config.recipe, "validation_dataset").empty()) break;
     finder.dataset(set.name == "default" ? "validation_dataset" : "validation_dataset_" + set.name, set.dataset);
   }
   if (config.tokenizer) finder.folder("tokenizer.pretrained_model_name_or_path", config.tokenizer->path);
   finder.ranks(config.distributed);
   return finder.take();
+}
+
+// The parts of an error's message, with the key of `peft` or the model's as its path.
+static Fault as_fault(const Error& error, const std::string& model, const Findings& findings) {
+  std::string text = error.what(), hint, path = model;
+  if (const size_t at = text.find("\n  hint: "); at != std::string::npos) hint = text.substr(at + 9), text.resize(at);
+  if (const size_t colon = text.find(": "); text.starts_with("peft") && colon != std::string::npos)
+    path = text.substr(0, colon), text.erase(0, colon + 2);
+  const Place place = place_of(findings, path);
+  return {place.line > 0 ? place : place_of(findings, path.substr(0, path.find('.'))), path, text, hint};
+}
+
+void find_model_faults(const Value& root, const RecipeConfig& config, const Capabilities& capabilities,
+                       Findings& findings, std::vector<Lacking>& lacking) {
+  const std::string key = model_key(root), place = model_place(config.model, capabilities);
+  const bool known = std::any_of(lacking.begin(), lacking.end(), [&](const Lacking& lack) { return lack.path == key; });
+  const fs::path folder(place);
+  if (!capabilities.try_model || !findings.faults.empty() || known || place.empty() ||
+      !exists(folder.extension() == ".json" ? folder : folder / "config.json"))
+    return;
+  try {
+    capabilities.try_model(config);
+  } catch (const UnsupportedError& error) {
+    const Fault fault = as_fault(error, key, findings);
+    const Value* given = fault.path == key ? nullptr : root.at_path(fault.path);
+    const std::string value = given ? to_yaml(*given) : config.model.path;
+    lacking.push_back({fault.path, value, "more than this build can: " + fault.text, fault.place});
+  } catch (const ConfigError& error) {
+    findings.faults.push_back(as_fault(error, key, findings));
+  }
 }
 
 }  // namespace automodel::config

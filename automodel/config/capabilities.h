@@ -23,6 +23,9 @@ struct Capabilities {
   bool hub_datasets = false;         ///< data sets too
   /// Where a model of that name and revision lies on this machine already, without network; not set: nowhere.
   std::function<std::optional<std::string>(const std::string& name, const ModelSection& section)> find_model;
+  /// Reads config.json of a model that lies here and puts the adapters into a model without weights; throws what the
+  /// run would. Not set: not tried.
+  std::function<void(const RecipeConfig& config)> try_model;
 };
 
 /// What the configuration needs that this build or machine does not have: one line each. Looks for local folders and
@@ -33,5 +36,10 @@ struct Lacking {
 };
 std::vector<Lacking> find_lacking(const Value& root, const RecipeConfig& config, const Findings& findings,
                                   const Capabilities& capabilities);
+
+/// Calls capabilities.try_model where the model's config.json is on this machine; what it throws becomes a fault or
+/// lacking, at the key of `peft` that it names or at the model.
+void find_model_faults(const Value& root, const RecipeConfig& config, const Capabilities& capabilities,
+                       Findings& findings, std::vector<Lacking>& lacking);
 
 }  // namespace automodel::config

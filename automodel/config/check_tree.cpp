@@ -18,12 +18,13 @@ std::string Fault::where(const std::string& file) const {
 
 namespace {
 
-constexpr size_t kMaxListed = 60;
+constexpr size_t kMaxListed = 150;  // all sections and names; the fields of config.json below `model` are more
 
 std::string list_words(std::vector<std::string> words) {
-  bool more = words.size() > kMaxListed;
+  const size_t count = words.size();
+  bool more = count > kMaxListed;
   if (more) words.resize(kMaxListed);
-  return join(words, ", ") + (more ? ", ..." : "");
+  return join(words, ", ") + (more ? fmt::format(", and {} more", count - kMaxListed) : "");
 }
 
 bool is_word_of(std::string_view words, const std::string& word) {

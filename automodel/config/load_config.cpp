@@ -4,6 +4,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/config/fill_config.h"
+#include "automodel/config/recipe_keys.h"
 
 namespace automodel::config {
 
@@ -15,7 +16,9 @@ Report check_config(Value root, const std::string& name, const Capabilities& cap
   report.findings = check_tree(root);
   report.findings.faults.insert(report.findings.faults.begin(), form_faults.begin(), form_faults.end());
   fill_config(root, report.config, report.findings.faults);
+  classify_for_recipe(report.config.recipe, report.findings);
   report.lacking = find_lacking(root, report.config, report.findings, capabilities);
+  find_model_faults(root, report.config, capabilities, report.findings, report.lacking);
   report.root = std::move(root);
   return report;
 }

@@ -8,8 +8,8 @@
 #define CHAT_KEYS \
   ROW_KEYS        \
   " chat_template mask_reasoning_content mask_history unshifted train_on train_field drop_history_reasoning_content"
-#define ADAM_KEYS                                                                                         \
-  "lr weight_decay betas eps amsgrad foreach fused capturable differentiable state_dtype master_weights " \
+#define ADAM_KEYS                                                                                                    \
+  "lr weight_decay betas eps amsgrad foreach fused capturable differentiable state_dtype master_weights grad_dtype " \
   "param_group_overrides"
 #define FUSED_KEYS                                                                                          \
   ADAM_KEYS                                                                                                 \

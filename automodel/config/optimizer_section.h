@@ -36,6 +36,7 @@ struct OptimizerSection {
   bool bias_correction = true;
   std::string state_dtype = "float32";
   std::string master_weights = "auto";  ///< auto, true or false
+  std::string grad_dtype = "auto";      ///< auto or a dtype
   std::vector<ParamGroupOverride> param_group_overrides;
 
   template <class F>
@@ -51,6 +52,9 @@ struct OptimizerSection {
     f("state_dtype", state_dtype, "dtype of the moments; bfloat16 is NeMo's behaviour for bf16 models", "dtype");
     f("master_weights", master_weights,
       "fp32 copies of parameters kept in less than fp32; auto: as state_dtype float32 asks", "bool|=auto");
+    f("grad_dtype", grad_dtype,
+      "dtype in which gradients are summed; auto: the weight's own where the states have it too, else float32",
+      "dtype|=auto");
     f.list("param_group_overrides", param_group_overrides, "learning-rate and decay factors by parameter name");
   }
 };

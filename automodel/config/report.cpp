@@ -9,6 +9,7 @@
 #include "automodel/config/knobs.h"
 #include "automodel/config/load_config.h"
 #include "automodel/config/names.h"
+#include "automodel/config/recipe_keys.h"
 #include "automodel/config/schema.h"
 
 namespace automodel::config {
@@ -154,12 +155,15 @@ std::string Report::text() const {
   for (Line& line : lines) {
     auto found = given.find(line.path);
     if (found == given.end()) {
+      const bool unread = !unread_by(config.recipe, line.path).empty();
+      if (unread) line.path.clear();  // no effect: it is not printed
       if (!line.value.empty()) line.comment = "default";
       continue;
     }
     if (!line.value.empty()) line.comment = comment_of(*found->second);
     given.erase(found);
   }
+  std::erase_if(lines, [](const Line& line) { return line.path.empty(); });
   std::string text = fmt::format("# {}: {} obeyed, {} mapped, {} inert, {} lacking\n", file, counts[0], counts[1],
                                  counts[2], counts[3]);
   text += print_lines(lines);

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "automodel/base/error.h"
@@ -132,10 +133,75 @@ class Unzstd : public Unpacker {
   bool whole_ = false;
 };
 
+/// The plain bytes of a packed file from front to back.
+class PackedStream {
+ public:
+  PackedStream(const std::string& path, std::unique_ptr<Unpacker> unpacker)
+      : file_(path), unpacker_(std::move(unpacker)), in_(kBlock) {}
+
+  /// The next bytes, at most so many; 0 at the end. Throws DataError for a file that ends too early.
+  size_t read(char* to, size_t bytes) {
+    while (true) {
+      if (in_used_ == in_got_) {
+        in_used_ = 0;
+        in_got_ = file_.read_at(taken_, in_.data(), in_.size());
+        taken_ += static_cast<int64_t>(in_got_);
+      }
+      size_t in = in_got_ - in_used_, out = bytes;
+      const bool at_end = in == 0;
+      if (at_end && (unpacker_->whole() || taken_ == 0)) return 0;
+      unpacker_->run(in_.data() + in_used_, in, to, out);
+      if (at_end && out == 0 && !unpacker_->whole())
+        throw DataError(file_.path(), "ends in the middle of its packed data", "the file was not copied whole");
+      in_used_ += in;
+      if (out > 0) return out;
+    }
+  }
+
+ private:
+  File file_;
+  std::unique_ptr<Unpacker> unpacker_;
+  std::vector<char> in_;
+  size_t in_used_ = 0, in_got_ = 0;
+  int64_t taken_ = 0;
+};
+
+class ForwardSource : public ByteSource {
+ public:
+  ForwardSource(const std::string& path, std::unique_ptr<Unpacker> unpacker) : stream_(path, std::move(unpacker)) {}
+  size_t read_at(int64_t offset, char* to, size_t bytes) override {
+    std::lock_guard lock(mutex_);
+    AM_CHECK(offset >= at_, "byte {} of a packed file was passed: it is at {}", offset, at_);
+    std::vector<char> skipped(offset > at_ ? kBlock : 0);
+    while (at_ < offset) {
+      const size_t got = stream_.read(skipped.data(), std::min(skipped.size(), static_cast<size_t>(offset - at_)));
+      if (got == 0) return 0;
+      at_ += static_cast<int64_t>(got);
+    }
+    size_t done = 0;
+    while (done < bytes) {
+      const size_t got = stream_.read(to + done, bytes - done);
+      if (got == 0) break;
+      done += got;
+    }
+    at_ += static_cast<int64_t>(done);
+    return done;
+  }
+  std::string plain_path() override {
+    AM_CHECK(false, "a packed file that is read from front to back has no plain path");
+    return {};
+  }
+
+ private:
+  std::mutex mutex_;
+  PackedStream stream_;
+  int64_t at_ = 0;
+};
+
 class PackedSource : public ByteSource {
  public:
   PackedSource(const std::string& path, std::unique_ptr<Unpacker> unpacker)
-      : file_(path), unpacker_(std::move(unpacker)), plain_(path, open_nameless_file()) {}
+      : stream_(std::in_place, path, std::move(unpacker)), plain_(path, open_nameless_file()) {}
 
   size_t read_at(int64_t offset, char* to, size_t bytes) override {
     int64_t end = 0;
@@ -155,37 +221,21 @@ class PackedSource : public ByteSource {
 
  private:
   void unpack_until(int64_t offset) {
-    if (!done_) in_.resize(kBlock), out_.resize(kBlock);
-    while (!done_ && unpacked_ < offset) {
-      if (in_used_ == in_got_) {
-        in_used_ = 0;
-        in_got_ = file_.read_at(taken_, in_.data(), in_.size());
-        taken_ += static_cast<int64_t>(in_got_);
-      }
-      size_t in = in_got_ - in_used_, out = out_.size();
-      const bool at_end = in == 0;
-      if (at_end && (unpacker_->whole() || taken_ == 0)) {
-        done_ = true;
-        break;
-      }
-      unpacker_->run(in_.data() + in_used_, in, out_.data(), out);
-      if (at_end && out == 0 && !unpacker_->whole())
-        throw DataError(file_.path(), "ends in the middle of its packed data", "the file was not copied whole");
-      in_used_ += in;
+    if (stream_) out_.resize(kBlock);
+    while (stream_ && unpacked_ < offset) {
+      const size_t out = stream_->read(out_.data(), out_.size());
+      if (out == 0) stream_.reset();
       plain_.write_at(unpacked_, out_.data(), out);
       unpacked_ += static_cast<int64_t>(out);
     }
-    if (done_) std::vector<char>().swap(in_), std::vector<char>().swap(out_);
+    if (!stream_) std::vector<char>().swap(out_);
   }
 
-  File file_;
-  std::unique_ptr<Unpacker> unpacker_;
+  std::optional<PackedStream> stream_;  // gone when all is unpacked
   File plain_;
   std::mutex mutex_;
-  std::vector<char> in_, out_;
-  size_t in_used_ = 0, in_got_ = 0;
-  int64_t taken_ = 0, unpacked_ = 0;
-  bool done_ = false;
+  std::vector<char> out_;
+  int64_t unpacked_ = 0;
 };
 
 }  // namespace
@@ -201,12 +251,22 @@ int open_nameless_file() {
   return fd;
 }
 
-std::unique_ptr<ByteSource> open_bytes(const std::string& path) {
-  if (path.ends_with(".gz")) return std::make_unique<PackedSource>(path, std::make_unique<Gunzip>(path));
-  if (path.ends_with(".zst")) return std::make_unique<PackedSource>(path, std::make_unique<Unzstd>(path));
+static std::unique_ptr<Unpacker> make_unpacker(const std::string& path) {
+  if (path.ends_with(".gz")) return std::make_unique<Gunzip>(path);
+  if (path.ends_with(".zst")) return std::make_unique<Unzstd>(path);
   if (path.ends_with(".bz2") || path.ends_with(".xz"))
     throw UnsupportedError(path, "files packed by bzip2 or xz cannot be read by this build",
                            "unpack it, or pack it by gzip or zstd");
+  return nullptr;
+}
+
+std::unique_ptr<ByteSource> open_bytes(const std::string& path) {
+  if (auto unpacker = make_unpacker(path)) return std::make_unique<PackedSource>(path, std::move(unpacker));
+  return std::make_unique<PlainSource>(path);
+}
+
+std::unique_ptr<ByteSource> open_bytes_forward(const std::string& path) {
+  if (auto unpacker = make_unpacker(path)) return std::make_unique<ForwardSource>(path, std::move(unpacker));
   return std::make_unique<PlainSource>(path);
 }
 

@@ -25,6 +25,10 @@ class ByteSource {
 /// when it cannot be opened, UnsupportedError for .bz2 and .xz.
 std::unique_ptr<ByteSource> open_bytes(const std::string& path);
 
+/// The same for reading from front to back only, which needs no room on the disk: what lies before the highest offset
+/// read so far is gone, and asking for it is a programmer's fault. plain_path() is not to be had of a packed file.
+std::unique_ptr<ByteSource> open_bytes_forward(const std::string& path);
+
 /// A nameless file in $TMPDIR, else /var/tmp: its descriptor, which the caller closes. Throws SystemError.
 int open_nameless_file();
 

@@ -12,11 +12,6 @@ Sample ChatBuilder::build(const Row& row) const {
   return shift(tokens.ids, tokens.trained);
 }
 
-std::vector<std::string> ChatBuilder::notes() const {
-  if (format_.marks_generation()) return {};
-  return {
-      "the chat template has no {% generation %} marks: the assistant's turns are found by rendering the messages "
-      "before them, and their headers are trained too"};
-}
+std::vector<std::string> ChatBuilder::notes() const { return format_.notes(); }
 
 }  // namespace automodel::data

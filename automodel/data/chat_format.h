@@ -6,7 +6,9 @@
 //   - a template with {% generation %} marks says it itself (transformers' assistant mask). Every token that shares a
 //   byte
 //     with a marked span is trained, so also all tokens of a character that ends a span (transformers drops all but the
-//     first);
+//     first). A special token that closes the turn behind the marks (only blanks between) is trained too, with those
+//     blanks, though transformers' mask lacks it: a model that never sees it trained does not learn to stop. Which
+//     token that is, is read from behind the last mark of a rendering that ends with an assistant message;
 //   - otherwise the span of an assistant message is what rendering the messages up to and including it adds to
 //   rendering those
 //     before it, NeMo AutoModel's rule: the turn's header and its end of turn are inside. Each prefix must be a real
@@ -17,7 +19,9 @@
 // messages are rendered one by one.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <optional>
 
 #include "automodel/data/sample.h"
 #include "automodel/tokenizer/chat_template.h"
@@ -58,6 +62,8 @@ Json template_variables(const tokenizer::Tokenizer& tokenizer, const Json& messa
 std::vector<bool> tokens_in_spans(const tokenizer::Encoding& encoding,
                                   const std::vector<std::pair<size_t, size_t>>& spans);
 
+/// As transformers' get_chat_template: without an option a conversation with tools takes the tokenizer's template named
+/// "tool_use" where there is one.
 class ChatFormat {
  public:
   /// Throws DataError when neither the option nor the tokenizer has a template.
@@ -66,25 +72,37 @@ class ChatFormat {
   struct Tokens {
     std::vector<int32_t> ids;
     std::vector<bool> trained;
+    std::string text;            // the rendering
+    tokenizer::Offsets offsets;  // of the ids in it
   };
-  /// `messages` as messages_of() gives them, `tools` a list or null; `where` starts the errors. Thread-safe.
-  Tokens tokenize(const Json& messages, const Json& tools, const std::string& where) const;
+  /// `messages` as messages_of() gives them, `tools` a list or null; `where` starts the errors; `variables` are further
+  /// ones for the template (enable_thinking, add_generation_prompt), an object. Thread-safe.
+  Tokens tokenize(const Json& messages, const Json& tools, const std::string& where,
+                  const Json& variables = Json::object()) const;
 
-  bool marks_generation() const { return template_.marks_generation(); }
+  /// Of every template that a row may take.
+  bool marks_generation() const;
+  /// What users should know of the conversations so far: a template without marks, marks that leave out the end of
+  /// turn.
+  std::vector<std::string> notes() const;
 
  private:
   using Spans = std::vector<std::pair<size_t, size_t>>;
   struct Chat;  // one conversation and its renderings
-  tokenizer::Rendered render(const Json& messages, const Json& tools, const std::string& where) const;
+  const tokenizer::ChatTemplate& template_for(const Json& tools, const std::string& where) const;
+  tokenizer::Rendered render(const Chat& chat, const Json& messages, bool whole) const;
   Spans assistant_spans(const Chat& chat) const;
   Spans marked_spans(const Chat& chat) const;
   std::vector<bool> prepare(Json& messages, const std::string& where) const;
   size_t prefix_end(const Chat& chat, size_t messages) const;
+  void train_ends_of_turns(const Chat& chat, const Spans& spans, std::vector<bool>& trained) const;
+  std::optional<int32_t> end_of_turn(const Chat& chat) const;
   void unmark_reasoning(const Chat& chat, std::vector<bool>& trained) const;
 
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   ChatOptions options_;
-  tokenizer::ChatTemplate template_;
+  std::optional<tokenizer::ChatTemplate> template_, tool_template_;  // at least one
+  mutable std::atomic<bool> completed_turns_ = false;
 };
 
 }  // namespace automodel::data

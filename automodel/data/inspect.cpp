@@ -25,6 +25,19 @@ std::vector<Segment> segments_of(const Sample& sample, const tokenizer::Tokenize
   return segments;
 }
 
+SampleFaults faults_of(const Sample& sample, const tokenizer::Tokenizer& tokenizer, int64_t vocabulary) {
+  SampleFaults faults;
+  const auto& ids = sample.ids;
+  faults.untrained = sample.trained_tokens() == 0;
+  faults.double_bos = tokenizer.bos_id && ids.size() > 1 && ids[0] == *tokenizer.bos_id && ids[1] == *tokenizer.bos_id;
+  const auto outside = std::find_if(ids.begin(), ids.end(), [&](int32_t id) { return id < 0 || id >= vocabulary; });
+  if (outside != ids.end()) faults.outside = *outside;
+  for (size_t t = 1; t + 1 < ids.size() && !faults.no_stop; ++t)
+    faults.no_stop = sample.labels[t - 1] != kNotTrained && sample.labels[t] == kNotTrained &&
+                     !tokenizer.is_special(ids[t]) && tokenizer.is_special(ids[t + 1]);
+  return faults;
+}
+
 namespace {
 
 /// Counts faults of a kind and remembers where the first was.
@@ -42,21 +55,11 @@ struct Findings {
 
 void look_at(const Sample& sample, const std::string& where, const tokenizer::Tokenizer& tokenizer,
              const LoaderOptions& options, Findings& found) {
-  const auto& ids = sample.ids;
-  if (tokenizer.bos_id && ids.size() > 1 && ids[0] == *tokenizer.bos_id && ids[1] == *tokenizer.bos_id)
-    found.double_bos.add(where);
-  const int64_t vocabulary = options.read.vocab_size > 0 ? options.read.vocab_size : tokenizer.vocab_size();
-  const auto outside = std::find_if(ids.begin(), ids.end(), [&](int32_t id) { return id < 0 || id >= vocabulary; });
-  if (outside != ids.end()) found.outside.add(fmt::format("{}, id {}", where, *outside));
-  // A special token that follows trained text but is not trained itself: the model never learns to end its turn.
-  for (size_t t = 1; t < ids.size(); ++t) {
-    if (sample.labels[t - 1] == kNotTrained || sample.labels[t] != kNotTrained || tokenizer.is_special(ids[t]))
-      continue;
-    if (t + 1 < ids.size() && tokenizer.is_special(ids[t + 1])) {
-      found.no_stop.add(where);
-      break;
-    }
-  }
+  const auto faults =
+      faults_of(sample, tokenizer, options.read.vocab_size > 0 ? options.read.vocab_size : tokenizer.vocab_size());
+  if (faults.double_bos) found.double_bos.add(where);
+  if (faults.outside) found.outside.add(fmt::format("{}, id {}", where, *faults.outside));
+  if (faults.no_stop) found.no_stop.add(where);
 }
 
 void look_at_row(const RowReader& reader, int64_t index, Sample& sample, std::string& where,

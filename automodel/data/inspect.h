@@ -33,6 +33,15 @@ Inspection inspect(std::shared_ptr<Rows> rows, std::shared_ptr<const SampleBuild
                    const tokenizer::Tokenizer& tokenizer, const LoaderOptions& options, int64_t show,
                    int64_t scan = 1000);
 
+/// What is wrong with one sample.
+struct SampleFaults {
+  bool untrained = false;          // nothing is trained
+  bool double_bos = false;         // begins with two
+  bool no_stop = false;            // a special token behind trained text is not trained: the model never learns to stop
+  std::optional<int32_t> outside;  // an id that is not below `vocabulary`
+};
+SampleFaults faults_of(const Sample& sample, const tokenizer::Tokenizer& tokenizer, int64_t vocabulary);
+
 /// The text of a sample's tokens, cut where training begins or ends.
 std::vector<Segment> segments_of(const Sample& sample, const tokenizer::Tokenizer& tokenizer);
 

@@ -18,6 +18,7 @@ static ReadOptions with_limit(LoaderOptions options) {  // a document must fit i
 Loader::Loader(std::shared_ptr<Rows> rows, std::shared_ptr<const SampleBuilder> builder, LoaderOptions options)
     : reader_(std::make_shared<RowReader>(std::move(rows), std::move(builder), with_limit(options))),
       options_(options) {
+  AM_CHECK(0 <= options.rank && options.rank < options.ranks, "rank {} of {}", options.rank, options.ranks);
   if (options.pack.local_batch_size < 1)
     throw ConfigError("step_scheduler.local_batch_size",
                       fmt::format("is {}, expected at least 1", options.pack.local_batch_size));
@@ -42,19 +43,31 @@ static void append_documents(const Sample& sample, std::vector<std::vector<int32
   append(sample.tokens());
 }
 
+/// One microbatch for each rank; of these, this rank's, and the state behind them all. Nothing at the epoch's end.
+std::optional<Loader::Documents> Loader::take_own(Microbatches& microbatches, StreamState& after) const {
+  std::optional<Documents> own;
+  for (int64_t rank = 0; rank < options_.ranks && !microbatches.at_epoch_end(); ++rank) {
+    auto documents = microbatches.next();
+    if (!own) own.emplace();  // the ranks behind the last microbatch get none
+    if (rank == options_.rank) own = std::move(documents);
+  }
+  if (!own) microbatches.next();
+  after = microbatches.state();
+  return own;
+}
+
 Loader::Made Loader::make_next(Microbatches& microbatches) const {
   Made made;
   try {
-    const auto documents = microbatches.next();
-    if (!documents.empty()) {
+    if (const auto documents = take_own(microbatches, made.after)) {
       std::vector<std::vector<int32_t>> ids, labels;
-      for (const auto& document : documents) append_documents(document.sample, ids, labels);
+      for (const auto& document : *documents) append_documents(document.sample, ids, labels);
       made.batch = make_batch(ids, labels);
     }
   } catch (...) {
     made.error = std::current_exception();
+    made.after = microbatches.state();
   }
-  made.after = microbatches.state();
   return made;
 }
 
@@ -121,6 +134,7 @@ std::optional<Batch> Loader::next() {
 
 std::vector<Batch> Loader::next_group(int64_t count) {
   std::vector<Batch> group;
+  before_group_ = state_;
   while (static_cast<int64_t>(group.size()) < count) {
     if (!group.empty() && at_epoch_end()) break;  // the end stays there for the next call
     auto batch = next();
@@ -177,7 +191,12 @@ void Loader::restore(const Json& state) {
                                                             : "resume with the same data options, or start a new run");
   }
   stop();
-  state_ = StreamState::from_json(state);
+  state_ = before_group_ = StreamState::from_json(state);
+}
+
+void Loader::step_back() {
+  stop();
+  state_ = before_group_;
 }
 
 std::string Loader::summary() const {
@@ -188,7 +207,7 @@ std::string Loader::summary() const {
 
 void Loader::rewind() {
   stop();
-  state_ = StreamState();
+  state_ = before_group_ = StreamState();
 }
 
 std::optional<int64_t> Loader::microbatches_per_epoch() const {
@@ -200,23 +219,25 @@ std::optional<int64_t> Loader::microbatches_per_epoch() const {
   if (!certain || reader_->rows().endless()) return std::nullopt;
   const int64_t rows = reader_->rows().size(),
                 packs = options_.pack.max_packs > 0 ? std::min(rows, options_.pack.max_packs) : rows;
-  return (packs + options_.pack.local_batch_size - 1) / options_.pack.local_batch_size;
+  return of_one_rank((packs + options_.pack.local_batch_size - 1) / options_.pack.local_batch_size);
 }
 
-int64_t Loader::count_microbatches() const {
+int64_t Loader::count_microbatches(int64_t epoch) const {
+  StreamState begin;
+  begin.epoch = epoch;
   ReadAhead ahead(reader_, options_.threads, options_.read_ahead);
   const Microbatches::Source source{[&](int64_t epoch, int64_t position) { ahead.begin(epoch, position); },
                                     [&] { return ahead.take(); }};
-  Microbatches microbatches(reader_, options_.pack, source, StreamState());
+  Microbatches microbatches(reader_, options_.pack, source, begin);
   int64_t count = 0;
   while (!microbatches.next().empty()) ++count;
-  return count;
+  return of_one_rank(count);
 }
 
 EpochEstimate Loader::estimate_epoch(int64_t sample) const {
   EpochEstimate estimate;
   estimate.rows = reader_->rows().size();
-  const int64_t read = std::min(sample, estimate.rows);
+  const int64_t read = estimate.rows_read = std::min(sample, estimate.rows);
   int64_t tokens = 0, trained = 0, documents = 0;
   for (int64_t i = 0; i < read; ++i) {
     const ReadRow row = reader_->read(0, i * estimate.rows / read);
@@ -235,8 +256,8 @@ EpochEstimate Loader::estimate_epoch(int64_t sample) const {
   double packs = size > 0 ? scale * static_cast<double>(tokens) / static_cast<double>(size)
                           : scale * static_cast<double>(documents);
   if (options_.pack.max_packs > 0) packs = std::min(packs, static_cast<double>(options_.pack.max_packs));
-  estimate.microbatches = std::max<int64_t>(
-      1, static_cast<int64_t>(packs / static_cast<double>(options_.pack.local_batch_size) + 0.999999));
+  const auto all = static_cast<int64_t>(packs / static_cast<double>(options_.pack.local_batch_size) + 0.999999);
+  estimate.microbatches = of_one_rank(std::max<int64_t>(1, all));
   return estimate;
 }
 

@@ -92,16 +92,19 @@ void Microbatches::end_epoch() {
   begun_ = ended_ = false;
 }
 
+bool Microbatches::at_epoch_end() {
+  if (options_.max_packs > 0 && epoch_packs_ >= options_.max_packs) return true;
+  while (!packer_.ready(ended_)) {
+    if (ended_) return true;
+    read_row();
+  }
+  return false;
+}
+
 std::vector<Document> Microbatches::next() {
   std::vector<Document> microbatch;
   int64_t packs = 0;
-  while (packs < options_.local_batch_size) {
-    if (options_.max_packs > 0 && epoch_packs_ >= options_.max_packs) break;
-    if (!packer_.ready(ended_)) {
-      if (ended_) break;
-      read_row();
-      continue;
-    }
+  while (packs < options_.local_batch_size && !at_epoch_end()) {
     for (auto& document : packer_.take()) {
       ++statistics_.documents;
       statistics_.tokens_out += document.sample.tokens();

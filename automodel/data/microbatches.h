@@ -44,6 +44,8 @@ class Microbatches {
   /// The documents of the next microbatch; empty when an epoch has ended (the next call begins the next one).
   /// Throws a row's fault, and DataError when an epoch yields nothing at all.
   std::vector<Document> next();
+  /// Whether next() would give nothing; reads on until that is known, as next() would.
+  bool at_epoch_end();
   StreamState state() const;
 
  private:

@@ -16,7 +16,7 @@
 namespace automodel::data {
 
 struct PreprocessOptions {
-  std::vector<std::string> inputs;  // .jsonl files; several are read one after another
+  std::vector<std::string> inputs;  // .jsonl files, also .gz or .zst; several are read one after another
   std::string output_prefix;
   std::string model;  // folder of the tokenizer
   std::vector<std::string> keys = {"text"};
@@ -29,9 +29,10 @@ struct PreprocessOptions {
 };
 
 struct PreprocessProgress {
-  int64_t input_bytes = 0, input_bytes_before = 0, input_bytes_all = 0;  // done; of them before a restart; of all files
-  int64_t documents = 0, tokens = 0, bad_rows = 0;                       // whole
-  double seconds = 0;                                                    // of this process
+  // Of the text: done; of them before a restart; of all files, 0 where some are packed.
+  int64_t input_bytes = 0, input_bytes_before = 0, input_bytes_all = 0;
+  int64_t documents = 0, tokens = 0, bad_rows = 0;  // whole
+  double seconds = 0;                               // of this process
 };
 
 struct PreprocessReport {

@@ -1,12 +1,8 @@
 #include "automodel/data/preprocess_lines.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "automodel/base/error.h"
@@ -16,32 +12,12 @@ namespace automodel::data {
 static constexpr size_t kChunkBytes = 1 << 20, kMaxLineBytes = 1 << 28;
 
 LineChunks::LineChunks(std::vector<std::string> files, LinePlace from) : files_(std::move(files)), place_(from) {}
-LineChunks::~LineChunks() {
-  if (fd_ >= 0) ::close(fd_);
-}
 
 bool LineChunks::open_next() {
-  if (fd_ >= 0) return true;
+  if (source_) return true;
   if (place_.file >= static_cast<int64_t>(files_.size())) return false;
-  const auto& path = files_[static_cast<size_t>(place_.file)];
-  fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd_ < 0 || ::lseek(fd_, place_.offset, SEEK_SET) < 0)
-    throw SystemError(path, fmt::format("cannot be opened: {}", std::strerror(errno)));
+  source_ = open_bytes_forward(files_[static_cast<size_t>(place_.file)]);
   return true;
-}
-
-size_t LineChunks::read(char* to, size_t bytes) {
-  size_t got = 0;
-  while (got < bytes) {
-    const ssize_t n = ::read(fd_, to + got, bytes - got);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0)
-      throw SystemError(files_[static_cast<size_t>(place_.file)],
-                        fmt::format("cannot be read: {}", std::strerror(errno)));
-    if (n == 0) break;
-    got += static_cast<size_t>(n);
-  }
-  return got;
 }
 
 std::optional<LineChunk> LineChunks::next() {
@@ -53,7 +29,8 @@ std::optional<LineChunk> LineChunks::next() {
     while (newline == std::string::npos && !at_end) {
       const size_t before = chunk.text.size();
       chunk.text.resize(before + kChunkBytes);
-      const size_t got = read(chunk.text.data() + before, kChunkBytes);
+      const size_t got =
+          source_->read_at(place_.offset + static_cast<int64_t>(before), chunk.text.data() + before, kChunkBytes);
       chunk.text.resize(before + got);
       at_end = got < kChunkBytes;
       newline = chunk.text.rfind('\n');
@@ -68,7 +45,7 @@ std::optional<LineChunk> LineChunks::next() {
     place_.offset += static_cast<int64_t>(chunk.text.size());
     place_.line += std::count(chunk.text.begin(), chunk.text.end(), '\n');
     if (at_end) {
-      ::close(std::exchange(fd_, -1));
+      source_.reset();
       place_ = {place_.file + 1, 0, 1};
     }
     chunk.end = place_;

@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -170,6 +172,58 @@ TEST(LineChunks, GoOnFromAnyPlaceBetweenChunks) {
   EXPECT_EQ(joined, text + "last" + text + "last");
   EXPECT_EQ(chunks.back().end, (LinePlace{2, 0, 1}));
   fs::remove(name);
+}
+
+// A copy packed by gzip in two members, or by zstd.
+void pack(const std::string& from, const std::string& to) {
+  const std::string text = read_file(from);
+  if (to.ends_with(".zst")) {
+    std::string packed(::ZSTD_compressBound(text.size()), '\0');
+    packed.resize(::ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 3));
+    std::ofstream(to) << packed;
+    return;
+  }
+  for (const auto& part : {text.substr(0, text.size() / 3), text.substr(text.size() / 3)}) {
+    gzFile file = ::gzopen(to.c_str(), "ab");
+    ::gzwrite(file, part.data(), static_cast<unsigned>(part.size()));
+    ::gzclose(file);
+  }
+}
+
+TEST_F(Preprocess, PackedInputsGiveTheBytesOfPlainOnes) {
+  std::string text;
+  for (int i = 0; i < 9; ++i) text += read_file("assets/quickstart/pretrain/train.jsonl");
+  write("a.jsonl", text);  // several chunks
+  pack(path("a.jsonl"), path("b.jsonl.gz"));
+  pack(path("a.jsonl"), path("c.jsonl.zst"));
+  auto asked = options({path("a.jsonl"), path("a.jsonl"), path("a.jsonl")});
+  asked.keys = {"answer"};
+  const auto plain = run(asked);
+  asked.inputs = {path("b.jsonl.gz"), path("a.jsonl"), path("c.jsonl.zst")};
+  asked.output_prefix = path("packed");
+  const auto packed = run(asked);
+  EXPECT_EQ(packed.progress.documents, plain.progress.documents);
+  EXPECT_EQ(packed.progress.input_bytes, plain.progress.input_bytes);
+  EXPECT_EQ(packed.progress.input_bytes_all, 0);
+  for (const char* ending : {".bin", ".idx"})
+    EXPECT_EQ(md5(read_file(packed.outputs[0] + ending)), md5(read_file(plain.outputs[0] + ending)));
+
+  std::vector<std::string> files = asked.inputs;
+  LineChunks whole(files);
+  while (const auto chunk = whole.next()) {
+    LineChunks from(files, chunk->begin);
+    const auto again = from.next();
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->begin, chunk->begin);
+    EXPECT_EQ(md5(again->text.substr(0, 4096)), md5(chunk->text.substr(0, 4096)));
+  }
+
+  fs::resize_file(path("b.jsonl.gz"), fs::file_size(path("b.jsonl.gz")) - 9);
+  asked.restart = true;
+  EXPECT_THAT(error_of([&] { run(asked); }), testing::AllOf(HasSubstr("b.jsonl.gz"), HasSubstr("in the middle")));
+  write("d.jsonl.bz2", "x");
+  asked.inputs = {path("d.jsonl.bz2")};
+  EXPECT_THAT(error_of([&] { run(asked); }), HasSubstr("bzip2 or xz cannot be read"));
 }
 
 // Killed at many moments, it always goes on, and its files are those of a run in one piece.

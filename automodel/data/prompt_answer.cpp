@@ -84,7 +84,8 @@ std::vector<std::string> PromptAnswerBuilder::notes() const {
     return {
         "use_hf_chat_template is set, but the tokenizer has no chat template: prompt and answer are joined as plain "
         "text"};
-  if (chat_ || wants(*tokenizer_, options_.edges.add_eos, "add_eos_token")) return {};
+  if (chat_) return chat_->notes();
+  if (wants(*tokenizer_, options_.edges.add_eos, "add_eos_token")) return {};
   const auto ids = tokenizer_->encode("a", true);
   if (tokenizer_->eos_id && !ids.empty() && ids.back() == *tokenizer_->eos_id) return {};
   return {"no eos follows the answer, so the model does not learn to stop: set dataset.tokenizer.add_eos_token: true"};

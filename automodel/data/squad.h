@@ -19,6 +19,7 @@ class SquadBuilder : public SampleBuilder {
  public:
   SquadBuilder(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, SquadOptions options);
   Sample build(const Row& row) const override;
+  std::vector<std::string> notes() const override { return chat_ ? chat_->notes() : std::vector<std::string>(); }
 
  private:
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;

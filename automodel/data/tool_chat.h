@@ -32,6 +32,7 @@ class XlamBuilder : public SampleBuilder {
  public:
   XlamBuilder(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, ChatOptions options);
   Sample build(const Row& row) const override;
+  std::vector<std::string> notes() const override { return format_.notes(); }
 
  private:
   ChatFormat format_;
@@ -50,6 +51,7 @@ class AgentChatBuilder : public SampleBuilder {
  public:
   AgentChatBuilder(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, ChatOptions chat, AgentOptions options);
   Sample build(const Row& row) const override;
+  std::vector<std::string> notes() const override { return format_.notes(); }
 
  private:
   ChatFormat format_;

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "automodel/base/error.h"
+#include "automodel/base/log.h"
 #include "automodel/base/random.h"
 
 namespace automodel::generate {
@@ -44,19 +45,42 @@ static Batch next_batch(const std::vector<int32_t>& ids, int64_t first_position)
   return batch;
 }
 
-std::vector<int32_t> generate(nn::Model& model, const std::vector<int32_t>& prompt, const SamplingOptions& options,
-                              const std::function<bool(int32_t)>& on_token) {
-  const int64_t vocab = model.embedding->spec().vocab;
+static void check_prompt(const nn::EmbeddingSpec& embedding, const std::vector<int32_t>& prompt) {
   if (prompt.empty()) throw DataError("prompt", "is empty, expected at least one token");
   for (const int32_t id : prompt)
-    if (id < 0 || id >= vocab)
-      throw DataError("prompt", fmt::format("id {} is outside the model's vocabulary of {}", id, vocab),
+    if (id < 0 || id >= embedding.vocab)
+      throw DataError("prompt", fmt::format("id {} is outside the model's vocabulary of {}", id, embedding.vocab),
                       "the tokenizer does not fit the model");
+  if (embedding.positions > 0 && static_cast<int64_t>(prompt.size()) > embedding.positions)
+    throw DataError(
+        "prompt",
+        fmt::format("has {} tokens, the model has learned positions for {} only", prompt.size(), embedding.positions),
+        "shorten it");
+}
+
+std::vector<int32_t> generate(nn::Model& model, const std::vector<int32_t>& prompt, const SamplingOptions& options,
+                              const std::function<bool(int32_t)>& on_token) {
+  check_prompt(model.embedding->spec(), prompt);
+  const int64_t learned = model.embedding->spec().positions;
+  bool warned = learned > 0 || options.max_positions == 0;
   at::NoGradGuard guard;
   Cache cache;
   cache.layers.resize(model.layers.size());
   std::vector<int32_t> fresh, feed = prompt;
   while (static_cast<int64_t>(fresh.size()) < options.max_new_tokens) {
+    const int64_t reached = cache.length + static_cast<int64_t>(feed.size());
+    if (learned > 0 && reached > learned) {
+      log_warning(fmt::format("stopped after {} new tokens: the model has learned positions for {} tokens only",
+                              fresh.size(), learned));
+      break;
+    }
+    if (!warned && reached > options.max_positions) {
+      log_warning(
+          fmt::format("the text is now longer than the {} tokens that the model was made for "
+                      "(max_position_embeddings): what follows may make little sense",
+                      options.max_positions));
+      warned = true;
+    }
     Context context;
     context.cache = &cache;
     const auto batch = next_batch(feed, cache.length).to(model.device);

@@ -16,11 +16,14 @@ struct SamplingOptions {
   double top_p = 1;        // keep the likeliest until their probabilities reach p
   uint64_t seed = 42;      // the token at a position depends on (seed, position) and the logits alone
   std::vector<int32_t> stop_ids;
+  int64_t max_positions = 0;  // the length that the model was made for: beyond it a warning is logged; 0: not known
 };
 
 /// Continues `prompt` (at least one id). Each new id is handed to `on_token` before the next is computed; returning
 /// false stops. Returns the new ids, the stop id included. The prompt runs once; a further token costs one row through
-/// the model. Throws DataError for ids outside the vocabulary.
+/// the model. Learned positions end the text: after the token that would need one more, it stops and a warning says so;
+/// with rotary positions it goes on, and one warning says that the model was not made for it. Throws DataError for ids
+/// outside the vocabulary, and for a prompt longer than the learned positions.
 std::vector<int32_t> generate(nn::Model& model, const std::vector<int32_t>& prompt, const SamplingOptions& options,
                               const std::function<bool(int32_t)>& on_token = {});
 

@@ -89,6 +89,36 @@ TEST(Generate, RefusesPromptsItCannotRead) {
   EXPECT_THROW(generate(*model, {-1}, {}), DataError);
 }
 
+TEST(Generate, StopsWhereLearnedPositionsEnd) {
+  const auto model = nn::make_toy_model();
+  model->embedding = std::make_unique<nn::Embedding>(
+      nn::EmbeddingSpec{
+          .module = "model.embed_tokens", .vocab = 31, .hidden = 16, .position_module = "wpe", .positions = 8},
+      at::kFloat);
+  nn::fill_toy(*model, 0.35f);
+  testing::internal::CaptureStderr();
+  const auto found = generate(*model, {3, 1, 4}, {.max_new_tokens = 20});
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "warning: stopped after 6 new tokens: the model has learned positions for 8 tokens only\n");
+  EXPECT_EQ(found.size(), 6u) << "the last of them is drawn after position 8 of 8";
+  EXPECT_EQ(generate(*model, {1, 2, 3, 4, 5, 6, 7, 8}, {.max_new_tokens = 1}).size(), 1u);
+  EXPECT_THROW(generate(*model, {1, 2, 3, 4, 5, 6, 7, 8, 9}, {.max_new_tokens = 1}), DataError);
+}
+
+TEST(Generate, WarnsOnceWhenATextOutgrowsWhatTheModelWasMadeFor) {
+  const auto model = nn::make_toy_model();
+  const auto warnings = [&](int64_t max_positions) {
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(generate(*model, {3, 1, 4}, {.max_new_tokens = 10, .max_positions = max_positions}).size(), 10u);
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(warnings(12), "");
+  EXPECT_EQ(warnings(0), "");
+  const auto said = warnings(8);
+  EXPECT_EQ(said.find("warning: "), said.rfind("warning: "));
+  EXPECT_NE(said.find("longer than the 8 tokens that the model was made for"), std::string::npos) << said;
+}
+
 TEST(Generate, SaysWhenTheModelsNumbersAreDamaged) {
   const auto model = nn::make_toy_model();
   model->parameters()[0]->value().fill_(NAN);

@@ -134,6 +134,116 @@ TEST(Config, OfGpt2NamesAKeyOfTheWrongKind) {
     EXPECT_NE(refusal(with(tiny("gpt2"), key, value)).find(key), std::string::npos) << key << " = " << value;
 }
 
+// Every number that a family reads, with a value out of its range: the message says file, key, what came, what may.
+TEST(Config, NamesANumberOutOfItsRange) {
+  struct Case {
+    const char *type, *key;
+    Json value;
+    const char* expected;
+  };
+  const char *size = "a positive integer up to 67108864", *few = "a positive integer up to 16384",
+             *length = "a positive integer up to 1099511627776", *dropout = "a number from 0 to below 1",
+             *deviation = "a number from 0 to 10000", *epsilon = "a number from 0 to 1",
+             *base = "a number from 1 to 1e+30", *factor = "a number from 1e-06 to 1000000000";
+  const Case cases[] = {{"llama", "hidden_size", int64_t{1} << 27, size},
+                        {"llama", "vocab_size", 0, size},
+                        {"llama", "intermediate_size", -1, size},
+                        {"llama", "num_hidden_layers", 16385, few},
+                        {"llama", "num_attention_heads", 0, few},
+                        {"llama", "num_key_value_heads", 0, few},
+                        {"llama", "head_dim", -4, few},
+                        {"llama", "max_position_embeddings", 0, length},
+                        {"llama", "pad_token_id", 40, "an integer from -1 to 39"},
+                        {"llama", "pad_token_id", -2, "an integer from -1 to 39"},
+                        {"llama", "attention_dropout", 1.5, dropout},
+                        {"llama", "attention_dropout", 1, dropout},
+                        {"llama", "attention_dropout", -0.1, dropout},
+                        {"llama", "initializer_range", -0.02, deviation},
+                        {"llama", "rms_norm_eps", -1e-6, epsilon},
+                        {"llama", "rms_norm_eps", 2, epsilon},
+                        {"llama", "rope_theta", 0, base},
+                        {"llama", "rope_theta", -1e4, base},
+                        {"llama", "partial_rotary_factor", 0, "a number above 0 to 1"},
+                        {"llama", "partial_rotary_factor", 1.5, "a number above 0 to 1"},
+                        {"llama", "original_max_position_embeddings", 0, length},
+                        {"llama", "vocab_size", ~uint64_t{0}, size},
+                        {"mistral", "sliding_window", 0, length},
+                        {"qwen2", "sliding_window", -5, "an integer from 0 to 1099511627776"},
+                        {"qwen2", "max_window_layers", -1, "an integer from 0 to 1099511627776"},
+                        {"phi3", "sliding_window", -1, length},
+                        {"phi3", "embd_pdrop", 1.5, dropout},
+                        {"phi3", "resid_pdrop", 1.5, dropout},
+                        {"gemma3_text", "sliding_window", 0, length},
+                        {"gemma3_text", "sliding_window_pattern", 0, few},
+                        {"gemma3_text", "_sliding_window_pattern", 0, few},
+                        {"gemma3_text", "query_pre_attn_scalar", 0, factor},
+                        {"gemma3_text", "final_logit_softcapping", 0, factor},
+                        {"gemma3_text", "rope_local_base_freq", 0, base},
+                        {"gemma3_text", "rope_theta", 0, base},
+                        {"gpt2", "n_embd", 0, size},
+                        {"gpt2", "n_layer", 0, few},
+                        {"gpt2", "n_head", 0, few},
+                        {"gpt2", "n_inner", 0, size},
+                        {"gpt2", "n_positions", 0, size},
+                        {"gpt2", "n_ctx", 0, size},
+                        {"gpt2", "initializer_range", -1, deviation},
+                        {"gpt2", "layer_norm_epsilon", -1, epsilon},
+                        {"gpt2", "embd_pdrop", 1, dropout},
+                        {"gpt2", "resid_pdrop", 7, dropout},
+                        {"gpt2", "attn_pdrop", -1, dropout}};
+  for (const auto& [type, key, value, expected] : cases)
+    EXPECT_EQ(refusal(with(tiny(type), key, value)).substr(0, 200),
+              fmt::format("dir/config.json: {}: expected {}, got {}", key, expected, value.dump()))
+        << type;
+  auto sliding = with(with(tiny("qwen2"), "use_sliding_window", true), "sliding_window", 0);
+  EXPECT_NE(refusal(with(sliding, "max_window_layers", 0)).find("sliding_window: expected a positive integer"),
+            std::string::npos);
+  EXPECT_NE(refusal(with(tiny("llama"), "num_attention_heads", 32)).find("num_attention_heads"), std::string::npos);
+}
+
+TEST(Rope, NamesANumberOutOfItsRange) {
+  const auto expect = [](Json scaling, const char* key, const Json& value, const char* expected) {
+    scaling[key] = value;
+    EXPECT_EQ(refusal(with(tiny("llama"), "rope_scaling", scaling)),
+              fmt::format("dir/config.json: rope_parameters.{}: expected {}, got {}", key, expected, value.dump()));
+  };
+  const char *factor = "a number from 1e-06 to 1000000000", *base = "a number from 1 to 1e+30",
+             *mscale = "a number from 0 to 1000000000";
+  const Json linear = {{"rope_type", "linear"}, {"factor", 2.0}},
+             llama3 = {{"rope_type", "llama3"}, {"factor", 2}, {"low_freq_factor", 1}, {"high_freq_factor", 4}},
+             yarn = {{"rope_type", "yarn"}, {"factor", 4}},
+             longrope = {{"rope_type", "longrope"}, {"short_factor", {1, 1}}, {"long_factor", {2, 2}}};
+  expect(linear, "factor", 0, factor);
+  expect(linear, "factor", -2.0, factor);
+  expect(linear, "rope_theta", 0, base);
+  expect(linear, "partial_rotary_factor", 2, "a number above 0 to 1");
+  expect(llama3, "factor", 0, factor);
+  expect(llama3, "low_freq_factor", 0, factor);
+  expect(llama3, "high_freq_factor", -4, factor);
+  expect(llama3, "original_max_position_embeddings", 0, "a number from 1 to 1000000000000");
+  expect(yarn, "factor", -1, factor);
+  expect(yarn, "beta_fast", 0, factor);
+  expect(yarn, "beta_slow", -1, factor);
+  expect(yarn, "attention_factor", 0, factor);
+  expect(yarn, "mscale", -0.5, mscale);
+  expect(yarn, "mscale_all_dim", -0.5, mscale);
+  expect(yarn, "truncate", 1, "true or false");
+  expect(longrope, "factor", 0, factor);
+  expect(longrope, "attention_factor", -1, factor);
+  for (const char* key : {"short_factor", "long_factor"}) {
+    auto broken = longrope;
+    broken[key] = {1, 0};
+    EXPECT_EQ(refusal(with(tiny("llama"), "rope_scaling", broken)),
+              fmt::format("dir/config.json: rope_parameters.{}: expected {}, got 0", key, factor));
+  }
+  EXPECT_NE(refusal(with(with(tiny("llama"), "rope_scaling", longrope), "original_max_position_embeddings", 1))
+                .find("expected at least 2"),
+            std::string::npos);
+  auto one = yarn;
+  one["rope_theta"] = 1;
+  EXPECT_NE(refusal(with(tiny("llama"), "rope_scaling", one)).find("other than 1"), std::string::npos);
+}
+
 TEST(Config, RefusesWhatTheFamilyCannotDo) {
   EXPECT_NE(refusal(with(tiny("phi3"), "attention_bias", true)), "");
   EXPECT_NE(refusal(with(tiny("gemma3_text"), "use_bidirectional_attention", true)), "");

@@ -33,25 +33,20 @@ static DecoderSpec read(HfConfig& given) {
   plain.erase("rope_parameters"), plain.erase("rope_scaling");
   HfConfig config(plain, given.where());
   auto spec = llama_like(config);
-  const double scalar = given.number("query_pre_attn_scalar", 256);
+  const double scalar = given.number("query_pre_attn_scalar", 256, kFactor);
   const bool bias = given.boolean("attention_bias", false);
   given.require("attn_logit_softcapping", nullptr, "Gemma 3 caps no attention scores");
   given.require("use_bidirectional_attention", false, "decoders see the past only");
-  spec.head.softcap = given.number("final_logit_softcapping", 0);
+  spec.head.softcap = given.number("final_logit_softcapping", 0, kFactor);
   spec.head.norm.plus_one = true;
   spec.embedding.scale = std::sqrt(static_cast<double>(spec.embedding.hidden));
 
-  const int64_t window = given.integer("sliding_window", 4096),
-                period = given.integer("sliding_window_pattern", given.integer("_sliding_window_pattern", 6));
-  if (period <= 0)
-    throw ConfigError(given.where() + ": sliding_window_pattern",
-                      fmt::format("expected a positive integer, got {}", period));
-  if (scalar <= 0)
-    throw ConfigError(given.where() + ": query_pre_attn_scalar",
-                      fmt::format("expected a positive number, got {}", scalar));
+  const int64_t window = given.integer("sliding_window", 4096, kPositions),
+                period =
+                    given.integer("sliding_window_pattern", given.integer("_sliding_window_pattern", 6, kFew), kFew);
   apply_sliding_window(given, spec, window, [&](int64_t i) { return (i + 1) % period != 0; });
   const int64_t D = spec.layers.at(0).attention.head_dim;
-  const double local_theta = given.number("rope_local_base_freq", 10000);
+  const double local_theta = given.number("rope_local_base_freq", 10000, kBase);
   const auto global = read_rope(given, D, 1000000, "full_attention");
   // rope_theta is the global base: the local one has a key of its own.
   Json local_json = json;

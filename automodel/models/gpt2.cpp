@@ -12,27 +12,20 @@ static nn::LinearSpec conv1d(const std::string& module, int64_t in, int64_t out,
 }
 
 static DecoderSpec read(HfConfig& config) {
-  const int64_t hidden = config.integer("n_embd", 768), layers = config.integer("n_layer", 12),
-                heads = config.integer("n_head", 12), vocab = config.integer("vocab_size", 50257),
-                positions = config.integer("n_positions", 1024), inner = config.integer("n_inner", 4 * hidden);
-  for (const auto& [key, value] : {std::pair{"n_embd", hidden},
-                                   {"n_layer", layers},
-                                   {"n_head", heads},
-                                   {"vocab_size", vocab},
-                                   {"n_positions", positions},
-                                   {"n_inner", inner}})
-    if (value <= 0)
-      throw ConfigError(config.where() + ": " + key, fmt::format("expected a positive integer, got {}", value));
+  const int64_t hidden = config.integer("n_embd", 768, kSize), layers = config.integer("n_layer", 12, kFew),
+                heads = config.integer("n_head", 12, kFew), vocab = config.integer("vocab_size", 50257, kSize),
+                positions = config.integer("n_positions", 1024, kSize),
+                inner = config.integer("n_inner", 4 * hidden, kSize);
   if (hidden % heads != 0)
     throw ConfigError(config.where() + ": n_head",
                       fmt::format("expected a divisor of n_embd = {}, got {}", hidden, heads));
-  config.integer("n_ctx", positions);
-  config.integer("pad_token_id", -1);                // no padding row here
+  config.integer("n_ctx", positions, kSize);
+  config.integer("pad_token_id", -1, kAnyInteger);   // no padding row here
   config.boolean("reorder_and_upcast_attn", false);  // scores are in fp32 always
-  const double range = config.number("initializer_range", 0.02);
+  const double range = config.number("initializer_range", 0.02, kDeviation);
   const Init init{Init::Kind::Normal, range},
       residual{Init::Kind::Normal, range / std::sqrt(2.0 * static_cast<double>(layers))};
-  const nn::NormSpec norm{nn::NormSpec::Kind::Layer, config.number("layer_norm_epsilon", 1e-5), false, true};
+  const nn::NormSpec norm{nn::NormSpec::Kind::Layer, config.number("layer_norm_epsilon", 1e-5, kEpsilon), false, true};
   const auto act = kernels::parse_activation(config.text("activation_function", "gelu_new"),
                                              config.where() + ": activation_function");
   const bool scaled = config.boolean("scale_attn_weights", true),
@@ -41,7 +34,7 @@ static DecoderSpec read(HfConfig& config) {
 
   // Read before the aggregates below: g++ 12 destroys members twice when an initializer of theirs throws.
   const bool tied = config.boolean("tie_word_embeddings", true);
-  const double embedding_dropout = config.number("embd_pdrop", 0.1);
+  const double embedding_dropout = config.number("embd_pdrop", 0.1, kDropout);
   DecoderSpec spec;
   spec.max_positions = positions;
   spec.embedding = {.module = "transformer.wte",
@@ -55,8 +48,8 @@ static DecoderSpec read(HfConfig& config) {
                .norm = norm,
                .linear = {.modules = {"lm_head"}, .rows = {vocab}, .in = hidden, .init = init},
                .tied = tied};
-  const double residual_dropout = config.number("resid_pdrop", 0.1),
-               attention_dropout = config.number("attn_pdrop", 0.1);
+  const double residual_dropout = config.number("resid_pdrop", 0.1, kDropout),
+               attention_dropout = config.number("attn_pdrop", 0.1, kDropout);
   for (int64_t i = 0; i < layers; ++i) {
     const std::string at = fmt::format("transformer.h.{}", i);
     nn::LayerSpec layer{

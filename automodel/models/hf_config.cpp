@@ -47,28 +47,46 @@ const Json& HfConfig::value(const std::string& key) {
   return found == json_.end() ? null : *found;
 }
 
-std::optional<int64_t> HfConfig::optional_integer(const std::string& key) {
+std::string IntegerRange::text() const {
+  return least == 1 ? fmt::format("a positive integer up to {}", most)
+                    : fmt::format("an integer from {} to {}", least, most);
+}
+
+bool NumberRange::holds(double value) const {
+  return (above ? value > least : value >= least) && (below ? value < most : value <= most);  // never NaN
+}
+
+std::string NumberRange::text() const {
+  return fmt::format("a number {} {} to {}{}", above ? "above" : "from", least, below ? "below " : "", most);
+}
+
+std::optional<int64_t> HfConfig::optional_integer(const std::string& key, const IntegerRange& range) {
   const Json& found = value(key);
   if (found.is_null()) return std::nullopt;
   if (!found.is_number_integer()) wrong(key, "an integer");
-  const auto number = found.get<int64_t>();
-  if (number < -1 || number > (int64_t{1} << 40)) wrong(key, "a sensible integer");
-  return number;
+  const bool huge = found.is_number_unsigned() && found.get<uint64_t>() > uint64_t{1} << 62;
+  if (huge || found.get<int64_t>() < range.least || found.get<int64_t>() > range.most) wrong(key, range.text());
+  return found.get<int64_t>();
 }
-int64_t HfConfig::integer(const std::string& key) {
-  const auto found = optional_integer(key);
+int64_t HfConfig::integer(const std::string& key, const IntegerRange& range) {
+  const auto found = optional_integer(key, range);
   if (!found) wrong(key, "an integer");
   return *found;
 }
-int64_t HfConfig::integer(const std::string& key, int64_t fallback) { return optional_integer(key).value_or(fallback); }
+int64_t HfConfig::integer(const std::string& key, int64_t fallback, const IntegerRange& range) {
+  return optional_integer(key, range).value_or(fallback);
+}
 
-std::optional<double> HfConfig::optional_number(const std::string& key) {
+std::optional<double> HfConfig::optional_number(const std::string& key, const NumberRange& range) {
   const Json& found = value(key);
   if (found.is_null()) return std::nullopt;
   if (!found.is_number()) wrong(key, "a number");
+  if (!range.holds(found.get<double>())) wrong(key, range.text());
   return found.get<double>();
 }
-double HfConfig::number(const std::string& key, double fallback) { return optional_number(key).value_or(fallback); }
+double HfConfig::number(const std::string& key, double fallback, const NumberRange& range) {
+  return optional_number(key, range).value_or(fallback);
+}
 
 bool HfConfig::boolean(const std::string& key, bool fallback) {
   const Json& found = value(key);

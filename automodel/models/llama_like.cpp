@@ -3,39 +3,31 @@
 
 namespace automodel::models {
 
-static void check_positive(HfConfig& config, std::initializer_list<std::pair<const char*, int64_t>> values) {
-  for (const auto& [key, value] : values)
-    if (value <= 0)
-      throw ConfigError(config.where() + ": " + key, fmt::format("expected a positive integer, got {}", value));
-}
-
-static Init padded(Init init, HfConfig& config) {
-  init.zero_row = config.integer("pad_token_id", -1);
+static Init padded(Init init, HfConfig& config, int64_t vocab) {
+  init.zero_row = config.integer("pad_token_id", -1, {-1, vocab - 1});
   return init;
 }
 
 DecoderSpec llama_like(HfConfig& config) {
-  const int64_t hidden = config.integer("hidden_size"), layers = config.integer("num_hidden_layers"),
-                heads = config.integer("num_attention_heads"), kv_heads = config.integer("num_key_value_heads", heads),
-                inner = config.integer("intermediate_size"), vocab = config.integer("vocab_size"),
-                max_positions = config.integer("max_position_embeddings", 2048);
-  check_positive(config, {{"hidden_size", hidden},
-                          {"num_hidden_layers", layers},
-                          {"num_attention_heads", heads},
-                          {"vocab_size", vocab},
-                          {"num_key_value_heads", kv_heads},
-                          {"intermediate_size", inner}});
-  const int64_t D = config.integer("head_dim", hidden / heads);
+  const int64_t hidden = config.integer("hidden_size", kSize), layers = config.integer("num_hidden_layers", kFew),
+                heads = config.integer("num_attention_heads", kFew),
+                kv_heads = config.integer("num_key_value_heads", heads, kFew),
+                inner = config.integer("intermediate_size", kSize), vocab = config.integer("vocab_size", kSize),
+                max_positions = config.integer("max_position_embeddings", 2048, kPositions);
+  const int64_t D = config.integer("head_dim", hidden / heads, kFew);
+  if (D == 0)
+    throw ConfigError(config.where() + ": num_attention_heads",
+                      fmt::format("expected at most hidden_size = {}, got {}", hidden, heads));
   if (heads % kv_heads != 0)
     throw ConfigError(config.where() + ": num_key_value_heads",
                       fmt::format("expected a divisor of num_attention_heads = {}, got {}", heads, kv_heads));
-  const Init init{Init::Kind::Normal, config.number("initializer_range", 0.02)};
-  const nn::NormSpec norm{nn::NormSpec::Kind::Rms, config.number("rms_norm_eps", 1e-6)};
+  const Init init{Init::Kind::Normal, config.number("initializer_range", 0.02, kDeviation)};
+  const nn::NormSpec norm{nn::NormSpec::Kind::Rms, config.number("rms_norm_eps", 1e-6, kEpsilon)};
   const auto act = kernels::parse_activation(config.text("hidden_act", "silu"), config.where() + ": hidden_act");
 
   // Read before the aggregates below: g++ 12 destroys members twice when an initializer of theirs throws.
   const bool tied = config.boolean("tie_word_embeddings", false);
-  const Init embedding_init = padded(init, config);
+  const Init embedding_init = padded(init, config, vocab);
   DecoderSpec spec;
   spec.max_positions = max_positions;
   spec.embedding = {.module = "model.embed_tokens", .vocab = vocab, .hidden = hidden, .init = embedding_init};
@@ -44,7 +36,7 @@ DecoderSpec llama_like(HfConfig& config) {
                .linear = {.modules = {"lm_head"}, .rows = {vocab}, .in = hidden, .init = init},
                .tied = tied};
   const auto rope = read_rope(config, D);
-  const double dropout = config.number("attention_dropout", 0);
+  const double dropout = config.number("attention_dropout", 0, kDropout);
   for (int64_t i = 0; i < layers; ++i) {
     const std::string at = fmt::format("model.layers.{}", i), self = at + ".self_attn.", mlp = at + ".mlp.";
     nn::LayerSpec layer{
@@ -83,7 +75,8 @@ void apply_sliding_window(HfConfig& config, DecoderSpec& spec, int64_t window,
                              fmt::format("'{}' is not known; expected full_attention or sliding_attention", types[i]));
     const bool sliding = types.empty() ? is_sliding(static_cast<int64_t>(i)) : types[i] == "sliding_attention";
     if (sliding && window <= 0)
-      throw ConfigError(config.where() + ": sliding_window", "expected a positive integer, since layers slide");
+      throw ConfigError(config.where() + ": sliding_window",
+                        fmt::format("expected a positive integer, since layers slide, got {}", window));
     spec.layers[i].attention.window = sliding ? window : 0;
   }
 }

@@ -6,7 +6,7 @@ namespace automodel::models {
 static DecoderSpec read(HfConfig& config) {
   auto spec = llama_like(config);
   const bool said = config.json().contains("sliding_window");
-  const int64_t window = said ? config.integer("sliding_window", 0) : 4096;
+  const int64_t window = said ? config.integer("sliding_window", 0, kPositions) : 4096;
   for (auto& layer : spec.layers) layer.attention.window = window;
   return spec;
 }

@@ -5,10 +5,10 @@ namespace automodel::models {
 
 static DecoderSpec read(HfConfig& config) {
   auto spec = llama_like(config);
-  const int64_t window = config.integer("sliding_window", 0);
-  config.number("embd_pdrop", 0);  // in the config, applied nowhere by transformers
+  const int64_t window = config.integer("sliding_window", 0, kPositions);
+  config.number("embd_pdrop", 0, kDropout);  // in the config, applied nowhere by transformers
   config.require("attention_bias", false, "transformers' Phi3Attention has no biases");
-  const double dropout = config.number("resid_pdrop", 0);
+  const double dropout = config.number("resid_pdrop", 0, kDropout);
   for (auto& layer : spec.layers) {
     const auto fuse = [&](nn::LinearSpec& linear, const std::string& name) {
       int64_t rows = 0;

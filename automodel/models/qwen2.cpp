@@ -6,7 +6,8 @@ namespace automodel::models {
 
 void apply_qwen_window(HfConfig& config, DecoderSpec& spec) {
   const bool use = config.boolean("use_sliding_window", false);
-  const int64_t window = config.integer("sliding_window", 4096), first = config.integer("max_window_layers", 28);
+  const int64_t window = config.integer("sliding_window", 4096, kOptionalWindow),
+                first = config.integer("max_window_layers", 28, kOptionalWindow);
   apply_sliding_window(config, spec, use ? window : 0, [&](int64_t i) { return use && i >= first; });
 }
 

@@ -18,15 +18,18 @@ struct Reader {
 
   std::string where(const std::string& key) const { return config.where() + ": rope_parameters." + key; }
 
-  std::optional<double> number(const std::string& key) {
+  std::optional<double> number(const std::string& key, const NumberRange& range) {
     obeyed.insert(key);
     if (!json.contains(key) || json.at(key).is_null()) return std::nullopt;
-    if (!json.at(key).is_number())
-      throw ConfigError(where(key), "expected a number, got " + json.at(key).dump().substr(0, 60));
-    return json.at(key).get<double>();
+    return in_range(key, json.at(key), range);
   }
-  double required(const std::string& key) {
-    const auto value = number(key);
+  double in_range(const std::string& key, const Json& value, const NumberRange& range) const {
+    if (!value.is_number() || !range.holds(value.get<double>()))
+      throw ConfigError(where(key), fmt::format("expected {}, got {}", range.text(), value.dump().substr(0, 60)));
+    return value.get<double>();
+  }
+  double required(const std::string& key, const NumberRange& range) {
+    const auto value = number(key, range);
     if (!value) throw ConfigError(where(key), "is missing, this rope type needs it");
     return *value;
   }
@@ -36,10 +39,7 @@ struct Reader {
         json.contains(key) && json.at(key).is_array() && static_cast<int64_t>(json.at(key).size()) == count;
     if (!list) throw ConfigError(where(key), fmt::format("expected a list of {} numbers", count));
     std::vector<double> out;
-    for (const auto& item : json.at(key)) {
-      if (!item.is_number()) throw ConfigError(where(key), "expected numbers, got " + item.dump().substr(0, 60));
-      out.push_back(item.get<double>());
-    }
+    for (const auto& item : json.at(key)) out.push_back(in_range(key, item, kFactor));
     return out;
   }
   void finish(const std::string& type) const {
@@ -50,31 +50,39 @@ struct Reader {
 };
 
 double yarn_factor(Reader& reader, double factor) {
-  const auto given = reader.number("attention_factor"), mscale = reader.number("mscale"),
-             all = reader.number("mscale_all_dim");
+  const auto given = reader.number("attention_factor", kFactor), mscale = reader.number("mscale", kMscale),
+             all = reader.number("mscale_all_dim", kMscale);
   const auto scale = [&](double m) { return factor <= 1 ? 1.0 : 0.1 * m * std::log(factor) + 1; };
   if (given) return *given;
   return mscale.value_or(0) != 0 && all.value_or(0) != 0 ? scale(*mscale) / scale(*all) : scale(1);
 }
 
 void read_yarn(Reader& reader, nn::RopeSpec& spec) {
-  const auto factor = reader.number("factor");
+  const auto factor = reader.number("factor", kFactor);
   spec.factor =
       factor.value_or(static_cast<double>(spec.max_positions) / static_cast<double>(spec.original_max_positions));
   spec.attention_factor = yarn_factor(reader, spec.factor);
-  spec.beta_fast = reader.number("beta_fast").value_or(32);
-  spec.beta_slow = reader.number("beta_slow").value_or(1);
+  spec.beta_fast = reader.number("beta_fast", kFactor).value_or(32);
+  spec.beta_slow = reader.number("beta_slow", kFactor).value_or(1);
   reader.obeyed.insert("truncate");
-  spec.truncate = !reader.json.contains("truncate") || reader.json.at("truncate") != false;
+  const Json truncate = reader.json.value("truncate", Json(true));
+  if (!truncate.is_boolean())
+    throw ConfigError(reader.where("truncate"), "expected true or false, got " + truncate.dump().substr(0, 60));
+  spec.truncate = truncate.get<bool>();
+  if (spec.theta == 1)  // its logarithm is divided by
+    throw ConfigError(reader.where("rope_theta"), "expected a number other than 1 for rope type 'yarn', got 1");
 }
 
 void read_longrope(Reader& reader, nn::RopeSpec& spec) {
   spec.short_factor = reader.factors("short_factor", spec.dim / 2);
   spec.long_factor = reader.factors("long_factor", spec.dim / 2);
   const double original = static_cast<double>(spec.original_max_positions);
-  const double factor = reader.number("factor").value_or(static_cast<double>(spec.max_positions) / original);
-  spec.attention_factor = reader.number("attention_factor")
-                              .value_or(factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original)));
+  const double factor = reader.number("factor", kFactor).value_or(static_cast<double>(spec.max_positions) / original);
+  const auto given = reader.number("attention_factor", kFactor);
+  if (!given && factor > 1 && spec.original_max_positions < 2)
+    throw ConfigError(reader.where("original_max_position_embeddings"),
+                      fmt::format("expected at least 2 for rope type 'longrope', got {}", spec.original_max_positions));
+  spec.attention_factor = given.value_or(factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original)));
 }
 
 // The object that describes the rope, old spelling or new; an empty one if there is none.
@@ -113,24 +121,25 @@ nn::RopeSpec read_rope(HfConfig& config, int64_t head_dim, double default_theta,
 
   nn::RopeSpec spec;
   spec.type = found->second;
-  const double theta = config.number("rope_theta", default_theta);
-  spec.theta = reader.number("rope_theta").value_or(theta);
-  const double outside = config.number("partial_rotary_factor", 1);
-  spec.dim =
-      static_cast<int64_t>(static_cast<double>(head_dim) * reader.number("partial_rotary_factor").value_or(outside));
+  const double theta = config.number("rope_theta", default_theta, kBase);
+  spec.theta = reader.number("rope_theta", kBase).value_or(theta);
+  const double outside = config.number("partial_rotary_factor", 1, kShare);
+  spec.dim = static_cast<int64_t>(static_cast<double>(head_dim) *
+                                  reader.number("partial_rotary_factor", kShare).value_or(outside));
   if (spec.dim <= 0 || spec.dim > head_dim || spec.dim % 2 != 0)
     throw ConfigError(reader.where("partial_rotary_factor"),
                       fmt::format("expected an even number of rotated dims of {}, got {}", head_dim, spec.dim));
-  spec.max_positions = config.integer("max_position_embeddings", 2048);
-  const double inside =
-      reader.number("original_max_position_embeddings").value_or(static_cast<double>(spec.max_positions));
-  spec.original_max_positions = config.integer("original_max_position_embeddings", static_cast<int64_t>(inside));
+  spec.max_positions = config.integer("max_position_embeddings", 2048, kPositions);
+  const double inside = reader.number("original_max_position_embeddings", {.least = 1, .most = 1e12})
+                            .value_or(static_cast<double>(spec.max_positions));
+  spec.original_max_positions =
+      config.integer("original_max_position_embeddings", static_cast<int64_t>(inside), kPositions);
 
   if (spec.type == Type::Linear || spec.type == Type::Dynamic || spec.type == Type::Llama3)
-    spec.factor = reader.required("factor");
+    spec.factor = reader.required("factor", kFactor);
   if (spec.type == Type::Llama3) {
-    spec.low_freq_factor = reader.required("low_freq_factor");
-    spec.high_freq_factor = reader.required("high_freq_factor");
+    spec.low_freq_factor = reader.required("low_freq_factor", kFactor);
+    spec.high_freq_factor = reader.required("high_freq_factor", kFactor);
   }
   if (spec.type == Type::Yarn) read_yarn(reader, spec);
   if (spec.type == Type::LongRope) read_longrope(reader, spec);

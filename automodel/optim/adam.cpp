@@ -86,8 +86,24 @@ AdamSettings make_adam_settings(const config::OptimizerSection& section) {
   else if (section.master_weights != "auto")
     throw ConfigError("optimizer.master_weights",
                       fmt::format("is '{}', expected auto, true or false", section.master_weights));
+  if (section.grad_dtype != "auto") {
+    settings.grad_dtype = parse_dtype(section.grad_dtype);
+    if (!settings.grad_dtype)
+      throw ConfigError("optimizer.grad_dtype",
+                        fmt::format("is '{}', expected auto, float32 or the weights' dtype", section.grad_dtype));
+  }
   settings.param_group_overrides = section.param_group_overrides;
   return settings;
+}
+
+at::ScalarType gradient_dtype(at::ScalarType weight, const AdamSettings& settings) {
+  if (!settings.grad_dtype)
+    return weight == settings.state_dtype && !keeps_master(weight, settings) ? weight : at::kFloat;
+  if (*settings.grad_dtype != at::kFloat && *settings.grad_dtype != weight)
+    throw ConfigError("optimizer.grad_dtype",
+                      fmt::format("is {}, and a weight is in {}", dtype_name(*settings.grad_dtype), dtype_name(weight)),
+                      "gradients are summed in float32 or in the weight's own dtype");
+  return *settings.grad_dtype;
 }
 
 Adam::Adam(const std::vector<ParameterPtr>& parameters, AdamSettings settings)
@@ -106,6 +122,7 @@ Adam::Adam(const std::vector<ParameterPtr>& parameters, AdamSettings settings)
     return group;
   };
   for (const auto& parameter : parameters_) {
+    parameter->grad_dtype = gradient_dtype(parameter->dtype(), settings_);
     size_t previous = ~size_t{0};
     for (size_t i = 0; i < parameter->slices().size(); ++i) {
       const auto& slice = parameter->slices()[i];

@@ -9,7 +9,8 @@
 // Precision. States are fp32, and a weight of lower precision (bf16, fp16) has an fp32 master that is updated and then
 // rounded into it: otherwise updates smaller than half a unit in the weight's last place are lost. `state_dtype:
 // bfloat16` asks for NeMo AutoModel's torch.optim behaviour with bf16 weights: states in bf16 and no master. Within an
-// element the arithmetic is fp32 in every case (torch's fused kernels).
+// element the arithmetic is fp32 in every case (torch's fused kernels). Gradients are summed in fp32, but in the
+// weights' dtype where the states are in it too.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +32,9 @@ struct AdamSettings {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   bool amsgrad = false;
   bool maximize = false;
-  at::ScalarType state_dtype = at::kFloat;  // of m and v
-  std::optional<bool> master_weights;       // none: yes if state_dtype is fp32. Only for weights of less than fp32
+  at::ScalarType state_dtype = at::kFloat;   // of m and v
+  std::optional<bool> master_weights;        // none: yes if state_dtype is fp32. Only for weights of less than fp32
+  std::optional<at::ScalarType> grad_dtype;  // none: see gradient_dtype
   /// The pattern is a regular expression (ECMAScript) searched for anywhere in a Hugging Face name; the first that
   /// matches holds.
   std::vector<config::ParamGroupOverride> param_group_overrides;
@@ -40,6 +42,9 @@ struct AdamSettings {
 
 /// Throws UnsupportedError for another update rule or without bias correction, ConfigError for unknown words.
 AdamSettings make_adam_settings(const config::OptimizerSection& section);
+
+/// The dtype in which a weight's gradient is summed. Throws ConfigError where it is neither fp32 nor the weight's own.
+at::ScalarType gradient_dtype(at::ScalarType weight, const AdamSettings& settings);
 
 /// What must be kept to continue, for the rows of one Hugging Face name: views into the optimizer's storage, shaped and
 /// laid out as the parameter's rows (ParameterSlice::transposed is not applied). Undefined tensors: not kept.
@@ -53,10 +58,10 @@ struct SliceState {
 
 class Adam {
  public:
-  /// Takes the trainable parameters, each once. Nothing is allocated until the first step(), state() or restore(): the
-  /// masters then start from the weights as they are. Throws ConfigError{"optimizer.KEY"}: betas or eps out of range, a
-  /// pattern that does not compile or matches no trainable parameter (or only such as an earlier one took), no
-  /// parameter at all.
+  /// Takes the trainable parameters, each once, and sets the dtype of their gradients. Nothing is allocated until the
+  /// first step(), state() or restore(): the masters then start from the weights as they are. Throws
+  /// ConfigError{"optimizer.KEY"}: betas or eps out of range, a pattern that does not compile or matches no trainable
+  /// parameter (or only such as an earlier one took), no parameter at all.
   Adam(const std::vector<ParameterPtr>& parameters, AdamSettings settings);
 
   /// One update of every parameter that has a gradient; gradients are left as they are. With the `norm` of the
@@ -73,6 +78,7 @@ class Adam {
   void restore(const std::map<std::string, at::Tensor>& tensors);
 
   const std::vector<ParameterPtr>& parameters() const { return parameters_; }
+  const AdamSettings& settings() const { return settings_; }
 
   /// Bytes of states and masters that training `parameters` will take; needs no storage.
   static uint64_t state_bytes(const std::vector<ParameterPtr>& parameters, const AdamSettings& settings);

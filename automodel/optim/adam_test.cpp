@@ -263,8 +263,30 @@ TEST(Adam, SettingsComeFromTheSection) {
   EXPECT_EQ(settings.beta2, 0.9);
   EXPECT_EQ(settings.state_dtype, at::kBFloat16);
   EXPECT_EQ(settings.master_weights, true);
+  EXPECT_FALSE(settings.grad_dtype.has_value());
+  section.grad_dtype = "float32";
+  EXPECT_EQ(make_adam_settings(section).grad_dtype, at::kFloat);
   section.kind = "muon";
   EXPECT_THAT(fault([&] { make_adam_settings(section); }), HasSubstr("'muon' is not built in"));
+}
+
+TEST(Adam, GradientsAreInTheWeightsDtypeOnlyWhereTheStatesAreTooOrWhereAsked) {
+  AdamSettings settings;
+  EXPECT_EQ(gradient_dtype(at::kBFloat16, settings), at::kFloat);
+  EXPECT_EQ(gradient_dtype(at::kFloat, settings), at::kFloat);
+  settings.state_dtype = at::kBFloat16;
+  EXPECT_EQ(gradient_dtype(at::kBFloat16, settings), at::kBFloat16);
+  EXPECT_EQ(gradient_dtype(at::kHalf, settings), at::kFloat);
+  settings.master_weights = true;
+  EXPECT_EQ(gradient_dtype(at::kBFloat16, settings), at::kFloat);
+  settings.grad_dtype = at::kBFloat16;
+  EXPECT_EQ(gradient_dtype(at::kBFloat16, settings), at::kBFloat16);
+  EXPECT_THAT(fault([&] { gradient_dtype(at::kFloat, settings); }), HasSubstr("optimizer.grad_dtype: is bfloat16"));
+
+  const Json goldens = load_goldens("adam_goldens.json");
+  Model model(goldens, at::kBFloat16);
+  Adam(model.parameters, settings);
+  for (const auto& parameter : model.parameters) EXPECT_EQ(parameter->grad_dtype, at::kBFloat16);
 }
 
 TEST(Adam, StateBytesAreThoseAllocated) {

@@ -22,13 +22,14 @@ static std::vector<std::string> shortest_targets(const nn::Model& model, const s
 }
 
 Json adapter_config(const LoraOptions& options, const nn::Model& model, const std::vector<std::string>& adapted,
-                    const std::string& base) {
+                    const std::string& base, const std::string& revision) {
   bool transposed = false;
   for (nn::Linear* linear : model.linears()) transposed |= linear->spec().transposed;
   Json json;
   json["peft_type"] = "LORA";
   json["task_type"] = "CAUSAL_LM";
   json["base_model_name_or_path"] = base;
+  json["revision"] = revision.empty() ? Json(nullptr) : Json(revision);
   json["r"] = options.rank;
   json["lora_alpha"] = options.alpha;
   json["lora_dropout"] = options.dropout;
@@ -91,8 +92,10 @@ AdapterConfig read_adapter_config(const Json& json, const std::string& where) {
     out.options.dropout_before = true;
     out.options.dora = json.value("use_dora", false);
     out.options.rslora = json.value("use_rslora", false);
-    out.base =
-        json.value("base_model_name_or_path", Json("")).is_string() ? json.value("base_model_name_or_path", "") : "";
+    const auto text = [&](const char* key) {
+      return json.value(key, Json()).is_string() ? json.value(key, "") : std::string();
+    };
+    out.base = text("base_model_name_or_path"), out.revision = text("revision");
     const auto& targets = json.at("target_modules");
     if (targets.is_array())
       out.options.target_modules = targets.get<std::vector<std::string>>();

@@ -19,6 +19,8 @@
 namespace automodel::recipes {
 namespace {
 
+constexpr int64_t kProfiledSteps = 3;
+
 double share_of(std::vector<double> values, double share) {
   std::sort(values.begin(), values.end());
   return values.at(std::min(values.size() - 1, static_cast<size_t>(share * static_cast<double>(values.size()))));
@@ -59,16 +61,23 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
                        settings.warmup_steps));
   StepClock clock(device);
   std::vector<double> host_ms;
-  LaunchedStep last;
-  for (int64_t step = 0; step < steps; ++step) {
-    const auto microbatches = loader->next_group(scheduler.grad_acc_steps());
+  const auto next = [&](int64_t step) {
+    auto microbatches = loader->next_group(scheduler.grad_acc_steps());
     if (microbatches.empty()) throw DataError("dataset", fmt::format("ended after {} of {} steps", step, steps));
-    const auto began = std::chrono::steady_clock::now();
-    last = train_step(engine, optimizer, microbatches,
+    return microbatches;
+  };
+  const auto launch = [&](const std::vector<Batch>& microbatches, int64_t step) {
+    return train_step(engine, optimizer, microbatches,
                       {.seed = static_cast<uint64_t>(config.seed),
                        .step = step,
                        .lr = config.optimizer.lr,
                        .weight_decay = config.optimizer.weight_decay});
+  };
+  LaunchedStep last;
+  for (int64_t step = 0; step < steps; ++step) {
+    const auto microbatches = next(step);
+    const auto began = std::chrono::steady_clock::now();
+    last = launch(microbatches, step);
     const std::chrono::duration<double, std::milli> launched = std::chrono::steady_clock::now() - began;
     clock.step_launched();
     if (step == 0) {
@@ -93,28 +102,41 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
   result.host_ms = host_ms.empty() ? 0 : share_of(host_ms, 0.5);
   result.peak_memory_bytes =
       peak_memory_since_last_call(device).value_or(metrics::read_process_memory().peak_resident_bytes);
+  result.kept = optim::training_memory(loaded.model->parameters(), optimizer.settings());
+  if (!settings.profile_path.empty()) {
+    Profiler profiler(device);
+    for (int64_t step = steps; step < steps + kProfiledSteps; ++step) last = launch(next(step), step);
+    result.profile = profiler.finish(kProfiledSteps, settings.profile_path);
+  }
   if (!settings.json_output_path.empty())
     write_file_atomically(settings.json_output_path, result.json().dump(2) + "\n");
   return result;
 }
 
 Json BenchmarkResult::json() const {
-  return {{"device", device},
-          {"parameters", parameters},
-          {"trained_parameters", trained_parameters},
-          {"steps", steps},
-          {"tokens_per_step", tokens_per_step},
-          {"tokens_per_s", tokens_per_second()},
-          {"tflops", tflops()},
-          {"mfu", mfu()},
-          {"flops_per_token", flops_per_token},
-          {"step_ms", {{"median", median_ms}, {"p95", p95_ms}, {"min", min_ms}, {"max", max_ms}}},
-          {"host_ms", host_ms},
-          {"first_step_s", first_step_s},
-          {"start_to_first_step_s", start_to_first_step_s},
-          {"peak_memory_bytes", peak_memory_bytes},
-          {"first_loss", first_loss},
-          {"last_loss", last_loss}};
+  Json out = {{"device", device},
+              {"parameters", parameters},
+              {"trained_parameters", trained_parameters},
+              {"steps", steps},
+              {"tokens_per_step", tokens_per_step},
+              {"tokens_per_s", tokens_per_second()},
+              {"tflops", tflops()},
+              {"mfu", mfu()},
+              {"flops_per_token", flops_per_token},
+              {"step_ms", {{"median", median_ms}, {"p95", p95_ms}, {"min", min_ms}, {"max", max_ms}}},
+              {"host_ms", host_ms},
+              {"first_step_s", first_step_s},
+              {"start_to_first_step_s", start_to_first_step_s},
+              {"peak_memory_bytes", peak_memory_bytes},
+              {"memory_bytes",
+               {{"weights", kept.weights},
+                {"gradients", kept.gradients},
+                {"optimizer", kept.optimizer},
+                {"activations_and_workspace", working_bytes()}}},
+              {"first_loss", first_loss},
+              {"last_loss", last_loss}};
+  if (profile) out["profile"] = profile->json();
+  return out;
 }
 
 std::string BenchmarkResult::text() const {
@@ -126,10 +148,12 @@ std::string BenchmarkResult::text() const {
       median_ms, p95_ms, min_ms, max_ms, steps, tokens_per_step, host_ms);
   out += fmt::format("start        first step {:.2f} s, finished {:.2f} s after the start of the process\n",
                      first_step_s, start_to_first_step_s);
-  out += fmt::format("memory       {} at most\n", format_bytes(peak_memory_bytes));
+  out += fmt::format("memory       {} at most: {}, activations and workspace {}\n", format_bytes(peak_memory_bytes),
+                     kept.text(), format_bytes(working_bytes()));
   out += fmt::format("loss         {:.4f} at first, {:.4f} at last\n", first_loss, last_loss);
   out += fmt::format("formula      {:.3f} GFLOP a token: {} x parameters of the products + causal attention\n",
                      flops_per_token / 1e9, trained_parameters < parameters ? 4 : 6);
+  if (profile) out += profile->text();
   return out;
 }
 

@@ -2,8 +2,12 @@
 // checkpoints, as NeMo AutoModel's benchmark recipe runs.
 #pragma once
 
+#include <optional>
+
 #include "automodel/base/json.h"
 #include "automodel/config/recipe_config.h"
+#include "automodel/optim/memory.h"
+#include "automodel/recipes/profile.h"
 
 namespace automodel::recipes {
 
@@ -17,19 +21,22 @@ struct BenchmarkResult {
   double host_ms = 0;                                        // median time in which the host launched a step
   double first_step_s = 0, start_to_first_step_s = 0;  // the first one alone; from the start of the process to its end
   uint64_t peak_memory_bytes = 0;                      // of the GPU's tensors; of the process on the CPU
+  optim::TrainingMemory kept;  // of them from step to step; the rest are activations and workspace
   double first_loss = 0, last_loss = 0;
-  double peak_tflops = 0;  // benchmark.peak_tflops
+  double peak_tflops = 0;                 // benchmark.peak_tflops
+  std::optional<ProfileSummary> profile;  // of three further steps, where benchmark.profile_path is set
 
   double tokens_per_second() const { return static_cast<double>(tokens_per_step) / median_ms * 1000; }
   double tflops() const { return tokens_per_second() * flops_per_token / 1e12; }
+  uint64_t working_bytes() const { return std::max(peak_memory_bytes, kept.total()) - kept.total(); }
   double mfu() const { return tflops() / peak_tflops; }
   Json json() const;
   std::string text() const;
 };
 
 /// Runs step_scheduler.max_steps steps, of which benchmark.warmup_steps are not counted, and writes the summary to
-/// benchmark.json_output_path if that is set. A step's time is the device's own, between the ends of two steps. Throws
-/// ConfigError when no step is left to count.
+/// benchmark.json_output_path if that is set; then three more under the profiler if benchmark.profile_path is set. A
+/// step's time is the device's own, between the ends of two steps. Throws ConfigError when no step is left to count.
 BenchmarkResult benchmark(const config::RecipeConfig& config);
 
 }  // namespace automodel::recipes

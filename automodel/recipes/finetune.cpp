@@ -99,32 +99,41 @@ RunResult finetune(const config::RecipeConfig& config) {
   install_stop_signals(preemption_signals(config.step_scheduler));
 
   RunResult result;
+  optim::StepEvents events;
   while (!scheduler.done()) {
-    const auto microbatches = loader->next_group(scheduler.grad_acc_steps());
-    if (microbatches.empty()) {  // the loader's epoch ended; the scheduler knows unless the epoch held nothing at all
-      while (scheduler.epoch() < loader->epoch()) scheduler.skip_to_next_epoch();
-      continue;
-    }
     const int64_t step = scheduler.step();
-    auto made = train_step(engine, optimizer, microbatches,
-                           {.seed = static_cast<uint64_t>(config.seed),
-                            .step = step,
-                            .lr = schedule.lr(step),
-                            .weight_decay = schedule.weight_decay(step),
-                            .max_norm = config.clip_grad_norm.max_norm.value_or(0)});
-    const auto events = scheduler.finish_step(loader->at_epoch_end(), stop_signal() != 0);
+    LaunchedStep made;
+    try {
+      const auto microbatches = loader->next_group(scheduler.grad_acc_steps());
+      if (microbatches.empty()) {  // the loader's epoch ended; the scheduler knows unless the epoch held nothing at all
+        while (scheduler.epoch() < loader->epoch()) scheduler.skip_to_next_epoch();
+        continue;
+      }
+      made = train_step(engine, optimizer, microbatches,
+                        {.seed = static_cast<uint64_t>(config.seed),
+                         .step = step,
+                         .lr = schedule.lr(step),
+                         .weight_decay = schedule.weight_decay(step),
+                         .max_norm = config.clip_grad_norm.max_norm.value_or(0)});
+    } catch (const Error&) {  // a bad row must not cost the steps made before it
+      steps.flush();
+      loader->step_back();
+      if (result.steps > 0) checkpoints.save_before_error(events.epoch, events.step);
+      throw;
+    }
+    ++result.steps;
+    events = scheduler.finish_step(loader->at_epoch_end(), stop_signal() != 0);
     const double next_lr = schedule.lr(step + 1);
     steps.add(std::move(made), {.step = step, .epoch = events.epoch, .lr = next_lr, .log_remote = events.log_remote});
     if (events.validate || events.checkpoint) steps.flush();
     std::optional<double> metric;
     try {
       if (events.validate) metric = validate_all(config, engine, validation_sets, log, events, next_lr);
-    } catch (const DataError&) {  // a bad validation row must not cost the steps made
-      log_warning("validation failed; saved " + checkpoints.save(events.epoch, step, {}, false).string());
+    } catch (const DataError&) {  // nor a bad validation row
+      checkpoints.save_before_error(events.epoch, step);
       throw;
     }
     if (events.checkpoint) result.checkpoint = checkpoints.save(events.epoch, step, metric, events.last_step).string();
-    ++result.steps;
     if (events.stopped) result.stopped_by = stop_signal();
   }
   steps.flush();

@@ -5,6 +5,8 @@
 #include "automodel/base/json.h"
 #include "automodel/base/log.h"
 #include "automodel/checkpoint/load_weights.h"
+#include "automodel/kernels/cuda/library.h"
+#include "automodel/optim/memory.h"
 #include "automodel/recipes/data_kinds.h"
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/device.h"
@@ -23,31 +25,32 @@ static void merge(Json& target, const Json& over) {
   }
 }
 
-static at::ScalarType choose_dtype(const std::string& asked, const Json& config) {
+static at::ScalarType choose_dtype(const std::string& asked, const Json& config, const std::string& key) {
   std::string name = asked;
   if (asked == "auto")
-    for (const char* key : {"torch_dtype", "dtype"})
-      if (config.contains(key) && config.at(key).is_string()) name = config.at(key).get<std::string>();
+    for (const char* own : {"torch_dtype", "dtype"})
+      if (config.contains(own) && config.at(own).is_string()) name = config.at(own).get<std::string>();
   if (name == "auto") return at::kFloat;
   const auto dtype = parse_dtype(name);
-  if (!dtype)
-    throw ConfigError("model.torch_dtype", fmt::format("expected auto, float32, bfloat16 or float16, got '{}'", name));
+  if (!dtype) throw ConfigError(key, fmt::format("expected auto, float32, bfloat16 or float16, got '{}'", name));
   return *dtype;
 }
 
-ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFiles files) {
+ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFiles files, const ModelKeys& keys) {
   ModelFolder folder;
   const fs::path given = net::resolve_model(section.path, section.revision, files, section.cache_dir);
   const bool is_file = fs::is_regular_file(given);
   folder.path = is_file ? given.parent_path() : given;
+  folder.name = is_file ? folder.path.string() : section.path;
+  if (!fs::exists(folder.name)) folder.revision = section.revision;
   const fs::path file = is_file ? given : given / "config.json";
   if (!fs::exists(file))
-    throw ConfigError("model.pretrained_model_name_or_path", fmt::format("'{}' has no config.json", section.path),
+    throw ConfigError(keys.path, fmt::format("'{}' has no config.json", section.path),
                       "expected a folder in Hugging Face layout (config.json, *.safetensors, tokenizer.json)");
   folder.config = load_json(file);
   merge(folder.config, parse_json(section.config_overrides, "model"));
   folder.family = &models::find_family(models::HfConfig(folder.config, file.string()).model_type(), file.string());
-  folder.dtype = choose_dtype(section.torch_dtype, folder.config);
+  folder.dtype = choose_dtype(section.torch_dtype, folder.config, keys.dtype);
   folder.spec = models::read_config(folder.config, file.string(), {folder.dtype, section.allow_config_keys});
   return folder;
 }
@@ -102,6 +105,13 @@ std::vector<ParameterPtr> TrainedModel::trained_parameters() const {
   return of_adapters.empty() ? model->parameters() : of_adapters;
 }
 
+// The folder's model on a device, with adapters where loaded.lora says so; no values yet.
+static void build_model(TrainedModel& loaded, at::Device device) {
+  loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
+  loaded.model->device = device;
+  if (loaded.lora) loaded.adapted = peft::apply_lora(*loaded.model, *loaded.lora);
+}
+
 // Where the values of a model come from.
 struct Values {
   bool random_base = false;  // by the family's rule, with `seed`
@@ -110,23 +120,20 @@ struct Values {
   bool trained = true;  // else every weight may stay in its file
 };
 
-// Builds the folder's model on a device, with adapters where loaded.lora says so, and gives every parameter its values.
-static void build_model(TrainedModel& loaded, at::Device device, const Values& values) {
-  loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
-  loaded.model->device = device;
-  if (loaded.lora) loaded.adapted = peft::apply_lora(*loaded.model, *loaded.lora);
+static void give_values(TrainedModel& loaded, const Values& values) {
+  auto& model = *loaded.model;
   loaded.random = values.random_base;
   using Map = checkpoint::LoadOptions::Map;
   if (values.random_base)
-    models::initialize(*loaded.model, values.seed);
+    models::initialize(model, values.seed);
   else
     load_base_weights(loaded, values.trained || loaded.lora ? Map::Frozen : Map::All);
   if (!loaded.lora) return;
   if (values.adapter.empty()) {
-    peft::initialize_adapters(*loaded.model, values.seed);
+    peft::initialize_adapters(model, values.seed);
   } else {
-    const auto adapters = peft::adapter_parameters(*loaded.model);
-    for (const auto& parameter : adapters) parameter->allocate(device);
+    const auto adapters = peft::adapter_parameters(model);
+    for (const auto& parameter : adapters) parameter->allocate(model.device);
     checkpoint::load_weights(adapters, checkpoint::open_weights(values.adapter));
   }
 }
@@ -136,8 +143,13 @@ TrainedModel load_trained_model(const config::RecipeConfig& config) {
   const bool random = config.model.init == "from_config" || !config.model.load_base_model;
   loaded.folder = open_model_folder(config.model, random ? net::ModelFiles::Tokenizer : net::ModelFiles::All);
   if (config.peft) loaded.lora = make_lora_options(*config.peft);
-  build_model(loaded, choose_device(config.device, "device"),
-              {.random_base = random, .seed = static_cast<uint64_t>(config.seed)});
+  build_model(loaded, choose_device(config.device, "device"));
+  if (const auto device = loaded.model->device; !device.is_cpu()) {
+    const auto& gpu = kernels::load_cuda().gpus.at(static_cast<size_t>(device.index()));
+    optim::require_memory(loaded.model->parameters(), optim::make_adam_settings(config.optimizer), gpu.memory_bytes,
+                          gpu.name);
+  }
+  give_values(loaded, {.random_base = random, .seed = static_cast<uint64_t>(config.seed)});
   loaded.tokenizer_folder = find_tokenizer_folder(config, loaded.folder);
   // Of a set of tokens the tokenizer that lies beside the model is saved with it.
   const bool beside = is_token_data(config.dataset.kind) && fs::exists(loaded.tokenizer_folder / "tokenizer.json");
@@ -145,10 +157,11 @@ TrainedModel load_trained_model(const config::RecipeConfig& config) {
   return loaded;
 }
 
-static fs::path base_of(const fs::path& adapter_folder, const std::string& named) {
+static fs::path base_of(const fs::path& adapter_folder, const std::string& named, const std::string& revision) {
   for (const fs::path& candidate : {fs::path(named), adapter_folder / named})
     if (!named.empty() && fs::exists(candidate / "config.json")) return candidate;
-  if (net::could_be_repo(named) && named.find('/') != named.npos) return net::resolve_model(named);
+  const bool known = net::could_be_repo(named) && !named.empty() && net::find_local_model(named, revision);
+  if (known || (net::could_be_repo(named) && named.find('/') != named.npos)) return net::resolve_model(named, revision);
   throw CheckpointError((adapter_folder / "adapter_config.json").string(),
                         fmt::format("names the base model '{}', which is no folder here", named),
                         "give the base with --model and the adapter with --lora");
@@ -173,13 +186,14 @@ TrainedModel load_inference_model(const fs::path& given, const fs::path& adapter
     const auto file = lora / "adapter_config.json";
     const auto read = peft::read_adapter_config(load_json(file), file.string());
     loaded.lora = read.options;
-    if (is_adapter) folder = base_of(lora, read.base);
+    if (is_adapter) folder = base_of(lora, read.base, read.revision);
   }
   config::ModelSection section;
   section.path = folder.string();
   section.torch_dtype = dtype;
-  loaded.folder = open_model_folder(section, net::ModelFiles::All);
-  build_model(loaded, choose_device(device, "--device"), {.adapter = lora, .trained = false});
+  loaded.folder = open_model_folder(section, net::ModelFiles::All, {"--model", "--dtype"});
+  build_model(loaded, choose_device(device, "--device"));
+  give_values(loaded, {.adapter = lora, .trained = false});
   loaded.tokenizer_folder = fs::exists(lora / "tokenizer.json") ? lora : folder;
   if (fs::exists(loaded.tokenizer_folder / "tokenizer.json")) load_tokenizer(loaded);
   return loaded;

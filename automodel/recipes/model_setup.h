@@ -19,16 +19,22 @@ namespace automodel::recipes {
 /// A Hugging Face folder as far as config.json tells; no weights yet.
 struct ModelFolder {
   std::filesystem::path path;  // where config.json, weights and tokenizer files lie
+  std::string name, revision;  // as the user gave it: a Hub id with its revision ("": main), or a folder
   Json config;                 // config.json with the overrides of the configuration
   const models::Family* family = nullptr;
   models::DecoderSpec spec;
   at::ScalarType dtype = at::kFloat;  // of the parameters
 };
 
+/// What was typed where model and dtype were named, for messages.
+struct ModelKeys {
+  std::string path = "model.pretrained_model_name_or_path", dtype = "model.torch_dtype";
+};
+
 /// Reads config.json of `section.path` (a folder, a config.json itself, or a Hub id, of which `files` are fetched).
 /// dtype "auto" is the checkpoint's own, fp32 if it does not say. Throws ConfigError, UnsupportedError (unknown
 /// family), HubError.
-ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFiles files);
+ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFiles files, const ModelKeys& keys = {});
 
 /// Where the run's tokenizer lies: what tokenizer.pretrained_model_name_or_path names, fetched if need be, or the
 /// model.

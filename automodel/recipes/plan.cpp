@@ -4,10 +4,11 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
-#include "automodel/optim/adam.h"
+#include "automodel/optim/memory.h"
 #include "automodel/optim/step_scheduler.h"
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/model_setup.h"
+#include "automodel/recipes/token_data.h"
 #include "automodel/tensor/dtype.h"
 
 namespace automodel::recipes {
@@ -37,20 +38,47 @@ static uint64_t activation_bytes(const models::DecoderSpec& spec, int64_t T, siz
   return static_cast<uint64_t>(T) * static_cast<uint64_t>(values) * element + logits_chunk;
 }
 
-static void plan_model(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder,
-                       std::vector<ParameterPtr>& trained) {
+static void plan_model(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder) {
   auto model = models::build(folder.spec, folder.dtype);
   if (config.peft) peft::apply_lora(*model, make_lora_options(*config.peft));
   for (const auto& parameter : model->parameters()) {
-    const auto bytes = static_cast<uint64_t>(parameter->numel()) * c10::elementSize(parameter->dtype());
     plan.parameters += parameter->numel();
-    plan.weight_bytes += bytes;
-    if (!parameter->trainable) continue;
-    plan.trained_parameters += parameter->numel();
-    plan.gradient_bytes += static_cast<uint64_t>(parameter->numel()) * c10::elementSize(parameter->grad_dtype);
-    trained.push_back(parameter);
+    if (parameter->trainable) plan.trained_parameters += parameter->numel();
   }
-  plan.optimizer_bytes = optim::Adam::state_bytes(trained, optim::make_adam_settings(config.optimizer));
+  const auto memory = optim::training_memory(model->parameters(), optim::make_adam_settings(config.optimizer));
+  plan.weight_bytes = memory.weights, plan.gradient_bytes = memory.gradients, plan.optimizer_bytes = memory.optimizer;
+}
+
+// Rows are read and tokenised to count their packs if that takes a few seconds at most; packs differ from epoch to
+// epoch, as the order does.
+static void plan_steps(Plan& plan, const config::RecipeConfig& config, const data::Loader& loader,
+                       const data::EpochEstimate& estimate) {
+  constexpr int64_t kRowsCounted = 20'000;
+  const auto steps_of = [&](int64_t microbatches) {
+    return (microbatches + plan.grad_acc_steps - 1) / plan.grad_acc_steps;
+  };
+  const auto& scheduler = config.step_scheduler;
+  const int64_t epochs = scheduler.num_epochs;
+  plan.rows_sampled = estimate.rows_read;
+  plan.steps_per_epoch = steps_of(estimate.microbatches);
+  plan.total_steps = *plan.steps_per_epoch * epochs;
+  if (loader.endless() || is_token_data(config.dataset.kind)) return;
+  if (const auto known = loader.microbatches_per_epoch()) {
+    plan.steps_per_epoch = steps_of(*known), plan.total_steps = *plan.steps_per_epoch * epochs;
+    plan.steps_counted = true;
+    return;
+  }
+  const int64_t wanted = std::min(scheduler.max_steps.value_or(*plan.total_steps), *plan.total_steps),
+                epochs_read = std::min(epochs, wanted / std::max<int64_t>(1, *plan.steps_per_epoch) + 2);
+  if (estimate.rows * epochs_read > kRowsCounted) return;
+  plan.total_steps = 0;
+  for (int64_t epoch = 0; epoch < epochs; ++epoch) {
+    if (scheduler.max_steps && *plan.total_steps >= *scheduler.max_steps) break;
+    const int64_t steps = steps_of(loader.count_microbatches(epoch));
+    if (epoch == 0) plan.steps_per_epoch = steps;
+    *plan.total_steps += steps;
+  }
+  plan.steps_counted = true;
 }
 
 static void plan_data(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder) {
@@ -69,8 +97,7 @@ static void plan_data(Plan& plan, const config::RecipeConfig& config, const Mode
       pack > 0 ? pack * scheduler.local_batch_size
                : static_cast<int64_t>(estimate.tokens_per_row * static_cast<double>(scheduler.local_batch_size));
   plan.tokens_per_step = plan.microbatch_tokens * plan.grad_acc_steps;
-  plan.steps_per_epoch = (estimate.microbatches + plan.grad_acc_steps - 1) / plan.grad_acc_steps;
-  plan.total_steps = *plan.steps_per_epoch * scheduler.num_epochs;
+  plan_steps(plan, config, *loader, estimate);
   if (scheduler.max_steps)
     plan.total_steps = loader->endless() ? *scheduler.max_steps : std::min(*plan.total_steps, *scheduler.max_steps);
 }
@@ -80,8 +107,7 @@ Plan plan(const config::RecipeConfig& config) {
   const auto folder = open_model_folder(config.model, net::ModelFiles::Tokenizer);
   plan.model_type = folder.family->model_type;
   plan.dtype = dtype_name(folder.dtype);
-  std::vector<ParameterPtr> trained;
-  plan_model(plan, config, folder, trained);
+  plan_model(plan, config, folder);
   plan_data(plan, config, folder);
   plan.activation_bytes = activation_bytes(folder.spec, plan.microbatch_tokens, c10::elementSize(folder.dtype),
                                            config.distributed.activation_checkpointing != "false");
@@ -105,7 +131,8 @@ Json Plan::json() const {
           {"grad_acc_steps", grad_acc_steps},
           {"tokens_per_step", tokens_per_step},
           {"steps_per_epoch", steps_per_epoch ? Json(*steps_per_epoch) : Json()},
-          {"total_steps", total_steps ? Json(*total_steps) : Json()}};
+          {"total_steps", total_steps ? Json(*total_steps) : Json()},
+          {"steps_counted", steps_counted}};
 }
 
 std::string Plan::text() const {
@@ -120,7 +147,10 @@ std::string Plan::text() const {
   out += fmt::format("data         {} rows, about {:.0f} % of the tokens are trained\n", rows, 100 * trained_share);
   out += fmt::format("batch        {} microbatches of about {} tokens: {} tokens a step\n", grad_acc_steps,
                      microbatch_tokens, tokens_per_step);
-  out += fmt::format("steps        about {} an epoch, {} in all", steps_per_epoch.value_or(0), total_steps.value_or(0));
+  out += steps_counted ? fmt::format("steps        {} in the first epoch, {} in all (counted)",
+                                     steps_per_epoch.value_or(0), total_steps.value_or(0))
+                       : fmt::format("steps        about {} an epoch, {} in all (estimated from {} of {} rows)",
+                                     steps_per_epoch.value_or(0), total_steps.value_or(0), rows_sampled, rows);
   return out;
 }
 

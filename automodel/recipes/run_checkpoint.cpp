@@ -2,8 +2,6 @@
 
 #include <ATen/ops/isfinite.h>
 
-#include <set>
-
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/json.h"
@@ -11,6 +9,7 @@
 #include "automodel/base/text.h"
 #include "automodel/checkpoint/model_folder.h"
 #include "automodel/config/load_config.h"
+#include "automodel/config/same_run.h"
 #include "automodel/data/chat_format.h"
 #include "automodel/tensor/dtype.h"
 
@@ -37,31 +36,9 @@ RunCheckpoint::RunCheckpoint(const config::RecipeConfig& config, RunParts parts)
   folder_ = std::make_unique<checkpoint::RunFolder>(config.checkpoint.checkpoint_dir, options);
 }
 
-// Sections that may change between a run and its continuation without changing what is trained.
-static std::set<std::string> comparable_lines(const std::string& yaml) {
-  static const std::set<std::string> free_sections = {"checkpoint", "tensorboard",          "wandb", "mlflow", "comet",
-                                                      "dist_env",   "validation_dataloader"};
-  static const std::set<std::string> free_keys = {"max_steps",        "num_epochs",      "num_workers",
-                                                  "ckpt_every_steps", "val_every_steps", "log_remote_every_steps"};
-  std::set<std::string> lines;
-  std::string section;
-  for (const auto& line : split(yaml, '\n')) {
-    if (line.empty() || line[0] == '#') continue;
-    const auto key = std::string(trim(line.substr(0, line.find(':'))));
-    if (line[0] != ' ' && line[0] != '-') section = key;
-    if (!free_sections.count(section) && !free_keys.count(key)) lines.insert(section + " > " + std::string(trim(line)));
-  }
-  return lines;
-}
-
 void RunCheckpoint::check_same_config(const fs::path& from) const {
-  const auto saved = comparable_lines(read_file(from / "config.yaml")),
-             now = comparable_lines(config::effective_yaml(config_));
-  std::vector<std::string> differences;
-  for (const auto& line : saved)
-    if (!now.count(line)) differences.push_back("saved: " + line);
-  for (const auto& line : now)
-    if (!saved.count(line)) differences.push_back("now:   " + line);
+  const auto file = from / "config.yaml";
+  auto differences = config::differences_of_run(read_file(file), config::effective_yaml(config_), file.string());
   if (differences.empty()) return;
   if (differences.size() > 12) differences.resize(12);
   throw CheckpointError(from.string(), "is a checkpoint of another configuration\n    " + join(differences, "\n    "),
@@ -128,16 +105,16 @@ std::vector<FileRecord> RunCheckpoint::write_model(const fs::path& folder) const
   const auto tensors = checkpoint::named_tensors(model.trained_parameters());
   std::vector<fs::path> copies;
   if (model.tokenizer) copies = tokenizer::tokenizer_files(model.tokenizer_folder);
+  std::optional<std::string> chat_template;  // what the model was trained to speak
+  if (const auto& own = config_.dataset.chat_template; !own.empty()) chat_template = data::resolve_chat_template(own);
   if (model.lora) {
-    const auto base = fs::absolute(model.folder.path).lexically_normal().string();
-    return checkpoint::write_adapter_folder(
-        folder, tensors, peft::adapter_config(*model.lora, *model.model, model.adapted, base), copies);
+    const auto& base = model.folder;
+    const auto config = peft::adapter_config(*model.lora, *model.model, model.adapted, base.name, base.revision);
+    return checkpoint::write_adapter_folder(folder, tensors, config, copies, chat_template);
   }
   Json config = model.folder.config;
   config[config.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(model.folder.dtype);
-  checkpoint::ModelFiles files{.config = config.dump(2) + "\n", .copies = copies};
-  if (const auto& own = config_.dataset.chat_template; !own.empty())
-    files.chat_template = data::resolve_chat_template(own);  // what the model was trained to speak
+  checkpoint::ModelFiles files{.config = config.dump(2) + "\n", .chat_template = chat_template, .copies = copies};
   const auto generation = model.folder.path / "generation_config.json";
   if (fs::exists(generation)) files.generation_config = read_file(generation);
   return checkpoint::write_model_folder(
@@ -158,7 +135,7 @@ fs::path RunCheckpoint::save(int64_t epoch, int64_t step, std::optional<double> 
   check_finite(parts_.model.trained_parameters(), step);
   const auto& when = config_.checkpoint.save_consolidated;
   const bool with_model = when == "every" || when == "true" || (when == "final" && last) || parts_.model.lora;
-  return folder_->save(epoch, step, metric, [&](const fs::path& hidden) {
+  newest_ = folder_->save(epoch, step, metric, [&](const fs::path& hidden) {
     std::vector<FileRecord> all;
     const auto add = [&](const std::string& part, std::vector<FileRecord> records) {
       for (auto& record : records) record.path = part + record.path, all.push_back(std::move(record));
@@ -168,6 +145,18 @@ fs::path RunCheckpoint::save(int64_t epoch, int64_t step, std::optional<double> 
     add("", {checkpoint::write_text_file(hidden / "config.yaml", config::effective_yaml(config_))});
     return all;
   });
+  newest_step_ = step;
+  return newest_;
+}
+
+void RunCheckpoint::save_before_error(int64_t epoch, int64_t step) {
+  if (!folder_) return log_warning(fmt::format("the steps up to {} are lost: checkpoint.enabled is false", step));
+  try {
+    if (newest_step_ != step) save(epoch, step, {}, false);
+    log_warning(fmt::format("the steps made are safe: saved {}", newest_.string()));
+  } catch (const Error& error) {
+    log_warning(fmt::format("the steps made could not be saved: {}", error.what()));
+  }
 }
 
 }  // namespace automodel::recipes

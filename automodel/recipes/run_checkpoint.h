@@ -38,6 +38,10 @@ class RunCheckpoint {
   /// afterwards. `metric` is the validation loss that decides BEST, `last` whether the run ends here.
   std::filesystem::path save(int64_t epoch, int64_t step, std::optional<double> metric, bool last);
 
+  /// Before an error ends the run after `step` was made: saves that step unless it is saved already, and logs what is
+  /// safe or that nothing is. What goes wrong here is logged only, so that the error itself is what is told.
+  void save_before_error(int64_t epoch, int64_t step);
+
  private:
   std::vector<checkpoint::FileRecord> write_model(const std::filesystem::path& folder) const;
   std::vector<checkpoint::FileRecord> write_state(const std::filesystem::path& folder) const;
@@ -46,6 +50,8 @@ class RunCheckpoint {
   const config::RecipeConfig& config_;
   RunParts parts_;
   std::unique_ptr<checkpoint::RunFolder> folder_;
+  std::filesystem::path newest_;  // the last one that this process saved
+  int64_t newest_step_ = -1;
 };
 
 }  // namespace automodel::recipes

@@ -7,7 +7,10 @@
 #include <cmath>
 
 #include "automodel/base/error.h"
+#include "automodel/base/text.h"
 #include "automodel/loss/loss.h"
+#include "automodel/optim/memory.h"
+#include "automodel/recipes/device.h"
 
 namespace automodel::recipes {
 
@@ -27,8 +30,21 @@ static void send_to_host(LaunchedStep& made, const at::Tensor& numbers) {
   made.ready->record(c10::impl::VirtualGuardImpl(numbers.device().type()).getStream(numbers.device()));
 }
 
-LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
-                        const StepInput& input) {
+// Where the memory is when there is no more: what a step keeps for its backward is what batches and recomputation
+// change.
+static SystemError no_memory_left(engine::Engine& engine, const optim::Adam& optimizer, int64_t tokens) {
+  const auto kept = optim::training_memory(engine.model().parameters(), optimizer.settings());
+  const auto peak = peak_memory_since_last_call(engine.model().device).value_or(0);
+  return SystemError("GPU memory",
+                     fmt::format("is full: {}, and {} of activations for a microbatch of {} tokens", kept.text(),
+                                 format_bytes(peak > kept.total() ? peak - kept.total() : 0), tokens),
+                     "run layers twice (distributed.activation_checkpointing: true), or take fewer tokens at once "
+                     "(packed_sequence.packed_sequence_size, step_scheduler.local_batch_size); `automodel plan` "
+                     "estimates both");
+}
+
+static LaunchedStep launch_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
+                                const StepInput& input) {
   LaunchedStep made{.step = input.step};
   for (const auto& batch : microbatches) made.tokens += batch.tokens(), made.trained_tokens += batch.trained_tokens;
   if (made.trained_tokens == 0)
@@ -50,6 +66,17 @@ LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const st
   numbers.push_back(made.norm.total);
   send_to_host(made, at::stack(numbers));
   return made;
+}
+
+LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
+                        const StepInput& input) {
+  try {
+    return launch_step(engine, optimizer, microbatches, input);
+  } catch (const c10::OutOfMemoryError&) {
+    int64_t most = 0;
+    for (const auto& batch : microbatches) most = std::max(most, batch.tokens());
+    throw no_memory_left(engine, optimizer, most);
+  }
 }
 
 // Runs the batch again to find where the numbers went wrong.

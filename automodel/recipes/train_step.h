@@ -34,7 +34,8 @@ struct LaunchedStep {
 
 /// Forward and backward of all microbatches, clipping, update. The loss and the gradient are sums over trained tokens
 /// divided by their count in the whole step. Where the gradients are not finite nothing is updated. Waits for no GPU.
-/// Throws DataError when no token of the step is trained.
+/// Throws DataError when no token of the step is trained, SystemError saying what fills the GPU's memory when it is
+/// full.
 LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
                         const StepInput& input);
 

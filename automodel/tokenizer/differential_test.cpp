@@ -250,9 +250,7 @@ TEST(Differential, SingleFilesEqualTheirLibraries) {
     comparison.run("sentencepiece", file, name, 300);
   }
   for (const char* name : {"gpt2", "r50k_base", "p50k_base", "cl100k_base", "o200k_base", "qwen"})
-    // Of Qwen-1's ranks about one fuzzed text in 5,000 differs in a way not understood yet: only the real texts here.
-    comparison.run("tiktoken", tokenizers / fmt::format("tiktoken/{}.tiktoken", name), name,
-                   std::string_view(name) == "qwen" ? 0 : 300);
+    comparison.run("tiktoken", tokenizers / fmt::format("tiktoken/{}.tiktoken", name), name, 300);
   EXPECT_EQ(comparison.compared(), 15u);
 }
 

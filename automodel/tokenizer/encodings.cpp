@@ -99,7 +99,11 @@ TokenizerFile read_encoding(const std::filesystem::path& path) {
   }
   fill_from_ranks(ranks, 0, MergeOrder::kTiktoken, file.model, where);
   file.rest = byte_pair_parts(rules->pattern, texts);
-  if (rules->nfc) file.rest["normalizer"] = {{"type", "NFC"}};
+  if (!rules->nfc) return file;
+  file.rest["normalizer"] = {{"type", "NFC"}};
+  // Qwen-1 normalises a text before it looks for special tokens: "<|im_end|>" and U+0338 behind it become "<|im_end|"
+  // and U+226F, which is no special token.
+  for (Json& token : file.rest["added_tokens"]) token["normalized"] = true;
   return file;
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "automodel/base/error.h"
@@ -73,6 +74,17 @@ TEST_F(SourceFaults, RanksAloneAreNotEnough) {
   EXPECT_THAT(ranks("AA== 0\nAA== 1\n"), HasSubstr("twice"));
   EXPECT_THAT(ranks("AA== 0\nAQ== 0\n"), HasSubstr("twice"));
   EXPECT_THAT(ranks(""), HasSubstr("no ranks"));
+}
+
+// tiktoken's encode of the normalised text, as Qwen-1's tokenizer calls it.
+TEST_F(SourceFaults, QwenNormalisesBeforeItLooksForSpecialTokens) {
+  copy("ranks.model", "qwen.tiktoken");
+  const auto tokenizer = load(folder_ / "qwen.tiktoken");
+  const auto ids = tokenizer->encode("a<|im_end|>\u0338b", true);
+  EXPECT_EQ(ids, tokenizer->encode("a<|im_end|\u226Fb", true));
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), 151645), 0);
+  EXPECT_EQ(tokenizer->encode("<|im_end|>e\u0301<|im_end|>", true).front(), 151645);
+  EXPECT_EQ(tokenizer->encode("<|im_end|>e\u0301<|im_end|>", true).back(), 151645);
 }
 
 TEST_F(SourceFaults, TekkenKeysAreNamed) {

@@ -60,7 +60,9 @@ TEST_F(Command, WithoutArgumentsSaysHowToUseIt) {
 TEST_F(Command, UnknownOnesNameTheNearest) {
   expect_error(run({"tokenise"}), 2, {"tokenise", "did you mean tokenize", "hint:"});
   expect_error(run({"nothing_like_it"}), 2, {"nothing_like_it", "hint:"});
-  expect_error(run({"checkpoint", "mirge"}), 2, {"mirge"});
+  expect_error(run({"checkpoint", "mirge"}), 2,
+               {"expected info, verify, consolidate, merge, got 'mirge'", "did you mean merge"});
+  expect_error(run({"checkpoint"}), 2, {"expected info, verify, consolidate, merge, got nothing"});
 }
 
 TEST_F(Command, MissingAndUnknownArgumentsAreErrors) {
@@ -84,9 +86,9 @@ TEST_F(Command, HelpIsOnStandardOutputForEachOfThem) {
   text_of({"render", "--help"}, {"--template", "--tools", "--add-generation-prompt", "--ids", "--mask", "--jsonl"});
   text_of({"score", "--help"}, {"--batch", "--logits", "--grads", "--dtype", "--device", "--lora"});
   text_of({"generate", "--help"}, {"--prompt", "--chat", "--temperature", "--top-k", "--top-p", "--seed"});
-  text_of({"checkpoint", "--help"}, {"info", "verify", "merge"});
+  text_of({"checkpoint", "--help"}, {"info", "verify", "consolidate", "merge"});
   text_of({"check", "--help"}, {"automodel check|plan|data CONFIG.yaml"});
-  text_of({"help"}, {"config"});
+  text_of({"help"}, {"automodel CONFIG.yaml", "tokenize", "generate", "doctor", "topics of `automodel help`: config"});
   text_of({"help", "config"}, {"optimizer", "step_scheduler"});
   text_of({"help", "config", "optimizer"}, {"lr", "peak learning rate"});
   text_of({"help", "optimizer"}, {"peak learning rate"});
@@ -124,6 +126,55 @@ TEST_F(Command, WhatThisBuildLacksIsRefusedAtStartWithCode3) {
   expect_error(run({config(), "--distributed.tp_size", "2"}), 3, {"distributed", "hint:"});
   expect_error(run({config(), "--nproc-per-node", "2"}), 3, {"--nproc-per-node", "hint:"});
   expect_error(run({"score", "--model", model(), "--batch", "b", "--device", "cuda"}), 3, {"--device", "cuda"});
+}
+
+TEST_F(Command, MessagesNameWhatWasTyped) {
+  fs::create_directories(folder_ / "empty");
+  const auto empty = (folder_ / "empty").string();
+  expect_error(run({"score", "--model", empty, "--batch", "b"}), 2, {"--model: '" + empty + "' has no config.json"});
+  expect_error(run({"generate", "--model", model(), "--prompt", "a", "--dtype", "float7"}), 2,
+               {"--dtype: expected auto, float32, bfloat16 or float16, got 'float7'"});
+  expect_error(run({"data", config(), "--model.pretrained_model_name_or_path", empty}), 3,
+               {"model.pretrained_model_name_or_path"});
+}
+
+TEST_F(Command, AnUnknownTopLevelKeyIsAnsweredWithAllThatThereAre) {
+  const auto finished = run({config(), "--optimiser.lr", "1"});
+  expect_error(finished, 2,
+               {"optimiser: unknown key; did you mean optimizer", "clip_grad_norm", "dataset", "peft", "step_scheduler",
+                "validation_dataset", "wandb"});
+  EXPECT_THAT(finished.err, testing::Not(HasSubstr("...")));
+}
+
+TEST_F(Command, ConsolidateWaitsForShardedCheckpoints) {
+  expect_error(run({"checkpoint", "consolidate", finished_run().string(), "--out", (folder_ / "out").string()}), 3,
+               {"checkpoint consolidate", "nothing to join", "hint:"});
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
+TEST_F(Command, CheckReadsTheConfigOfAModelThatLiesHere) {
+  const Arguments lora = {"--peft._target_", "nemo_automodel.components._peft.lora.PeftConfig"};
+  const auto check = [&](const Arguments& more) {
+    Arguments all = {"check", config(), "--json"};
+    all.insert(all.end(), lora.begin(), lora.end()), all.insert(all.end(), more.begin(), more.end());
+    return run(all);
+  };
+  EXPECT_EQ(check({}).exit_code, 0);
+  EXPECT_EQ(check({"--peft.target_modules", "['q_proj', '*.mlp.*']"}).exit_code, 0);
+  const auto wrong = check({"--peft.target_modules", "['q_proj', 'query']"});
+  EXPECT_EQ(wrong.exit_code, 2);
+  const auto error = parse_json(wrong.out, "report").at("errors").at(0);
+  EXPECT_EQ(error.at("key"), "peft.target_modules");
+  EXPECT_EQ(error.at("error"), "'query' matches no linear of the model");
+  EXPECT_THAT(error.at("hint").get<std::string>(), HasSubstr("q_proj, k_proj"));
+
+  auto json = load_json(fs::path(model()) / "config.json");
+  json["attention_dropout"] = 1.5;
+  fs::copy(model(), folder_ / "model");
+  write_file_atomically(folder_ / "model/config.json", json.dump());
+  const auto out_of_range = check({"--model.pretrained_model_name_or_path", (folder_ / "model").string()});
+  EXPECT_EQ(out_of_range.exit_code, 2);
+  EXPECT_THAT(out_of_range.out, HasSubstr("attention_dropout: expected a number from 0 to below 1, got 1.5"));
 }
 
 TEST_F(Command, PlanReadsNoWeights) {

@@ -280,6 +280,7 @@ void run_optimizer() {
        {Case{"adamw fp32", at::kFloat, at::kFloat, at::kFloat, Master::None, 28},
         Case{"adamw bf16, fp32 gradient, fp32 master", at::kBFloat16, at::kFloat, at::kFloat, Master::Full, 30},
         Case{"adamw bf16, split master", at::kBFloat16, at::kBFloat16, at::kFloat, Master::Split, 26},
+        Case{"adamw bf16, all in bf16", at::kBFloat16, at::kBFloat16, at::kBFloat16, Master::None, 14},
         Case{"adamw bf16 by chance, bf16 states", at::kBFloat16, at::kBFloat16, at::kBFloat16, Master::Stochastic,
              14}}) {
     std::vector<AdamItem> items;

@@ -134,7 +134,7 @@ TEST_F(BadModel, WithAConfigThatIsNoJsonOrNoObjectOrHoldsAValueOfTheWrongType) {
 
 TEST_F(BadModel, WithATokenizerLargerThanItsEmbedding) {
   auto config = tiny_config();
-  config["vocab_size"] = 4000;
+  config["vocab_size"] = 4000, config["pad_token_id"] = 0;
   write_tiny_folder(folder_ / "small", config);
   const auto from_config = write_run_from_config(folder_ / "run", folder_ / "small");
   expect_error(run(with(from_config, {})), 1, {"tokenizer has 4096 ids", "only 4000 rows", "hint:"});

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "automodel/base/file.h"
+#include "automodel/base/text.h"
 #include "tests/program/tiny.h"
 
 namespace automodel::program {
@@ -41,6 +42,12 @@ class BadRun : public testing::Test {
 };
 
 using BadData = BadRun;
+
+std::string replace_line(const std::string& text, size_t index, const std::string& line) {
+  auto lines = split(text, '\n');
+  lines.at(index) = line;
+  return join(lines, "\n");
+}
 
 TEST_F(BadData, AMalformedLineIsNamedByFileAndLine) {
   auto text = read_file(data());
@@ -86,8 +93,54 @@ TEST_F(BadData, ABadValidationRowEndsTheRunAndKeepsItsSteps) {
                          "--step_scheduler.val_every_steps", "2"}));
   EXPECT_EQ(finished.exit_code, 1);
   EXPECT_THAT(finished.err, testing::HasSubstr("validation.jsonl:1"));
-  EXPECT_THAT(finished.err, testing::HasSubstr("validation failed; saved " + (out() / "epoch_0_step_1").string()));
+  EXPECT_THAT(finished.err,
+              testing::HasSubstr("the steps made are safe: saved " + (out() / "epoch_0_step_1").string()));
   EXPECT_EQ(fs::read_symlink(out() / "LATEST"), "epoch_0_step_1");
+}
+
+// The row that spoils step 3 comes as the second of its microbatches: the first must be read again.
+TEST_F(BadData, ABadTrainingRowKeepsTheStepsBeforeItAndTheMendedFileGoesOn) {
+  const Arguments steps = {"--step_scheduler.max_steps", "6"};
+  TemporaryFolder other;
+  expect_success(run(with(write_run(other.path()), steps)));
+  const auto good = read_file(data());
+  write_file_atomically(data(), replace_line(good, 14, R"({"messages": 3})"));
+  const auto finished = run(with(config_, steps));
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, testing::HasSubstr(data().string() + ":15"));
+  EXPECT_THAT(finished.err, testing::HasSubstr("saved " + (out() / "epoch_0_step_2").string()));
+  EXPECT_EQ(fs::read_symlink(out() / "LATEST"), "epoch_0_step_2");
+  EXPECT_EQ(steps_of(out()).size(), 3u);
+
+  write_file_atomically(data(), good);
+  expect_success(run(with(config_, steps)));
+  EXPECT_EQ(steps_of(out()), steps_of(other / "out"));
+}
+
+TEST_F(BadData, ABadTrainingRowAfterACheckpointNamesThatOne) {
+  write_file_atomically(data(), replace_line(read_file(data()), 14, "{}"));
+  const auto finished =
+      run(with(config_, {"--step_scheduler.max_steps", "6", "--step_scheduler.ckpt_every_steps", "3"}));
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, testing::HasSubstr("saved " + (out() / "epoch_0_step_2").string()));
+  EXPECT_EQ(fs::read_symlink(out() / "LATEST"), "epoch_0_step_2");
+}
+
+TEST_F(BadData, WithoutCheckpointsABadRowSaysThatNothingIsSaved) {
+  write_file_atomically(folder_ / "validation.jsonl", "{\"messages\": 3}\n");
+  const Arguments without = {"--checkpoint.enabled", "false", "--step_scheduler.max_steps", "6"};
+  auto validated = without;
+  validated.insert(validated.end(), {"--validation_dataset._target_", "chat", "--validation_dataset.path_or_dataset_id",
+                                     (folder_ / "validation.jsonl").string(), "--step_scheduler.val_every_steps", "3"});
+  auto finished = run(with(config_, validated));
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, testing::HasSubstr("the steps up to 2 are lost: checkpoint.enabled is false"));
+  EXPECT_THAT(finished.err, testing::Not(testing::HasSubstr("saved")));
+  write_file_atomically(data(), replace_line(read_file(data()), 14, "{}"));
+  finished = run(with(config_, without));
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, testing::HasSubstr("the steps up to 2 are lost: checkpoint.enabled is false"));
+  EXPECT_THAT(finished.err, testing::Not(testing::HasSubstr("saved")));
 }
 
 using BadConfig = BadRun;

@@ -55,12 +55,67 @@ TEST_F(Benchmark, CountsTheStepsAfterTheWarmUpAndWritesItsSummary) {
   EXPECT_LE(step.at("min"), step.at("median"));
   EXPECT_LE(step.at("median"), step.at("p95"));
   EXPECT_LE(step.at("p95"), step.at("max"));
+  const auto& memory = report.at("memory_bytes");
+  EXPECT_EQ(memory.at("weights"), report.at("parameters").get<int64_t>() * 4);
+  EXPECT_EQ(memory.at("optimizer"), report.at("parameters").get<int64_t>() * 8);
   EXPECT_GT(report.at("start_to_first_step_s"), report.at("first_step_s"));
   EXPECT_NE(report.at("first_loss"), report.at("last_loss"));
   const auto text = run(arguments({}));
   expect_success(text);
   EXPECT_THAT(text.out, testing::HasSubstr("tokens/s"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+}
+
+TEST_F(Benchmark, ProfilesFurtherStepsAsATraceAndATable) {
+  const auto trace = folder_ / "trace.json";
+  const auto report = json_of(arguments({"--json", "--profile", trace.string()}));
+  const auto& profile = report.at("profile");
+  EXPECT_EQ(profile.at("steps"), 3);
+  EXPECT_LE(profile.at("busy_ms"), profile.at("span_ms"));
+  double families = 0, kernels = 0, products = 0;
+  for (const auto& row : profile.at("families")) {
+    families += row.at("ms_a_step").get<double>();
+    if (row.at("name") == "products") products = row.at("launches_a_step").get<double>();
+  }
+  for (const auto& row : profile.at("kernels")) kernels += row.at("ms_a_step").get<double>();
+  // Each span's own time is counted once: together they are the time in which something ran.
+  EXPECT_NEAR(families, kernels, 1e-6);
+  EXPECT_NEAR(families * 3, profile.at("busy_ms").get<double>(), 0.01 * profile.at("busy_ms").get<double>());
+  EXPECT_GT(products, 0);
+  EXPECT_FALSE(load_json(trace).at("traceEvents").empty());
+  EXPECT_THAT(run(arguments({"--profile", trace.string()})).out, testing::HasSubstr("longest kernels"));
+}
+
+TEST_F(Benchmark, AProfileOfAnotherRecipeIsRefused) {
+  expect_error(run({"configs/quickstart.yaml", "--profile", (folder_ / "trace.json").string()}), 2,
+               {"benchmark.profile_path", "belongs to the benchmark recipe"});
+}
+
+TEST_F(Benchmark, ChecksAsInertWhatItDoesNotRead) {
+  Arguments all = {"check",
+                   (folder_ / "bench.yaml").string(),
+                   "--lr_scheduler.lr_warmup_steps",
+                   "2",
+                   "--clip_grad_norm.max_norm",
+                   "0.5",
+                   "--wandb.project",
+                   "p"};
+  const auto text = run(all);
+  EXPECT_EQ(text.exit_code, 0) << text.out;
+  for (const char* unread : {"save_consolidated", "ckpt_every_steps", "best_metric_key", "lr_decay_style"})
+    EXPECT_THAT(text.out, testing::Not(testing::HasSubstr(unread))) << "a default of what is not read";
+  all.push_back("--json");
+  std::map<std::string, std::string> classes;
+  const auto report = json_of(all);
+  for (const auto& key : report.at("keys")) classes[key.at("key")] = key.at("class");
+  for (const char* unread : {"checkpoint.enabled", "checkpoint.checkpoint_dir", "lr_scheduler.lr_warmup_steps",
+                             "clip_grad_norm.max_norm", "wandb.project", "step_scheduler.num_epochs"})
+    EXPECT_EQ(classes.at(unread), "inert") << unread;
+  for (const char* read : {"optimizer.lr", "step_scheduler.max_steps", "benchmark.warmup_steps", "dataset.seq_len"})
+    EXPECT_EQ(classes.at(read), "obeyed") << read;
+
+  const auto text_of_run = run(arguments({}));
+  EXPECT_THAT(text_of_run.err, testing::HasSubstr("note: checkpoint is inert: the benchmark recipe saves nothing"));
 }
 
 TEST_F(Benchmark, WithNothingToCountIsRefused) {

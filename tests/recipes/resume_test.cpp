@@ -132,6 +132,24 @@ TEST_F(ResumedRun, RefusesAnotherConfigurationAndNamesWhatDiffers) {
   EXPECT_EQ(read_file(out() / "config.yaml"), config);
 }
 
+TEST_F(ResumedRun, RefusesWeightsOfAMixtureThatChangedPlaces) {
+  const auto second_file = (folder_ / "more.jsonl").string();
+  write_chats(second_file, 60, 100);
+  auto text = read_file(config_);
+  const std::string one = "  path_or_dataset_id: " + (folder_ / "train.jsonl").string() + "\n";
+  const auto mixed = [&](const char* first, const char* second) {
+    auto yaml = text;
+    yaml.replace(yaml.find(one), one.size(),
+                 "  sources:\n  - {path_or_dataset_id: " + (folder_ / "train.jsonl").string() + ", weight: " + first +
+                     "}\n  - {path_or_dataset_id: " + second_file + ", weight: " + second + "}\n");
+    write_file_atomically(config_, yaml);
+    return with(config_, {"--checkpoint.checkpoint_dir", (folder_ / "mixed").string()});
+  };
+  expect_success(run(mixed("1.0", "3.0")));
+  expect_error(run(mixed("3.0", "1.0")), 1,
+               {"another configuration", "dataset.sources[0].weight: 3.0, saved with 1.0", "hint:"});
+}
+
 TEST_F(ResumedRun, RestoreFromGoesOnFromAnotherRunsFolderAndWithAnotherConfiguration) {
   TemporaryFolder other;
   const auto config = write_run(other.path());

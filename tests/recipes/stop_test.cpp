@@ -83,8 +83,18 @@ TEST(SecondSignal, StopsAtOnceAndSavesNothing) {
   EXPECT_FALSE(fs::exists(fs::symlink_status(folder / "out/LATEST")));
 }
 
-// kill -9 while every step is saved: a step takes some 30 ms, most of them in the save.
-TEST(Kill, TheNewestCheckpointIsWholeAfterTwentyKillsAtRandomPointsAndTheRunGoesOn) {
+// The checkpoint that LATEST names, by links to its files, in a run's folder of its own: a published one is never
+// written to again.
+void keep_newest(const fs::path& run, const fs::path& kept) {
+  const auto name = fs::read_symlink(run / "LATEST");
+  fs::create_directories(kept);
+  fs::copy(run / name, kept / name, fs::copy_options::recursive | fs::copy_options::create_hard_links);
+}
+
+// kill -9 while every step is saved: a step takes some 30 ms, most of them in the save. Each run begins where the
+// newest checkpoint is, so the start of the next one shows that it loads; all are verified, file by file, at the end in
+// one process, which keeps fifty kills below a minute.
+TEST(Kill, TheNewestCheckpointIsWholeAfterFiftyKillsAtRandomPointsAndTheRunGoesOn) {
   TemporaryFolder folder;
   const auto config = write_run(folder.path());
   const fs::path latest = folder / "out/LATEST";
@@ -96,7 +106,7 @@ TEST(Kill, TheNewestCheckpointIsWholeAfterTwentyKillsAtRandomPointsAndTheRunGoes
     return fs::read_symlink(latest, none).string();
   };
   int in_the_save = 0;
-  for (int kill = 0; kill < 20; ++kill) {
+  for (int kill = 0; kill < 50; ++kill) {
     const auto before = newest();
     Running running(with(config, for_steps(1000000, {"--step_scheduler.ckpt_every_steps", "1",
                                                      "--checkpoint.max_recent_checkpoints", "2"})));
@@ -109,9 +119,11 @@ TEST(Kill, TheNewestCheckpointIsWholeAfterTwentyKillsAtRandomPointsAndTheRunGoes
     const auto names = names_in(folder / "out");
     in_the_save +=
         std::any_of(names.begin(), names.end(), [](const auto& name) { return name.starts_with(".saving-"); });
-    const auto verified = run({"checkpoint", "verify", latest.string()});
-    ASSERT_EQ(verified.exit_code, 0) << "kill " << kill << ": " << verified.out << verified.err;
+    keep_newest(folder / "out", folder / "kept");
   }
+  const auto verified = run({"checkpoint", "verify", (folder / "kept").string()});
+  EXPECT_EQ(verified.exit_code, 0) << verified.out << verified.err;
+  EXPECT_EQ(names_in(folder / "kept").size(), 50u);
   EXPECT_GT(in_the_save, 0) << "no kill came while a checkpoint was being written";
 
   const size_t steps = static_cast<size_t>(std::stoul(newest().substr(newest().rfind('_') + 1))) + 3;

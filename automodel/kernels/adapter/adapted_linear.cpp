@@ -117,19 +117,60 @@ Forward forward(const at::Tensor& x, const AdapterStorage& storage, Parameter* b
   return out;
 }
 
-// Gradients of the adapters from dxa = s dy B [T, extra] and xa = x A^T [T, extra].
-void add_adapter_grads(const AdapterStorage& storage, const at::Tensor& x, const at::Tensor& xa, const at::Tensor& dy,
-                       const at::Tensor& dxa) {
+// dxa = s dy B [T, extra] and B's gradient from one reading of dy; false, and nothing done, where the GPU has no kernel
+// for it.
+bool add_b_grad_on_gpu(const AdapterStorage& storage, const at::Tensor& xa, const at::Tensor& dy, at::Tensor& dxa) {
+  using cuda::AdapterGradients;
   const auto& pieces = storage.pieces();
-  const int64_t rank = storage.rank(), step = storage.step(), count = static_cast<int64_t>(pieces.size());
+  auto& b = storage.b();
+  if (!dy.is_cuda() || !b.trainable || pieces.size() > AdapterGradients::kMostPieces) return false;
+  const auto sb = storage.b_padded();
+  AdapterGradients call{.dtype = cuda_dtype(dy),
+                        .dy = dy.const_data_ptr(),
+                        .xa = xa.const_data_ptr(),
+                        .sb = sb.const_data_ptr(),
+                        .dxa = dxa.mutable_data_ptr(),
+                        .tokens = dy.size(0),
+                        .extra = storage.extra(),
+                        .step = storage.step(),
+                        .rank = storage.rank(),
+                        .b_rows = b.shape()[0],
+                        .dy_stride = dy.stride(0),
+                        .xa_stride = xa.stride(0),
+                        .sb_stride = sb.stride(0),
+                        .dxa_stride = dxa.stride(0),
+                        .scale = static_cast<float>(storage.scale()),
+                        .pieces = static_cast<int>(pieces.size())};
+  for (size_t j = 0; j < pieces.size(); ++j) call.piece[j] = {pieces[j].begin, pieces[j].rows, pieces[j].b_begin};
+  const CudaLaunch on(dy);
+  call.multiprocessors = on.multiprocessors();
+  const int64_t room = cuda_table().adapter.workspace(call);
+  if (room == 0) return false;
+  b.add_grad([&](at::Tensor& grad, double beta) {
+    const auto workspace = at::empty({room}, dy.options().dtype(at::kFloat).requires_grad(false));
+    call.workspace = workspace.mutable_data_ptr<float>();
+    call.db = grad.mutable_data_ptr(), call.grad_dtype = cuda_dtype(grad), call.beta = static_cast<float>(beta);
+    on(cuda_table().adapter.gradients(call, on.stream()));
+  });
+  return true;
+}
+
+// The same by products. xa = x A^T [T, extra].
+void add_b_grad(const AdapterStorage& storage, const at::Tensor& xa, const at::Tensor& dy, at::Tensor& dxa) {
+  if (add_b_grad_on_gpu(storage, xa, dy, dxa)) return;
+  multiply(dxa, dy, storage.b_padded());
   storage.b().add_grad([&](at::Tensor& grad, double beta) {
-    for (int64_t j = 0; j < count; ++j) {
-      const auto& piece = pieces[static_cast<size_t>(j)];
+    for (size_t j = 0; j < storage.pieces().size(); ++j) {
+      const auto& piece = storage.pieces()[j];
       auto part = grad.narrow(0, piece.b_begin, piece.rows);
-      accumulate_outer(part, beta, dy.narrow(1, piece.begin, piece.rows), xa.narrow(1, j * step, rank),
-                       storage.scale());
+      accumulate_outer(part, beta, dy.narrow(1, piece.begin, piece.rows),
+                       xa.narrow(1, static_cast<int64_t>(j) * storage.step(), storage.rank()), storage.scale());
     }
   });
+}
+
+void add_a_grad(const AdapterStorage& storage, const at::Tensor& x, const at::Tensor& dxa) {
+  const int64_t rank = storage.rank(), step = storage.step(), count = static_cast<int64_t>(storage.pieces().size());
   storage.a().add_grad([&](at::Tensor& grad, double beta) {
     if (rank == step) return accumulate_outer(grad, beta, dxa.narrow(1, 0, count * rank), x);
     for (int64_t j = 0; j < count; ++j) {
@@ -163,7 +204,7 @@ struct AdaptedFunction : torch::autograd::Function<AdaptedFunction> {
     const auto options = x.options().requires_grad(false);
     const auto wide = has_room ? with_padding(dy) : at::Tensor();
     auto dxa = has_room ? wide.narrow(1, out, extra) : at::empty({dy.size(0), extra}, options);
-    multiply(dxa, dy, storage.b_padded());
+    add_b_grad(storage, xa, dy, dxa);
     at::Tensor dx;
     if (data["wants_dx"].toBool()) {
       dx = empty_padded(x.size(0), x.size(1), data["x_padding"].toInt(), options);
@@ -174,7 +215,7 @@ struct AdaptedFunction : torch::autograd::Function<AdaptedFunction> {
         multiply(dx, dxa, storage.a_padded(), dx);
       }
     }
-    add_adapter_grads(storage, x, xa, dy, dxa);
+    add_a_grad(storage, x, dxa);
     storage.weight().add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, dy, x); });
     if (bias && bias->trainable) bias->add_grad(at::sum(dy, {0}, false, bias->grad_dtype));
     return {dx, at::Tensor(), data["has_residual"].toBool() ? dy : at::Tensor(), at::Tensor(), at::Tensor()};

@@ -19,6 +19,12 @@ const std::vector<AdapterPiece> kThree = {{2, 4, 0}, {6, 2, 4}, {15, 3, 6}};
 const std::vector<Case> kCases = {{0, 8, 20, 3, kThree},        {1, 8, 20, 3, kThree},
                                   {13, 7, 20, 8, kThree},       {40, 32, 20, 17, kThree},
                                   {33, 16, 8, 64, {{0, 8, 0}}}, {130, 24, 48, 16, {{0, 24, 0}, {24, 24, 24}}}};
+// Aligned, and with more rows and columns than a block of the GPU's kernel has; columns 200 to 208 have no adapter.
+const std::vector<AdapterPiece> kAligned = {{0, 200, 0}, {208, 136, 200}, {344, 8, 336}};
+const std::vector<Case> kLargeCases = {{1, 40, 352, 16, kAligned},
+                                       {1030, 40, 352, 13, kAligned},
+                                       {700, 40, 352, 24, kAligned},
+                                       {129, 40, 352, 4, kAligned}};
 
 at::Tensor plain(const Case& c, const at::Tensor& x, const std::vector<at::Tensor>& w, double scale) {
   auto y = x.matmul(w[0].t()) + w[1];
@@ -66,6 +72,16 @@ TEST(AdaptedLinear, EqualsThePlainFormulaForwardAndBackward) {
                                           << all_trained << " room " << (room == Room::Behind));
           expect_adapted(c, precision, all_trained, room);
         }
+}
+
+TEST(AdaptedLinear, EqualsThePlainFormulaInManyTiles) {
+  for (const auto& c : kLargeCases)
+    for (const auto& precision : kPrecisions)
+      for (const Room room : {Room::None, Room::Behind}) {
+        SCOPED_TRACE(testing::Message() << "T " << c.T << " rank " << c.rank << " " << precision.dtype << " room "
+                                        << (room == Room::Behind));
+        expect_adapted(c, precision, false, room);
+      }
 }
 
 TEST(AdaptedLinear, AddsAResidual) {

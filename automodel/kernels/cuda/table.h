@@ -7,6 +7,7 @@
 #pragma once
 
 #include "automodel/kernels/activation/activation_cuda.h"
+#include "automodel/kernels/adapter/adapter_cuda.h"
 #include "automodel/kernels/attention/attention_cuda.h"
 #include "automodel/kernels/cross_entropy/softmax_loss_cuda.h"
 #include "automodel/kernels/cuda/types.h"
@@ -29,6 +30,7 @@ struct Table {
   CrossEntropy cross_entropy;
   Attention attention;
   Product product;
+  Adapter adapter;
 };
 
 /// The one exported function, "automodel_cuda_open". Fills `table` and returns its own version; where `version`

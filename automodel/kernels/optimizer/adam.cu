@@ -4,27 +4,33 @@
 namespace automodel::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256, kPer = 4, kChunk = 1 << 14;
+constexpr int kThreads = 256, kChunk = 1 << 16;
 
-// kPer elements of T: 16 bytes of fp32, 8 of a 16-bit type.
-template <typename T>
-struct alignas(kPer * sizeof(T)) Quad {
+// kPer elements of T.
+template <typename T, int kPer>
+struct alignas(kPer * sizeof(T)) Pack {
   T at[kPer];
 };
-template <typename T>
-__device__ __forceinline__ Quad<T> load(const void* base, int64_t i, int count) {
+template <typename T, int kPer>
+__device__ __forceinline__ Pack<T, kPer> load(const void* base, int64_t i, int count) {
   const T* from = static_cast<const T*>(base) + i;
-  if (count == kPer) return *reinterpret_cast<const Quad<T>*>(from);
-  Quad<T> q;
+  Pack<T, kPer> q;
+  using Bits = std::conditional_t<sizeof(q) == 16, uint4, uint2>;
+  if (count == kPer) {
+    *reinterpret_cast<Bits*>(&q) = *reinterpret_cast<const Bits*>(from);
+    return q;
+  }
 #pragma unroll
   for (int k = 0; k < kPer; ++k) q.at[k] = k < count ? from[k] : T{};
   return q;
 }
-template <typename T>
-__device__ __forceinline__ void store(void* base, int64_t i, int count, const Quad<T>& q) {
+template <typename T, int kPer>
+__device__ __forceinline__ void store(void* base, int64_t i, int count, const Pack<T, kPer>& q) {
   T* to = static_cast<T*>(base) + i;
+  static_assert(sizeof(q) == 16 || sizeof(q) == 8);
   if (count == kPer) {
-    *reinterpret_cast<Quad<T>*>(to) = q;
+    using Bits = std::conditional_t<sizeof(q) == 16, uint4, uint2>;
+    *reinterpret_cast<Bits*>(to) = *reinterpret_cast<const Bits*>(&q);
     return;
   }
 #pragma unroll
@@ -53,11 +59,13 @@ __device__ __forceinline__ bf16 round_by_chance(float x, uint32_t chance) {
   return __ushort_as_bfloat16(static_cast<unsigned short>(bits >> 16));
 }
 
-// Within 2^-23: far below what the update's size is worth.
-__device__ __forceinline__ float square_root(float x) {
-  float y;
-  asm("sqrt.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
+// m / (sqrt(v) inverse_root + eps) within a few units of fp32's last place: far below what the update's size is worth.
+// These instructions take what is below 2^-126 for zero; v is raised to it, so that 0 / 0 cannot be where eps is 0.
+__device__ __forceinline__ float direction(float m, float v, float inverse_root, float eps) {
+  float root, inverse;
+  asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(root) : "f"(fmaxf(v, 0x1p-126f)));
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(fmaf(root, inverse_root, eps)));
+  return m * inverse;
 }
 
 template <typename S, Master kMaster>
@@ -70,6 +78,7 @@ __device__ __forceinline__ S round_state(float x, uint32_t chance) {
 
 struct Settings {
   double beta1, beta2;
+  float b1, b2, rest1, rest2;  // in the kernel such conversions would be made again and again
   float eps;
   bool decoupled, maximize, amsgrad;
   uint64_t seed;
@@ -77,31 +86,33 @@ struct Settings {
 };
 
 template <Master kMaster>
-using Low = std::conditional_t<kMaster == Master::Split, int16_t, float>;
+using LowOf = std::conditional_t<kMaster == Master::Split, int16_t, float>;
+template <Master kMaster>
+constexpr bool kHasLow = kMaster == Master::Full || kMaster == Master::Split;
 
-// kPer elements of a weight and its states, in registers.
-template <typename W, typename S, Master kMaster>
-struct Piece {
-  static constexpr bool kHasLow = kMaster == Master::Full || kMaster == Master::Split;
-  Quad<W> w;
-  Quad<S> m, v, v_max;
-  Quad<Low<kMaster>> low;
+// Elements a thread takes at once, 16 bytes of the widest: of 16-bit types alone it has twice as many on their way.
+template <typename W, typename G, typename S, Master kMaster>
+constexpr int kElements = 16 / std::max({sizeof(W), sizeof(G), sizeof(S),
+                                         kHasLow<kMaster> ? sizeof(LowOf<kMaster>) : size_t{2}});
 
-  __device__ __forceinline__ void read(const AdamTensor& t, int64_t at, int count, bool amsgrad) {
-    w = load<W>(t.weight, at, count);
-    m = load<S>(t.m, at, count), v = load<S>(t.v, at, count);
-    if constexpr (kHasLow) low = load<Low<kMaster>>(t.low, at, count);
-    if (amsgrad) v_max = load<S>(t.v_max, at, count);
+// What a thread computes at once; v_max is read where it is needed.
+template <typename W, typename G, typename S, Master kMaster>
+struct Element {
+  static constexpr int kPer = kElements<W, G, S, kMaster>;
+  Pack<W, kPer> w;
+  Pack<G, kPer> g;
+  Pack<S, kPer> m, v;
+  Pack<LowOf<kMaster>, kPer> low;
+
+  __device__ __forceinline__ void load(const AdamTensor& t, int64_t at, int count) {
+    w = cuda::load<W, kPer>(t.weight, at, count), g = cuda::load<G, kPer>(t.grad, at, count);
+    m = cuda::load<S, kPer>(t.m, at, count), v = cuda::load<S, kPer>(t.v, at, count);
+    if constexpr (kHasLow<kMaster>) low = cuda::load<LowOf<kMaster>, kPer>(t.low, at, count);
   }
-  __device__ __forceinline__ void write(const AdamTensor& t, int64_t at, int count, bool amsgrad) const {
-    store(t.weight, at, count, w);
-    store(t.m, at, count, m);
-    store(t.v, at, count, v);
-    if constexpr (kHasLow) store(t.low, at, count, low);
-    if (amsgrad) store(t.v_max, at, count, v_max);
+  __device__ __forceinline__ void store(const AdamTensor& t, int64_t at, int count) const {
+    cuda::store(t.weight, at, count, w), cuda::store(t.m, at, count, m), cuda::store(t.v, at, count, v);
+    if constexpr (kHasLow<kMaster>) cuda::store(t.low, at, count, low);
   }
-
-  // The weight at full precision.
   __device__ __forceinline__ float weight(int k) const {
     if constexpr (kMaster == Master::Full)
       return low.at[k];
@@ -125,54 +136,71 @@ struct Piece {
   }
 };
 
-// What the formula needs of the settings and of one tensor.
-struct Rates {
-  float b1, b2, rest1, rest2;  // betas, and what they leave to 1
-  float scale;                 // of gradients
-  float size, inverse_root;    // lr / (1 - beta1^t), 1 / sqrt(1 - beta2^t)
+// What is one for all elements of a tensor.
+struct Rule {
+  float grad_scale, decay, lr_decay, size, inverse_root;
+  uint64_t seed;
 };
 
-// One element of a piece.
-template <typename W, typename S, Master kMaster>
-__device__ __forceinline__ void update_element(Piece<W, S, kMaster>& piece, int k, float grad, uint32_t chance,
-                                               const Rates& r, const Settings& s, const AdamTensor& t) {
-  float x = piece.weight(k);
-  grad *= r.scale;
-  if (s.decoupled)
-    x -= t.lr * t.decay * x;
-  else
-    grad += t.decay * x;
-  const float m_new = r.b1 * to_float(piece.m.at[k]) + r.rest1 * grad;
-  const float v_new = r.b2 * to_float(piece.v.at[k]) + r.rest2 * grad * grad;
-  piece.m.at[k] = from_float<S>(m_new);
-  piece.v.at[k] = round_state<S, kMaster>(v_new, chance >> 16);
-  float v_used = v_new;
-  if (s.amsgrad) {
-    v_used = fmaxf(to_float(piece.v_max.at[k]), v_new);
-    piece.v_max.at[k] = round_state<S, kMaster>(v_used, chance >> 16);  // as v, so that it stays the larger
+template <typename W, typename G, typename S, Master kMaster>
+__device__ __forceinline__ void advance(Element<W, G, S, kMaster>& e, const AdamTensor& t, const Settings& s,
+                                        const Rule& r, int64_t at, int count) {
+  constexpr int kPer = Element<W, G, S, kMaster>::kPer;
+  Pack<S, kPer> v_max;
+  if (s.amsgrad) v_max = load<S, kPer>(t.v_max, at, count);
+  uint4 chance[kPer / 4] = {};
+  if constexpr (kMaster == Master::Stochastic)
+#pragma unroll
+    for (int four = 0; four < kPer / 4; ++four) chance[four] = random_words(uint64_t(at + four * 4), t.key, r.seed);
+  const auto* words = reinterpret_cast<const uint32_t*>(chance);
+#pragma unroll
+  for (int k = 0; k < kPer; ++k) {
+    float x = e.weight(k), grad = to_float(e.g.at[k]) * r.grad_scale;
+    if (s.decoupled)
+      x -= r.lr_decay * x;
+    else
+      grad += r.decay * x;
+    const float m_new = s.b1 * to_float(e.m.at[k]) + s.rest1 * grad;
+    const float v_new = s.b2 * to_float(e.v.at[k]) + s.rest2 * grad * grad;
+    e.m.at[k] = from_float<S>(m_new);
+    e.v.at[k] = round_state<S, kMaster>(v_new, words[k] >> 16);
+    float v_used = v_new;
+    if (s.amsgrad) {
+      v_used = fmaxf(to_float(v_max.at[k]), v_new);
+      v_max.at[k] = round_state<S, kMaster>(v_used, words[k] >> 16);  // as v, so that it stays the larger
+    }
+    x -= r.size * direction(m_new, v_used, r.inverse_root, s.eps);
+    e.set_weight(k, x, words[k]);
   }
-  x -= r.size * __fdividef(m_new, square_root(v_used) * r.inverse_root + s.eps);
-  piece.set_weight(k, x, chance);
+  e.store(t, at, count);
+  if (s.amsgrad) store(t.v_max, at, count, v_max);
 }
 
-template <typename W, typename G, typename S, Master kMaster>
-__device__ __forceinline__ bool is_aligned(const AdamTensor& t) {
+template <typename W, typename S, typename G, Master kMaster>
+__device__ __forceinline__ bool aligned(const AdamTensor& t) {
   const uintptr_t places =
       reinterpret_cast<uintptr_t>(t.weight) / sizeof(W) | reinterpret_cast<uintptr_t>(t.grad) / sizeof(G) |
       reinterpret_cast<uintptr_t>(t.m) / sizeof(S) | reinterpret_cast<uintptr_t>(t.v) / sizeof(S) |
-      reinterpret_cast<uintptr_t>(t.low) / sizeof(Low<kMaster>) | reinterpret_cast<uintptr_t>(t.v_max) / sizeof(S);
-  return places % kPer == 0;
+      reinterpret_cast<uintptr_t>(t.low) / sizeof(LowOf<kMaster>) | reinterpret_cast<uintptr_t>(t.v_max) / sizeof(S);
+  return places % kElements<W, G, S, kMaster> == 0;
+}
+
+// Else the compiler reads the argument again for each element: an indexed constant costs more than a register.
+template <typename T>
+__device__ __forceinline__ void keep_in_registers(T*& pointer) {
+  asm volatile("" : "+l"(pointer));
+  __builtin_assume(__isGlobal(pointer));
 }
 
 template <typename W, typename G, typename S, Master kMaster>
 __global__ void __launch_bounds__(kThreads) update(const __grid_constant__ List<AdamTensor> list, Settings s) {
   if (s.stats && s.stats->bad) return;
   __shared__ float corrections[2];
-  Rates r{float(s.beta1), float(s.beta2), float(1 - s.beta1), float(1 - s.beta2)};
-  r.scale = (s.stats ? s.stats->factor : 1.0f) * (s.maximize ? -1.0f : 1.0f);
+  constexpr int kPer = kElements<W, G, S, kMaster>, kStride = kThreads * kPer;
   for (int64_t chunk = blockIdx.x; chunk < list.chunks; chunk += gridDim.x) {
     const auto place = list.find(chunk);
-    const AdamTensor& t = list.tensors[place.tensor];
+    AdamTensor t = list.tensors[place.tensor];
+    keep_in_registers(t.weight), keep_in_registers(t.grad), keep_in_registers(t.m), keep_in_registers(t.v);
     const double step = double(*t.step) + 1;
     __syncthreads();
     if (threadIdx.x == 0) {
@@ -180,26 +208,25 @@ __global__ void __launch_bounds__(kThreads) update(const __grid_constant__ List<
       corrections[1] = float(1 / sqrt(1 - pow(s.beta2, step)));
     }
     __syncthreads();
-    r.size = corrections[0], r.inverse_root = corrections[1];
-    const bool aligned = is_aligned<W, G, S, kMaster>(t);
+    const Rule rule{.grad_scale = (s.stats ? s.stats->factor : 1.0f) * (s.maximize ? -1.0f : 1.0f),
+                    .decay = t.decay,
+                    .lr_decay = t.lr * t.decay,
+                    .size = corrections[0],
+                    .inverse_root = corrections[1],
+                    .seed = s.seed + uint64_t(step)};
     const int64_t begin = place.chunk * kChunk, end = min(begin + kChunk, t.count);
-    for (int64_t i = begin + int64_t(threadIdx.x) * kPer; i < end; i += kThreads * kPer) {
-      // A tensor that is not aligned goes element by element: count < kPer says so to load and store.
-      const int there = int(min(int64_t{kPer}, end - i)), pieces = aligned || there < kPer ? 1 : 2;
-      for (int half = 0; half < pieces; ++half) {
-        const int64_t at = i + half * (kPer / 2);
-        const int count = pieces == 1 ? there : kPer / 2;
-        Piece<W, S, kMaster> piece;
-        piece.read(t, at, count, s.amsgrad);
-        const auto g = load<G>(t.grad, at, count);
-        uint4 chance = {};
-        if constexpr (kMaster == Master::Stochastic)
-          chance = random_words(uint64_t(at), t.key, s.seed + uint64_t(step));
-        const uint32_t words[kPer] = {chance.x, chance.y, chance.z, chance.w};
-#pragma unroll
-        for (int k = 0; k < kPer; ++k) update_element(piece, k, to_float(g.at[k]), words[k], r, s, t);
-        piece.write(t, at, count, s.amsgrad);
-      }
+    const int64_t whole = aligned<W, S, G, kMaster>(t) ? begin + (end - begin) / kPer * kPer : begin;
+    Element<W, G, S, kMaster> now;
+    int64_t i = begin + int64_t(threadIdx.x) * kPer;
+    for (; i < whole; i += kStride) {
+      now.load(t, i, kPer);
+      advance(now, t, s, rule, i, kPer);
+    }
+    // Fewer than kPer at a time: what is left over, or all of a tensor that is not aligned.
+    for (i = whole + int64_t(threadIdx.x) * (kPer / 2); i < end; i += kStride / 2) {
+      const int count = int(min(int64_t{kPer / 2}, end - i));
+      now.load(t, i, count);
+      advance(now, t, s, rule, i, count);
     }
   }
 }
@@ -215,7 +242,18 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename W, typename G, typename S, Master kMaster>
 void launch(const AdamUpdate& a, Stream stream) {
-  const Settings settings{a.beta1, a.beta2, a.eps, a.decoupled, a.maximize, a.amsgrad, a.seed, a.stats};
+  const Settings settings{.beta1 = a.beta1,
+                          .beta2 = a.beta2,
+                          .b1 = float(a.beta1),
+                          .b2 = float(a.beta2),
+                          .rest1 = float(1 - a.beta1),
+                          .rest2 = float(1 - a.beta2),
+                          .eps = a.eps,
+                          .decoupled = a.decoupled,
+                          .maximize = a.maximize,
+                          .amsgrad = a.amsgrad,
+                          .seed = a.seed,
+                          .stats = a.stats};
   for_each_list(
       a.tensors, a.count, [](const AdamTensor& t) { return divide_up(t.count, kChunk); },
       [&](const List<AdamTensor>& list) {

@@ -4,7 +4,7 @@
 namespace automodel::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256, kChunk = 4096;
+constexpr int kThreads = 256, kChunk = 1024;  // small: a few rows of an adapter must still fill the GPU
 
 template <typename From, typename To>
 __global__ void __launch_bounds__(kThreads) copy_chunks(const __grid_constant__ List<CopyTensor> list) {

@@ -1,0 +1,182 @@
+#include "automodel/recipes/profile.h"
+
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <torch/csrc/autograd/profiler_kineto.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "automodel/base/error.h"
+#include "automodel/base/text.h"
+
+namespace automodel::recipes {
+namespace {
+
+namespace kineto = torch::autograd::profiler;
+using torch::profiler::impl::ActivityType;
+
+// The first word that is found in the name counts.
+constexpr std::pair<const char*, const char*> kFamilies[] = {
+    {"sdpa", "attention"},
+    {"attention", "attention"},
+    {"flash", "attention"},
+    {"fmha", "attention"},
+    {"write_offsets", "attention"},
+    {"cudnn::fusion", "attention"},
+    {"walk_dy", "adapters"},
+    {"join_parts", "adapters"},
+    {"AdamTensor", "optimizer"},
+    {"rows_loss", "cross entropy"},
+    {"cross_entropy", "cross entropy"},
+    {"gated_", "activation"},
+    {"silu", "activation"},
+    {"gelu", "activation"},
+    {"sum_chunks", "gradient norm"},
+    {"finish(", "gradient norm"},
+    {"Norm", "norms"},
+    {"norm_backward", "norms"},
+    {"Qkv", "rope"},
+    {"turn_heads", "rope"},
+    {"look_up", "embedding"},
+    {"sum_runs", "embedding"},
+    {"join_runs", "embedding"},
+    {"embedding", "embedding"},
+    {"copy_chunks", "adapters"},
+
+    {"adam", "optimizer"},
+    {"count_steps", "optimizer"},
+    {"gemm", "products"},
+    {"nvjet", "products"},
+    {"cutlass", "products"},
+    {"splitK", "products"},
+    {"cublas", "products"},
+    {"aten::mm", "products"},
+    {"aten::addmm", "products"},
+    {"aten::bmm", "products"},
+    {"Memcpy", "copies"},
+    {"Memset", "copies"},
+    {"copy", "copies"},
+    {"fill", "copies"},
+};
+
+std::vector<ProfileRow> longest_first(const std::map<std::string, ProfileRow>& rows) {
+  std::vector<ProfileRow> sorted;
+  for (const auto& [name, row] : rows) sorted.push_back(row);
+  std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.ms > b.ms; });
+  return sorted;
+}
+
+std::set<ActivityType> activities(c10::Device device) {
+  if (device.is_cpu()) return {ActivityType::CPU};
+  return {ActivityType::CPU, ActivityType::CUDA};
+}
+
+void wait_for(c10::Device device) {
+  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
+}
+
+Json rows_json(const std::vector<ProfileRow>& rows, int64_t steps) {
+  Json out = Json::array();
+  for (const auto& row : rows)
+    out.push_back({{"name", row.name},
+                   {"ms_a_step", row.ms / static_cast<double>(steps)},
+                   {"launches_a_step", static_cast<double>(row.launches) / static_cast<double>(steps)}});
+  return out;
+}
+
+}  // namespace
+
+std::string kernel_family(const std::string& name) {
+  for (const auto& [word, family] : kFamilies)
+    if (name.find(word) != std::string::npos) return family;
+  return "other";
+}
+
+ProfileSummary summarize(std::vector<ProfiledSpan> spans, int64_t steps) {
+  AM_CHECK(steps > 0, "{} steps", steps);
+  ProfileSummary summary{.steps = steps};
+  if (spans.empty()) return summary;
+  std::map<std::string, ProfileRow> families, kernels;
+  const auto add = [&](const std::string& name, int64_t launches, double ms) {
+    for (auto* row : {&families[kernel_family(name)], &kernels[name]}) row->launches += launches, row->ms += ms;
+  };
+  // Enclosing spans before what they enclose.
+  std::sort(spans.begin(), spans.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.begin_ns, b.end_ns) < std::tie(b.begin_ns, a.end_ns);
+  });
+  std::map<int64_t, std::vector<const ProfiledSpan*>> open;  // of each lane, outermost first
+  uint64_t covered_to = spans.front().begin_ns, covered = 0;
+  for (const auto& span : spans) {
+    auto& outer = open[span.lane];
+    while (!outer.empty() && outer.back()->end_ns <= span.begin_ns) outer.pop_back();
+    const double ms = static_cast<double>(span.end_ns - span.begin_ns) / 1e6;
+    add(span.name, 1, ms);
+    if (!outer.empty()) add(outer.back()->name, 0, -ms);
+    outer.push_back(&span);
+    if (span.end_ns > covered_to)
+      covered += span.end_ns - std::max(covered_to, span.begin_ns), covered_to = span.end_ns;
+  }
+  for (auto* rows : {&families, &kernels})
+    for (auto& [name, row] : *rows) row.name = name;
+  summary.span_ms = static_cast<double>(covered_to - spans.front().begin_ns) / 1e6;
+  summary.busy_ms = static_cast<double>(covered) / 1e6;
+  summary.families = longest_first(families), summary.kernels = longest_first(kernels);
+  return summary;
+}
+
+Json ProfileSummary::json() const {
+  return {{"steps", steps},
+          {"span_ms", span_ms},
+          {"busy_ms", busy_ms},
+          {"idle_share", idle_share()},
+          {"families", rows_json(families, steps)},
+          {"kernels", rows_json(kernels, steps)}};
+}
+
+std::string ProfileSummary::text() const {
+  const auto a_step = static_cast<double>(steps);
+  std::string out = fmt::format("profile      {} steps of {:.1f} ms; the device waited {:.1f} % of it\n", steps,
+                                span_ms / a_step, 100 * idle_share());
+  const auto table = [&](const std::vector<ProfileRow>& rows, size_t most, size_t width) {
+    for (size_t i = 0; i < std::min(most, rows.size()); ++i)
+      out +=
+          fmt::format("  {:<{}} {:9.3f} ms a step {:5.1f} % {:8.1f} launches\n", rows[i].name.substr(0, width), width,
+                      rows[i].ms / a_step, 100 * rows[i].ms / busy_ms, static_cast<double>(rows[i].launches) / a_step);
+  };
+  table(families, families.size(), 14);
+  out += "longest kernels\n";
+  table(kernels, 20, 72);
+  return out;
+}
+
+Profiler::Profiler(c10::Device device) : device_(device) {
+  wait_for(device_);
+  const torch::profiler::impl::ProfilerConfig config(torch::profiler::impl::ProfilerState::KINETO);
+  kineto::prepareProfiler(config, activities(device_));
+  kineto::enableProfiler(config, activities(device_), {at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION});
+}
+
+Profiler::~Profiler() {
+  if (running_) kineto::disableProfiler();
+}
+
+ProfileSummary Profiler::finish(int64_t steps, const std::filesystem::path& trace) {
+  wait_for(device_);
+  const auto result = kineto::disableProfiler();
+  running_ = false;
+  if (!trace.empty()) {
+    result->save(trace.string());
+    if (!std::filesystem::exists(trace)) throw SystemError(trace.string(), "the trace could not be written");
+  }
+  std::vector<ProfiledSpan> spans;
+  for (const auto& event : result->events()) {
+    if (event.deviceType() != device_.type()) continue;
+    const auto lane = device_.is_cpu() ? static_cast<int64_t>(event.startThreadId()) : event.deviceResourceId();
+    spans.push_back({event.name(), lane, event.startNs(), event.endNs()});
+  }
+  return summarize(std::move(spans), steps);
+}
+
+}  // namespace automodel::recipes
