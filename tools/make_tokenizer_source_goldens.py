@@ -3,7 +3,7 @@ make_tokenizer_goldens.py.
 
     python tools/make_tokenizer_source_goldens.py automodel/tokenizer/testdata
 
-NAME.model (SentencePiece, trained here), ranks.model (tiktoken's format), tekken.json, vocab.json with merges.txt, vocab.txt; cases.json: texts, and a
+NAME.model (SentencePiece, trained here), ranks.model (tiktoken's format), tekken.json, vocab.json with merges.txt, vocab.txt, word_ends.json; cases.json: texts, and a
 list of setups {kind, files or file, model_type, config, ..., cases} (see cases_of). Kind "auto": a folder of `files` (name there -> name here) and the given JSON files, as
 transformers' AutoTokenizer reads it. Other kinds: one file, by its own library (tools/tokenizer_oracle.py). The training text is our own.
 """
@@ -90,6 +90,49 @@ def make_vocabularies(folder, byte_level, word_piece):
     (folder / "vocab.txt").write_text("\n".join(words[:300] + ["  "] + words[300:]) + "\n", encoding="utf-8")
 
 
+def make_word_ends(folder):
+    """word_ends.json: a BPE whose last piece of a word ends in </w>, over ByteLevel's alphabet: what CLIP, GPT-1 and HerBERT are made of."""
+    import tokenizers
+    made = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    made.normalizer = tokenizers.normalizers.Lowercase()
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([tokenizers.pre_tokenizers.WhitespaceSplit(), tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    made.train_from_iterator(small.TEXT.split("\n"), tokenizers.trainers.BpeTrainer(
+        vocab_size=900, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>", "<|startoftext|>", "<|endoftext|>"], end_of_word_suffix="</w>",
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+    content = json.loads(made.to_str())
+    (folder / "word_ends.json").write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+def further_setups():
+    words, unigram, bytes_, pieces = ({"tokenizer.json": name} for name in ["word_ends.json", "../unigram.json", "../byte_level.json", "../word_piece.json"])
+    spm = {"tokenizer.json": "../sentencepiece.json"}
+    yield words, "openai-gpt", None
+    yield words, "openai-gpt", {"tokenizer_class": "OpenAIGPTTokenizer", "unk_token": "<unk>", "pad_token": "<pad>", "additional_special_tokens": ["<|end|>"]}
+    yield words, "clip", None
+    yield words, "clip", {"tokenizer_class": "CLIPTokenizerFast", "unk_token": "<unk>", "eos_token": "</s>", "bos_token": "<s>", "pad_token": "<pad>"}
+    yield words, "herbert", {"tokenizer_class": "HerbertTokenizerFast"}
+    yield bytes_, "whisper", {"added_tokens_decoder": {str(700 + i): {"content": t, "special": True, "normalized": False} for i, t in enumerate(
+        ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|translate|>", "<|transcribe|>", "<|notimestamps|>"])}}
+    yield bytes_, "whisper", {"tokenizer_class": "WhisperTokenizer", "add_prefix_space": True, "predict_timestamps": True, "extra_special_tokens": ["<|startoftranscript|>", "<|notimestamps|>"]}
+    yield bytes_, "blenderbot", None
+    yield bytes_, "blenderbot", {"tokenizer_class": "BlenderbotTokenizer", "add_prefix_space": False, "bos_token": "<s>", "add_bos_token": True}
+    yield spm, "reformer", None
+    yield spm, "reformer", {"tokenizer_class": "ReformerTokenizer", "additional_special_tokens": ["<|end|>"]}
+    for model_type, name, config in [
+            ("albert", "AlbertTokenizer", {"do_lower_case": False, "keep_accents": True, "cls_token": "<s>", "sep_token": "</s>"}),
+            ("xglm", "XGLMTokenizer", {"additional_special_tokens": ["<|end|>", "<madeupword3>"], "add_prefix_space": False}),
+            ("xlnet", "XLNetTokenizer", {"do_lower_case": True, "unk_id": 2, "additional_special_tokens": ["<|end|>"]}),
+            ("rembert", "RemBertTokenizer", {"do_lower_case": True, "keep_accents": False}),
+            ("camembert", "CamembertTokenizer", {"add_prefix_space": False, "additional_special_tokens": ["<|end|>"]}),
+            ("barthez", "BarthezTokenizer", {"add_prefix_space": False}),
+            ("deberta-v2", "DebertaV2Tokenizer", {"do_lower_case": True, "split_by_punct": True, "add_prefix_space": False, "unk_token": "<unk>"})]:
+        if model_type not in ("albert", "barthez"):  # barthez is no model type, albert's [CLS] must be in the vocabulary
+            yield unigram, model_type, None
+        yield unigram, model_type, {"tokenizer_class": name, **config}
+    yield pieces, "funnel", {"tokenizer_class": "FunnelTokenizerFast", "do_lower_case": False, "strip_accents": True, "tokenize_chinese_chars": False, "clean_text": False, "cls_token": "[CLS]",
+                             "sep_token": "[SEP]", "unk_token": "[UNK]"}
+
+
 def setups():
     bpe, unigram = {"tokenizer.model": "bpe.model"}, {"tokenizer.model": "unigram.model"}
     pairs, words, ranks = {"vocab.json": "vocab.json", "merges.txt": "merges.txt"}, {"vocab.txt": "vocab.txt"}, {"tokenizer.model": "ranks.model"}
@@ -130,6 +173,7 @@ def setups():
                                      ("unigram", "t5", {"tokenizer_class": "T5Tokenizer"}), ("sentencepiece", "code_llama", {"tokenizer_class": "CodeLlamaTokenizer", "add_bos_token": False}),
                                      ("byte_level", "llama", {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": False, "image_token": "<image>", "extra_special_tokens": {"video_token": "<video>"}})]:
         yield {"tokenizer.json": f"../{name}.json"}, model_type, config
+    yield from further_setups()
 
 
 def write_folder(folder, sources, files, model_type, config):
@@ -163,6 +207,7 @@ def main():
         make_sentencepieces(folder)
         make_ranks(folder, byte_level)
         make_vocabularies(folder, byte_level, word_piece)
+        make_word_ends(folder)
     rows = []
     for files, model_type, config in setups():
         with tempfile.TemporaryDirectory() as scratch:

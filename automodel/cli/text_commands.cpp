@@ -1,6 +1,7 @@
 // tokenize, render: text to ids and back, and the chat template.
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -8,9 +9,12 @@
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/json.h"
+#include "automodel/base/log.h"
 #include "automodel/base/text.h"
 #include "automodel/cli/commands.h"
 #include "automodel/data/chat_format.h"
+#include "automodel/data/inspect.h"
+#include "automodel/data/messages.h"
 #include "automodel/net/resolve.h"
 #include "automodel/tokenizer/chat_template.h"
 #include "automodel/tokenizer/tokenizer.h"
@@ -78,25 +82,91 @@ int run_tokenize(const TokenizeOptions& options) {
 
 namespace {
 
+using Spans = std::vector<std::pair<size_t, size_t>>;
+
+// The bytes of each run of trained tokens.
+Spans trained_spans(const data::ChatFormat::Tokens& tokens) {
+  Spans spans;
+  for (size_t t = 0; t < tokens.ids.size(); ++t) {
+    const auto& [begin, end] = tokens.offsets[t];
+    if (!tokens.trained[t] || begin == end) continue;
+    if (t > 0 && tokens.trained[t - 1] && !spans.empty() && begin <= spans.back().second)
+      spans.back().second = std::max(spans.back().second, end);
+    else
+      spans.emplace_back(begin, end);
+  }
+  return spans;
+}
+
+std::string marked(const std::string& text, const Spans& spans) {
+  const bool color = ::isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR");
+  std::string out;
+  size_t at = 0;
+  for (const auto& [begin, end] : spans) {
+    out += text.substr(at, begin - at) + (color ? "\033[32m" : "[[") + text.substr(begin, end - begin) +
+           (color ? "\033[0m" : "]]");
+    at = end;
+  }
+  return out + text.substr(at);
+}
+
 class Renderer {
  public:
   explicit Renderer(const RenderOptions& options) : options_(options) {
     if (!options.model.empty())
       tokenizer_ = tokenizer::load(net::resolve_model(options.model, "", net::ModelFiles::Tokenizer));
-    std::string source, name = "chat template";
-    if (!options.template_file.empty())
-      source = data::resolve_chat_template(options.template_file), name = options.template_file;
-    else if (tokenizer_)
-      source = tokenizer_->template_for(!options.tools_file.empty());
-    if (source.empty())
+    if (options.template_file.empty() && (!tokenizer_ || tokenizer_->template_for(true).empty()))
       throw DataError(options.model.empty() ? "render" : options.model, "there is no chat template",
                       "name one with --template FILE");
-    template_.emplace(tokenizer::ChatTemplate::parse(source, name));
     if (!options.tools_file.empty()) tools_ = load_json(options.tools_file);
     if ((options.ids || options.mask) && !tokenizer_) throw ConfigError("render", "--ids and --mask need --model");
+    if (options.mask) format_.emplace(tokenizer_, data::ChatOptions{.chat_template = options.template_file});
   }
 
-  tokenizer::Rendered render(const Json& chat) const {
+  struct Result {
+    tokenizer::Rendered rendered;
+    std::optional<data::ChatFormat::Tokens> tokens;  // with --mask
+  };
+
+  Result render(const Json& chat) {
+    Json variables = variables_of(chat);
+    Result result;
+    if (!options_.mask) {
+      result.rendered = template_for(variables).render(variables);
+      return result;
+    }
+    const data::Row row{variables, "chat", 0};
+    const Json messages = data::messages_of(row), tools = variables.value("tools", Json());
+    for (const char* name : {"messages", "tools"}) variables.erase(name);
+    if (variables["add_generation_prompt"] == false) variables.erase("add_generation_prompt");
+    result.tokens = format_->tokenize(messages, tools, "chat", variables);
+    result.rendered.text = result.tokens->text;
+    return result;
+  }
+
+  void print(const Result& result) const {
+    const std::string& text = result.rendered.text;
+    if (result.tokens) tell(*result.tokens);
+    if (!options_.ids) {
+      std::cout << (result.tokens ? marked(text, trained_spans(*result.tokens)) : text);
+      if (::isatty(STDOUT_FILENO)) std::cout << "\n";
+    } else if (result.tokens) {
+      std::cout << as_json({{"ids", result.tokens->ids}, {"mask", result.tokens->trained}}) << "\n";
+    } else {
+      std::cout << as_json(tokenizer_->encode(text, false)) << "\n";
+    }
+  }
+
+  Json to_json(const Result& result) const {
+    Json out{{"text", result.rendered.text}};
+    if (result.tokens) out["trained"] = trained_spans(*result.tokens);
+    if (result.tokens && options_.ids) out["mask"] = result.tokens->trained;
+    if (options_.ids) out["ids"] = tokenizer_->encode(result.rendered.text, false);
+    return out;
+  }
+
+ private:
+  Json variables_of(const Json& chat) const {
     Json variables = chat.is_array() ? Json{{"messages", chat}} : chat;
     if (!variables.is_object())
       throw DataError("chat", "expected a list of messages or an object of template variables");
@@ -105,58 +175,50 @@ class Renderer {
                                                      options_.add_generation_prompt);
       for (const auto& [key, value] : defaults.items())
         if (!variables.contains(key)) variables[key] = value;
-    } else {
-      if (!variables.contains("tools") && !tools_.is_null()) variables["tools"] = tools_;
-      if (!variables.contains("add_generation_prompt"))
-        variables["add_generation_prompt"] = options_.add_generation_prompt;
+      return variables;
     }
-    return template_->render(variables);
+    if (!variables.contains("tools") && !tools_.is_null()) variables["tools"] = tools_;
+    if (!variables.contains("add_generation_prompt"))
+      variables["add_generation_prompt"] = options_.add_generation_prompt;
+    return variables;
   }
 
-  void print(const tokenizer::Rendered& rendered) const {
-    if (options_.ids) {
-      const auto encoding = tokenizer_->encode_with_offsets(rendered.text, false);
-      if (!options_.mask)
-        std::cout << as_json(encoding.ids) << "\n";
-      else
-        std::cout << as_json({{"ids", encoding.ids}, {"mask", data::tokens_in_spans(encoding, rendered.generation)}})
-                  << "\n";
-      return;
-    }
-    std::cout << (options_.mask ? marked(rendered) : rendered.text);
-    if (::isatty(STDOUT_FILENO)) std::cout << "\n";
+  // As transformers' get_chat_template: the file, else the model's template, with tools the one named tool_use.
+  const tokenizer::ChatTemplate& template_for(const Json& variables) {
+    const bool with_tools = variables.contains("tools") && !variables["tools"].is_null();
+    auto& parsed = templates_[with_tools];
+    if (parsed) return *parsed;
+    const std::string& file = options_.template_file;
+    const std::string source = file.empty() ? tokenizer_->template_for(with_tools) : data::resolve_chat_template(file);
+    if (source.empty())
+      throw DataError("chat", "has no tools, and the model has a chat template for conversations with tools only",
+                      "name one with --template FILE");
+    parsed.emplace(tokenizer::ChatTemplate::parse(source, file.empty() ? "chat template" : file));
+    return *parsed;
   }
 
-  Json to_json(const tokenizer::Rendered& rendered) const {
-    Json out{{"text", rendered.text}};
-    if (options_.mask) out["generation"] = rendered.generation;
-    if (options_.ids) out["ids"] = tokenizer_->encode(rendered.text, false);
-    return out;
-  }
-
- private:
-  static std::string marked(const tokenizer::Rendered& rendered) {
-    const bool color = ::isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR");
-    std::string out;
-    size_t at = 0;
-    for (const auto& [begin, end] : rendered.generation) {
-      out += rendered.text.substr(at, begin - at) + (color ? "\033[32m" : "[[") +
-             rendered.text.substr(begin, end - begin) + (color ? "\033[0m" : "]]");
-      at = end;
-    }
-    return out + rendered.text.substr(at);
+  // How much is trained, and what is wrong with it.
+  void tell(const data::ChatFormat::Tokens& tokens) const {
+    const auto trained = std::count(tokens.trained.begin(), tokens.trained.end(), true);
+    log_info(fmt::format("{} tokens, {} trained", tokens.ids.size(), trained));
+    const auto faults = data::faults_of(data::shift(tokens.ids, tokens.trained), *tokenizer_, tokenizer_->vocab_size());
+    if (faults.untrained) log_warning("nothing is trained");
+    if (faults.double_bos) log_warning("begins with two bos tokens");
+    if (faults.no_stop) log_warning("the token that ends the assistant's turn is not trained");
+    for (const auto& note : format_->notes()) log_warning(note);
   }
 
   const RenderOptions& options_;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
-  std::optional<tokenizer::ChatTemplate> template_;
+  std::optional<tokenizer::ChatTemplate> templates_[2];
+  std::optional<data::ChatFormat> format_;
   Json tools_;
 };
 
 }  // namespace
 
 int run_render(const RenderOptions& options) {
-  const Renderer renderer(options);
+  Renderer renderer(options);
   if (!options.jsonl) {
     renderer.print(renderer.render(parse_json(read_all(options.chat), options.chat == "-" ? "<stdin>" : options.chat)));
     return 0;

@@ -1,6 +1,6 @@
-// libFuzzer entry for the loader: YAML text in, a report or a ConfigError out. Not part of the build; with clang:
-//   clang++ -std=c++20 -g -fsanitize=fuzzer,address,undefined -I. automodel/config/config_fuzz.cpp
-//     automodel/config/[a-z]*.cpp (without *_test.cpp) automodel/base/*.cpp -lyaml-cpp -DFMT_HEADER_ONLY
+// libFuzzer entry for the loader: YAML text in, a report or a ConfigError out.
+//
+// Build and run: tools/fuzz config/config
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

@@ -1,8 +1,8 @@
-// libFuzzer entry for libautomodel_arrow.so: any bytes as Parquet and as Arrow give rows or a fault. Not part of the
-// build; with clang (corpus: the small files of automodel/data/testdata/sources; DEPS: tools/setup --print-deps):
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -I. -isystem DEPS/pyarrow/include
-//     automodel/data/arrow_fuzz.cpp automodel/data/arrow_*_plugin.cpp DEPS/pyarrow/lib{arrow,parquet}.so.2500
-//     -Wl,-rpath,DEPS/pyarrow
+// libFuzzer entry for libautomodel_arrow.so: any bytes as Parquet and as Arrow give rows or a fault.
+//
+// Build and run: tools/fuzz data/arrow
+// Sources: data/arrow_*_plugin
+// Links: -larrow
 #include <sys/mman.h>
 #include <unistd.h>
 

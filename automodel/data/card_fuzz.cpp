@@ -1,8 +1,8 @@
-// libFuzzer entry for a data set's README.md and the layout rules: any text gives splits or an error. Not part of the
-// build; with clang (corpus: automodel/data/testdata/fuzz/card):
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -DFMT_HEADER_ONLY -I. automodel/data/card_fuzz.cpp
-//     automodel/data/{dataset_card,dataset_layout,path_pattern}.cpp
-//     automodel/config/{yaml_tree,yaml_scalar,value,...}.cpp automodel/base/*.cpp (without *_test.cpp) -lyaml-cpp
+// libFuzzer entry for a data set's README.md and the layout rules: any text gives splits or an error.
+//
+// Build and run: tools/fuzz data/card
+// Sources: data/dataset_card data/dataset_layout data/path_pattern config/yaml_* config/value config/fault*
+// Links: -lyaml-cpp
 #include <algorithm>
 #include <cstdint>
 #include <string>

@@ -1,8 +1,8 @@
-// libFuzzer entry for CSV: any bytes give rows or a DataError, forwards and backwards the same. Not part of the build;
-// with clang (corpus: automodel/data/testdata/fuzz/csv):
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -DFMT_HEADER_ONLY -I. automodel/data/csv_fuzz.cpp
-//     automodel/data/{csv_file,csv_record,csv_types,byte_source}.cpp automodel/base/*.cpp (without *_test.cpp) -lz
-//     -lzstd
+// libFuzzer entry for CSV: any bytes give rows or a DataError, forwards and backwards the same.
+//
+// Build and run: tools/fuzz data/csv
+// Sources: data/csv_file data/csv_record data/csv_types data/byte_source
+// Links: -lz -lzstd
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,10 +1,9 @@
-// libFuzzer entry for Megatron's index: bytes in, sequences, documents and an order out, or one of our errors. Not part
-// of the build; with clang, in the repository's root:
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -I. -DFMT_HEADER_ONLY
-//   automodel/data/megatron_fuzz.cpp
-//     automodel/data/megatron_{index,order,random}.cpp automodel/base/{error,file,text}.cpp -o megatron_fuzz
-//   ./megatron_fuzz -max_len=4096 -rss_limit_mb=512 -timeout=5 CORPUS automodel/data/testdata/megatron_fuzz
+// libFuzzer entry for Megatron's index: bytes in, sequences, documents and an order out, or one of our errors.
 // An input is u16 N, N bytes of PREFIX.idx, and the rest as PREFIX.bin.
+//
+// Build and run: tools/fuzz data/megatron
+// Sources: data/megatron_index data/megatron_order data/megatron_random
+// Links: -lpthread
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

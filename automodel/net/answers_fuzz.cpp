@@ -1,9 +1,9 @@
-// libFuzzer's entry for what the Hub's client reads from outside: headers, addresses, JSON; not part of the ordinary
-// build. With clang and the flags of the rooms:
-//   clang++ -std=c++20 -g -fsanitize=fuzzer,address,undefined ... answers_fuzz.cpp answers.cpp url.cpp environment.cpp
-//   http.cpp curl_library.cpp (and base's sources) -ldl
-// Start it with testdata/fuzz/ as its corpus. The first byte picks the reader. Any outcome but a value that keeps its
-// promise or a user's error is a fault.
+// libFuzzer's entry for what the Hub's client reads from outside: headers, addresses, JSON. The first byte picks the
+// reader. Any outcome but a value that keeps its promise or a user's error is a fault.
+//
+// Build and run: tools/fuzz net/answers
+// Sources: net/answers net/url net/environment net/http net/curl_library
+// Links: -ldl
 #include <cstdint>
 #include <cstdlib>
 

@@ -5,6 +5,7 @@
 #include "automodel/base/error.h"
 #include "automodel/tokenizer/config_reader.h"
 #include "automodel/tokenizer/encoder_rules.h"
+#include "automodel/tokenizer/further_classes.h"
 
 namespace automodel::tokenizer {
 
@@ -74,7 +75,7 @@ void set_sentencepiece(const std::string& name, const Json& config, Json& rest, 
 
 void apply_class(const std::string& name, const Json& config, TokenizerFile& file, const std::string& where) {
   if (!rebuilds(name)) return;
-  if (apply_encoder_class(name, config, file, where)) return;
+  if (apply_encoder_class(name, config, file, where) || apply_further_class(name, config, file, where)) return;
   if (!file.model.has_merges)
     throw DataError(where, name + " needs a BPE model", "remove 'tokenizer_class' to use the file as it is");
   Json& rest = file.rest;
@@ -122,7 +123,7 @@ Json default_tokens(const std::string& name) {
     return {{"unk_token", "<UNK>"},        {"bos_token", "<BOS_TOKEN>"}, {"eos_token", "<|END_OF_TURN_TOKEN|>"},
             {"pad_token", "<PAD>"},        {"cls_token", "<CLS>"},       {"sep_token", "<SEP>"},
             {"mask_token", "<MASK_TOKEN>"}};
-  return default_encoder_tokens(name);
+  return is_further_class(name) ? default_further_tokens(name) : default_encoder_tokens(name);
 }
 
 }  // namespace automodel::tokenizer

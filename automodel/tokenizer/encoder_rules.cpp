@@ -6,6 +6,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/tokenizer/config_reader.h"
+#include "automodel/tokenizer/further_classes.h"
 
 namespace automodel::tokenizer {
 
@@ -127,7 +128,7 @@ Json default_encoder_tokens(const std::string& name) {
   return tokens;
 }
 
-std::optional<Json> class_post_processor(const std::string& name, const Json& config,
+std::optional<Json> class_post_processor(const std::string& name, const Json& config, bool has,
                                          const std::function<std::string(const char*)>& token,
                                          const std::function<std::optional<int32_t>(std::string_view)>& id,
                                          const std::string& where) {
@@ -136,6 +137,9 @@ std::optional<Json> class_post_processor(const std::string& name, const Json& co
     if (!found) throw DataError(where, fmt::format("'{}' ('{}') has no id", key, text));
     return *found;
   };
+  if (is_further_class(name))
+    return further_post_processor(name, config, has, token,
+                                  [&](const std::string& text) { return known(text, "a token of the class"); });
   const std::string cls = token("cls_token"), sep = token("sep_token"), bos = token("bos_token"),
                     eos = token("eos_token");
   if (name == "T5Tokenizer") return template_of("", std::nullopt, eos, known(eos, "eos_token"));

@@ -20,9 +20,9 @@ bool apply_encoder_class(const std::string& tokenizer_class, const Json& tokeniz
 Json default_encoder_tokens(const std::string& tokenizer_class);
 
 /// The class's own post-processor as in tokenizer.json, whatever the file says; nothing for other classes.
-/// `token(key)` is the text that "cls_token" and the like have in the end, `id(text)` its id.
-/// Throws DataError{where} for a token that has no id.
-std::optional<Json> class_post_processor(const std::string& tokenizer_class, const Json& tokenizer_config,
+/// `has`: the file has one, which some classes leave in place. `token(key)` is the text that "cls_token" and the like
+/// have in the end, `id(text)` its id. Throws DataError{where} for a token that has no id.
+std::optional<Json> class_post_processor(const std::string& tokenizer_class, const Json& tokenizer_config, bool has,
                                          const std::function<std::string(const char*)>& token,
                                          const std::function<std::optional<int32_t>(std::string_view)>& id,
                                          const std::string& where);

@@ -9,6 +9,7 @@
 #include "automodel/tokenizer/config_reader.h"
 #include "automodel/tokenizer/encoder_rules.h"
 #include "automodel/tokenizer/encodings.h"
+#include "automodel/tokenizer/further_classes.h"
 #include "automodel/tokenizer/pipeline.h"
 #include "automodel/tokenizer/sentencepiece.h"
 #include "automodel/tokenizer/source.h"
@@ -67,7 +68,7 @@ std::shared_ptr<const Tokenizer> load_folder(const fs::path& folder) {
   pipeline->add_tokens(rules.to_add(name, of_source));
   name_tokens(rules, *pipeline);
   const auto own = class_post_processor(
-      name, config, [&](const char* key) { return rules.text(key); },
+      name, config, pipeline->has_post_processor(), [&](const char* key) { return rules.text(key); },
       [&](std::string_view text) { return pipeline->token_to_id(text); }, where);
   if (own)
     pipeline->set_post_processor(PostProcessor::make(*own, where));
@@ -76,6 +77,7 @@ std::shared_ptr<const Tokenizer> load_folder(const fs::path& folder) {
   const bool forced =
       flag_member(config, "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output", where, false);
   pipeline->set_clean_up(flag_member(config, "clean_up_tokenization_spaces", where, false) && (!bpe || forced));
+  pipeline->set_word_end(word_end_of(name));
   pipeline->chat_templates = read_chat_templates(folder, config);
   if (const auto found = pipeline->chat_templates.find("default"); found != pipeline->chat_templates.end())
     pipeline->chat_template = found->second;

@@ -8,6 +8,7 @@
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
 #include "automodel/tokenizer/config_reader.h"
+#include "automodel/tokenizer/jinja_text.h"
 #include "automodel/tokenizer/unicode.h"
 
 namespace automodel::tokenizer {
@@ -250,6 +251,7 @@ std::string Pipeline::decode(std::span<const int32_t> ids, bool skip_special) co
   } else {
     text = join(tokens, " ");
   }
+  if (!word_end_.empty()) text = jinja::strip(replace_all(std::move(text), word_end_, " "), true, true);
   return clean_up_ ? clean_up_spaces(std::move(text)) : text;
 }
 

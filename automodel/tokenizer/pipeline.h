@@ -44,6 +44,8 @@ class Pipeline final : public Tokenizer {
   void set_post_processor(PostProcessor processor) { post_ = std::move(processor); }
   bool has_post_processor() const { return has_post_; }
   void set_clean_up(bool clean_up) { clean_up_ = clean_up; }
+  /// decode() makes this mark a space and trims white space at both ends; empty: it does not.
+  void set_word_end(std::string mark) { word_end_ = std::move(mark); }
 
  private:
   struct Scratch;
@@ -53,7 +55,7 @@ class Pipeline final : public Tokenizer {
   void run_stretch(std::string_view text, uint32_t begin, uint32_t end, bool offsets, Scratch& s, Tokens& tokens) const;
   void collect(std::string_view text, const Work& work, bool offsets, Scratch& s, Tokens& tokens) const;
 
-  std::string name_;
+  std::string name_, word_end_;
   std::unique_ptr<const Normalizer> normalizer_;
   PreTokenizers pre_;
   std::unique_ptr<const Model> model_;

@@ -60,7 +60,8 @@ TEST(Sources, FoldersEqualAutoTokenizer) {
     const TemporaryFolder folder;
     write_setup(folder, setup);
     std::shared_ptr<const Tokenizer> tokenizer;
-    ASSERT_NO_THROW(tokenizer = load(folder.path()));
+    EXPECT_NO_THROW(tokenizer = load(folder.path()));
+    if (!tokenizer) continue;
     EXPECT_EQ(tokenizer->vocab_size(), setup["size"].get<int64_t>());
     expect_named(setup["bos"], tokenizer->bos_token, tokenizer->bos_id);
     expect_named(setup["eos"], tokenizer->eos_token, tokenizer->eos_id);
@@ -68,7 +69,7 @@ TEST(Sources, FoldersEqualAutoTokenizer) {
     expect_cases(*tokenizer, setup["cases"], golden["texts"]);
     ++setups;
   }
-  EXPECT_GE(setups, 30u);
+  EXPECT_GE(setups, 60u);
 }
 
 TEST(Sources, SingleFilesEqualTheirLibraries) {

@@ -8,6 +8,7 @@
 #include "automodel/base/error.h"
 #include "automodel/tokenizer/class_rules.h"
 #include "automodel/tokenizer/config_reader.h"
+#include "automodel/tokenizer/further_classes.h"
 
 namespace automodel::tokenizer {
 
@@ -82,6 +83,7 @@ void TokenRules::read_extra(const Json& config, const std::string& name, const S
     return;
   }
   extra = source.extra;
+  for (const std::string& text : own_extra_tokens(name)) extra.push_back({text, false, false, false, false, true});
   if (name != "T5Tokenizer") return;
   const uint64_t ids = config.contains("extra_ids") ? count_member(config, "extra_ids", where) : 100;
   if (ids > 100000) throw DataError(where, fmt::format("'extra_ids' is {}, more than 100000", ids));
@@ -166,8 +168,8 @@ std::vector<AddedToken> TokenRules::to_add(const std::string& name, const std::v
     if (const auto found = named.find(key); found != named.end()) add_missing(found->second);
   for (const AddedToken& token : specific) add_missing(token);
   for (const AddedToken& token : extra) add_missing(token);
-  if (name != "Qwen2Tokenizer") return tokens;
-  const auto plain = [&](const AddedToken& token) {  // it adds all special tokens again, with plain flags
+  if (name != "Qwen2Tokenizer" && name != "ReformerTokenizer" && name != "RemBertTokenizer") return tokens;
+  const auto plain = [&](const AddedToken& token) {  // they add all special tokens again, with plain flags
     tokens.push_back({token.content, false, false, false, false, true});
   };
   for (const auto& [key, token] : named) plain(token);

@@ -240,9 +240,9 @@ TEST_F(Command, RenderAppliesTheTemplate) {
   const std::string chat = R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])";
   EXPECT_EQ(text_of({"render", "--model", model()}, {}, chat),
             "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n");
-  EXPECT_EQ(text_of({"render", "--model", model(), "--mask"}, {}, chat),
+  EXPECT_EQ(run({"render", "--model", model(), "--mask"}, {.input = chat}).out,
             "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n[[b<|im_end|>]]\n");
-  const auto ids = parse_json(text_of({"render", "--model", model(), "--ids", "--mask"}, {}, chat), "ids");
+  const auto ids = parse_json(run({"render", "--model", model(), "--ids", "--mask"}, {.input = chat}).out, "ids");
   EXPECT_EQ(ids.at("ids").size(), ids.at("mask").size());
   EXPECT_THAT(text_of({"render", "--model", model(), "--add-generation-prompt"}, {}, chat),
               testing::EndsWith("<|im_start|>assistant\n"));
@@ -253,6 +253,67 @@ TEST_F(Command, RenderAppliesTheTemplate) {
   EXPECT_TRUE(parse_json(second, "line 2").contains("error")) << second;
   expect_error(run({"render"}, {.input = chat}), 1, {"no chat template", "--template"});
   expect_error(run({"render", "--model", model()}, {.input = "[{]"}), 1, {"<stdin>:1:", "not valid JSON"});
+}
+
+// Also where the template has no marks, or leaves out the end of the turn; what is wrong is said beside it.
+TEST_F(Command, RenderMaskShowsWhatIsTrainedAndWarns) {
+  const std::string chat = R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])";
+  const auto shown = [&](const std::string& source, const std::string& input) {
+    return run({"render", "--model", model(), "--mask", "--template", write("t.jinja", source).string()},
+               {.input = input});
+  };
+  const std::string head = "{% for m in messages %}<|im_start|>{{ m.role }}\n";
+  const auto plain = shown(head + "{{ m.content }}<|im_end|>\n{% endfor %}", chat);
+  EXPECT_EQ(plain.out, "<|im_start|>user\na<|im_end|>\n[[<|im_start|>assistant\nb<|im_end|>\n]]");
+  EXPECT_THAT(plain.err, HasSubstr("has no {% generation %} marks"));
+  const auto short_marks =
+      shown(head + "{% generation %}{{ m.content }}{% endgeneration %}<|im_end|>\n{% endfor %}", chat);
+  EXPECT_THAT(short_marks.out, testing::EndsWith("assistant\n[[b<|im_end|>]]\n"));
+  EXPECT_THAT(short_marks.err, HasSubstr("marks leave out the token that ends"));
+  const auto nothing = shown("{% generation %}{% endgeneration %}{{ messages[0].content }}", chat);
+  EXPECT_THAT(nothing.err, HasSubstr("nothing is trained"));
+  const auto good = run({"render", "--model", model(), "--mask"}, {.input = chat});
+  EXPECT_THAT(good.err, testing::AllOf(HasSubstr("tokens, 2 trained"), testing::Not(HasSubstr("warning"))));
+  expect_error(shown("{{ messages[0].content }}", R"([{"role": "user", "content": "a"}])"), 1,
+               {"no assistant message"});
+}
+
+// As in transformers: what a row brings decides, not the command.
+TEST_F(Command, RenderTakesTheToolTemplateForRowsWithTools) {
+  const auto folder = folder_ / "tools";
+  std::filesystem::create_directories(folder / "additional_chat_templates");
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "config.json"})
+    std::filesystem::copy_file(std::filesystem::path(model()) / name, folder / name);
+  write_file_atomically(folder / "chat_template.jinja", "plain");
+  write_file_atomically(folder / "additional_chat_templates/tool_use.jinja", "with {{ tools | length }}");
+  const std::string messages = R"({"messages": [{"role": "user", "content": "a"}])";
+  EXPECT_EQ(text_of({"render", "--model", folder.string()}, {}, messages + "}"), "plain");
+  EXPECT_EQ(text_of({"render", "--model", folder.string()}, {}, messages + R"(, "tools": [{"name": "f"}]})"), "with 1");
+  EXPECT_EQ(text_of({"render", "--model", folder.string(), "--tools", write("tools.json", "[{}, {}]").string()}, {},
+                    messages + "}"),
+            "with 2");
+}
+
+TEST_F(Command, DataWarnsAboutTheDataSet) {
+  const std::string bad =
+      write("bad.jsonl", R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": ")" +
+                             std::string(900, 'x') + "\"}]}\n" + R"({"messages": [{"role": "user", "content": "a"}]})" +
+                             "\n")
+          .string();
+  const auto warnings = [&](const std::string& source) {
+    const auto shown = json_of({"data", config(), "--dataset.path_or_dataset_id", bad, "--dataset.seq_length", "20",
+                                "--dataset.chat_template", write("t.jinja", source).string(), "--json"});
+    return shown.at("warnings").dump();
+  };
+  const std::string head = "{% for m in messages %}";
+  EXPECT_THAT(warnings(head + "{{ m.role + ': ' + m.content }}{% endfor %}"),
+              testing::AllOf(HasSubstr("1 of 2 rows cannot be used and will stop the run"),
+                             HasSubstr("1 of 2 rows are truncated at the length limit"),
+                             HasSubstr("has no {% generation %} marks")));
+  EXPECT_THAT(warnings(head + "{% generation %}{{ m.content }}{% endgeneration %}<|im_end|>{% endfor %}"),
+              HasSubstr("leave out the token that ends the assistant's turn: it is trained all the same"));
+  EXPECT_THAT(warnings(head + "{{ m.content }}{% generation %}{% endgeneration %}{% endfor %}"),
+              HasSubstr("1 of 2 rows have no trained tokens and will stop the run"));
 }
 
 TEST_F(Command, ScoreGivesLossAndLogProbabilities) {
