@@ -230,7 +230,8 @@ TEST(Arrow, DamagedFilesAreErrors) {
 TEST(Arrow, OffsetsThatLeadOutsideAreFoundBeforeTheyAreFollowed) {
   if (!arrow_is_built()) GTEST_SKIP() << "libautomodel_arrow.so was not built: Parquet and Arrow";
   int refused = 0;
-  for (const auto& file : fs::directory_iterator(goldens().parent_path() / "fuzz/arrow")) {  // what fuzzing found
+  for (const auto& file :
+       fs::directory_iterator(fs::path(AUTOMODEL_SOURCE_DIR) / "tests/fuzz/data/arrow")) {  // what fuzzing found
     try {
       all(*open_file(file.path()));
     } catch (const DataError&) {
