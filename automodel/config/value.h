@@ -33,7 +33,7 @@ struct Value {
   std::vector<Value> items;
   std::vector<Entry> entries;
 
-  static Value null() { return {}; }
+  static Value null();
   static Value of(bool value);
   static Value of(int64_t value);
   static Value of(double value);
@@ -58,6 +58,8 @@ struct Entry {
   Place place;
   Value value;
 };
+
+inline Value Value::null() { return {}; }  // here, where an Entry is whole
 
 /// "None", "bool", ... as messages name them.
 std::string_view kind_name(Value::Kind kind);
