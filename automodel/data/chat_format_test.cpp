@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/data/chat.h"
 #include "automodel/data/messages.h"
 #include "automodel/data/testdata/byte_tokenizer.h"
@@ -16,15 +17,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 // A tokenizer whose templates can be set.
 class Renamed : public tokenizer::Tokenizer {
@@ -66,7 +58,7 @@ TEST(NamedTemplates, AreChosenAsTransformersDoes) {
     };
     const std::string title = golden["templates"].dump() + " " + golden["name"].get<std::string>();
     if (golden.contains("error")) {
-      EXPECT_THAT(error_of([&] { tokenize(); }), HasSubstr("golden.jsonl:1: has no tools")) << title;
+      EXPECT_THAT(message_of([&] { tokenize(); }), HasSubstr("golden.jsonl:1: has no tools")) << title;
       ++refused;
       continue;
     }
@@ -86,7 +78,7 @@ TEST(NamedTemplates, AnOptionIsTakenForEveryRow) {
              tools = parse_json(R"([{"type": "function", "function": {"name": "f"}}])", "test");
   const ChatFormat format(tokenizer, {.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"});
   EXPECT_EQ(format.tokenize(messages, tools, "x").ids, (std::vector<int32_t>{'a', 'b'}));
-  EXPECT_THAT(error_of([&] { ChatFormat(tokenizer, {}); }), HasSubstr("chat template tool_use:1"));
+  EXPECT_THAT(message_of([&] { ChatFormat(tokenizer, {}); }), HasSubstr("chat template tool_use:1"));
 }
 
 // The trained text of a conversation: user a, assistant b, user c, assistant d (and user e).
@@ -100,13 +92,7 @@ std::string trained(const std::string& assistant, ChatOptions options = {}, bool
                         "test");
   if (asks_again) row["messages"].push_back({{"role", "user"}, {"content", "e"}});
   const Sample sample = builder.build({row, "test.jsonl:1", 0});
-  std::string text;
-  for (size_t t = 0; t < sample.labels.size(); ++t) {
-    if (sample.labels[t] != kNotTrained)
-      text += ByteTokenizer().decode({&sample.labels[t], 1}, false);
-    else if (!text.empty() && text.back() != '|')
-      text += '|';
-  }
+  std::string text = trained_text(sample);
   if (notes) *notes = builder.notes();
   if (!text.empty() && text.back() == '|') text.pop_back();
   return text;

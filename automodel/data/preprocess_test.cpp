@@ -16,6 +16,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
+#include "automodel/base/testing.h"
 #include "automodel/data/megatron_md5.h"
 #include "automodel/data/preprocess_lines.h"
 
@@ -68,15 +69,6 @@ class Preprocess : public testing::Test {
   fs::path folder_;
 };
 
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
 // Plain texts, empty ones, lists of sentences, several keys and files, with and without eos and special tokens.
 TEST_F(Preprocess, WritesTheBytesOfMegatronsBuilder) {
   int compared = 0;
@@ -107,7 +99,7 @@ TEST_F(Preprocess, LeavesNothingButTheTwoFilesAndDoesNotOverwriteThem) {
   const auto report = run(options({path("in.jsonl")}));
   EXPECT_EQ(report.progress.documents, 2);
   EXPECT_EQ(names(), (std::vector<std::string>{"in.jsonl", "out_text_document.bin", "out_text_document.idx"}));
-  EXPECT_THAT(error_of([&] { run(options({path("in.jsonl")})); }), HasSubstr("exists already"));
+  EXPECT_THAT(message_of([&] { run(options({path("in.jsonl")})); }), HasSubstr("exists already"));
   auto again = options({path("in.jsonl")});
   again.restart = true;
   run(again);
@@ -118,7 +110,7 @@ TEST_F(Preprocess, FaultsNameFileAndLine) {
     write("in.jsonl", "{\"text\": \"fine\"}\n" + line + "\n");
     auto asked = options({path("in.jsonl")});
     asked.restart = true;
-    return error_of([&] { run(asked); });
+    return message_of([&] { run(asked); });
   };
   EXPECT_THAT(fault("{\"text\": \"cut"), HasSubstr("in.jsonl:2:"));
   EXPECT_THAT(fault("{\"txt\": \"x\"}"), testing::AllOf(HasSubstr("in.jsonl:2"), HasSubstr("no key 'text'")));
@@ -133,20 +125,20 @@ TEST_F(Preprocess, FaultsNameFileAndLine) {
   const auto report = run(skipping);
   EXPECT_EQ(report.progress.bad_rows, 1);
   EXPECT_EQ(report.progress.documents, 1);
-  EXPECT_THAT(error_of([&] { run(options({path("none.jsonl")})); }), HasSubstr("not there"));
-  EXPECT_THAT(error_of([&] { run(options({kFolder})); }), HasSubstr("no file"));
-  EXPECT_THAT(error_of([&] { run(options({})); }), HasSubstr("--input"));
+  EXPECT_THAT(message_of([&] { run(options({path("none.jsonl")})); }), HasSubstr("not there"));
+  EXPECT_THAT(message_of([&] { run(options({kFolder})); }), HasSubstr("no file"));
+  EXPECT_THAT(message_of([&] { run(options({})); }), HasSubstr("--input"));
 }
 
 TEST_F(Preprocess, OfAnUnfinishedRunIsNotContinuedWithOtherOptions) {
   write("in.jsonl", "{\"text\": \"fine\"}\n{\"no\": 1}\n");
-  EXPECT_THAT(error_of([&] { run(options({path("in.jsonl")})); }), HasSubstr("no key"));
+  EXPECT_THAT(message_of([&] { run(options({path("in.jsonl")})); }), HasSubstr("no key"));
   EXPECT_TRUE(fs::exists(path("out.preprocess.json")));
   auto other = options({path("in.jsonl")});
   other.append_eod = true;
-  EXPECT_THAT(error_of([&] { run(other); }), HasSubstr("other append_eod"));
+  EXPECT_THAT(message_of([&] { run(other); }), HasSubstr("other append_eod"));
   write("in.jsonl", "{\"text\": \"fine\"}\n");
-  EXPECT_THAT(error_of([&] { run(options({path("in.jsonl")})); }), HasSubstr("other inputs"));
+  EXPECT_THAT(message_of([&] { run(options({path("in.jsonl")})); }), HasSubstr("other inputs"));
   other.restart = true;
   EXPECT_EQ(run(other).progress.documents, 1);
 }
@@ -220,10 +212,10 @@ TEST_F(Preprocess, PackedInputsGiveTheBytesOfPlainOnes) {
 
   fs::resize_file(path("b.jsonl.gz"), fs::file_size(path("b.jsonl.gz")) - 9);
   asked.restart = true;
-  EXPECT_THAT(error_of([&] { run(asked); }), testing::AllOf(HasSubstr("b.jsonl.gz"), HasSubstr("in the middle")));
+  EXPECT_THAT(message_of([&] { run(asked); }), testing::AllOf(HasSubstr("b.jsonl.gz"), HasSubstr("in the middle")));
   write("d.jsonl.bz2", "x");
   asked.inputs = {path("d.jsonl.bz2")};
-  EXPECT_THAT(error_of([&] { run(asked); }), HasSubstr("bzip2 or xz cannot be read"));
+  EXPECT_THAT(message_of([&] { run(asked); }), HasSubstr("bzip2 or xz cannot be read"));
 }
 
 // Killed at many moments, it always goes on, and its files are those of a run in one piece.
