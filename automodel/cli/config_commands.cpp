@@ -17,6 +17,7 @@
 #include "automodel/recipes/finetune.h"
 #include "automodel/recipes/model_setup.h"
 #include "automodel/recipes/plan.h"
+#include "automodel/recipes/run_settings.h"
 
 namespace automodel::cli {
 
@@ -32,6 +33,12 @@ config::Capabilities capabilities() {
   can.hub = can.hub_datasets = true;
   can.find_model = local_folder;
   can.dataset_kinds.push_back("mock");
+  can.try_settings = recipes::try_settings;
+  can.try_model = [](config::RecipeConfig config) {
+    // Of a Hub id the folder in the cache: no network is used.
+    if (const auto here = local_folder(config.model.path, config.model)) config.model.path = *here;
+    recipes::try_model(config);
+  };
   return can;
 }
 
@@ -123,15 +130,7 @@ int run_recipe(const ConfigArguments& arguments) {
 }
 
 int run_check(const ConfigArguments& arguments) {
-  auto can = capabilities();
-  can.try_model = [](const config::RecipeConfig& config) {
-    auto section = config.model;  // of a Hub id the folder in the cache: no network is used
-    if (const auto here = local_folder(section.path, section)) section.path = *here;
-    const auto folder = recipes::open_model_folder(section, net::ModelFiles::Config);
-    const auto model = models::build(folder.spec, folder.dtype);
-    if (config.peft) peft::apply_lora(*model, recipes::make_lora_options(*config.peft));
-  };
-  const auto report = config::check_config(arguments.file, arguments.overrides, can);
+  const auto report = config::check_config(arguments.file, arguments.overrides, capabilities());
   std::cout << (arguments.json ? report.json().dump(2) : report.text()) << "\n";
   return report.exit_code();
 }

@@ -79,10 +79,13 @@ std::string model_place(const ModelSection& model, const Capabilities& can) {
   return can.find_model(model.path, model).value_or("");
 }
 
-Place place_of(const Findings& findings, const std::string& path) {
+std::optional<Place> find_place(const Findings& findings, const std::string& path) {
   for (const KeyNote& key : findings.keys)
     if (key.path == path) return key.place;
-  return {};
+  return std::nullopt;
+}
+Place place_of(const Findings& findings, const std::string& path) {
+  return find_place(findings, path).value_or(Place());
 }
 
 class Finder {
@@ -123,13 +126,10 @@ class Finder {
     }
     try {
       const Json json = load_json(config);
-      if (!json.is_object() || !json.contains("model_type") || !json.at("model_type").is_string()) {
-        add(key, model.path, "a config.json that names its model_type");
-      } else if (std::string type = json.at("model_type"); !contains(can_.families, type)) {
+      const std::string type = json.value("model_type", "");
+      if (!type.empty() && !contains(can_.families, type))
         add(key, model.path, fmt::format("the family {} (known: {})", type, join(can_.families, ", ")));
-      }
-    } catch (const Error& error) {
-      add(key, model.path, fmt::format("a config.json that can be read; this one cannot: {}", error.what()));
+    } catch (const std::exception&) {  // a fault, which trying the model finds and words
     }
   }
 
@@ -195,34 +195,46 @@ std::vector<Lacking> find_lacking(const Value& root, const RecipeConfig& config,
   return finder.take();
 }
 
-// The parts of an error's message, with the key of `peft` or the model's as its path.
-static Fault as_fault(const Error& error, const std::string& model, const Findings& findings) {
+// The parts of an error's message; its path is the key it begins with, or the model's.
+static Fault as_fault(const Error& error, const Value& root, const std::string& model, const Findings& findings) {
   std::string text = error.what(), hint, path = model;
   if (const size_t at = text.find("\n  hint: "); at != std::string::npos) hint = text.substr(at + 9), text.resize(at);
-  if (const size_t colon = text.find(": "); text.starts_with("peft") && colon != std::string::npos)
-    path = text.substr(0, colon), text.erase(0, colon + 2);
-  const Place place = place_of(findings, path);
-  return {place.line > 0 ? place : place_of(findings, path.substr(0, path.find('.'))), path, text, hint};
+  const size_t colon = text.find(": ");
+  const std::string key = text.substr(0, colon == std::string::npos ? 0 : colon),
+                    section = key.substr(0, key.find('.'));
+  if (!key.empty() && root.at_path(section)) path = key, text.erase(0, colon + 2);
+  for (const std::string& place : {path, path.substr(0, path.find('[')), section})
+    if (const auto found = find_place(findings, place)) return {*found, path, text, hint};
+  return {{}, path, text, hint};
 }
 
-void find_model_faults(const Value& root, const RecipeConfig& config, const Capabilities& capabilities,
-                       Findings& findings, std::vector<Lacking>& lacking) {
+static void try_out(const std::function<void(const RecipeConfig&)>& attempt, const Value& root,
+                    const RecipeConfig& config, Findings& findings, std::vector<Lacking>& lacking) {
+  const std::string model = model_key(root);
+  try {
+    attempt(config);
+  } catch (const UnsupportedError& error) {
+    const Fault fault = as_fault(error, root, model, findings);
+    const Value* given = fault.path == model ? nullptr : root.at_path(fault.path);
+    const std::string value = given ? to_yaml(*given) : config.model.path;
+    lacking.push_back({fault.path, value, "more than this build can: " + fault.text, fault.place});
+  } catch (const Error& error) {
+    findings.faults.push_back(as_fault(error, root, model, findings));
+  }
+}
+
+void find_run_faults(const Value& root, const RecipeConfig& config, const Capabilities& capabilities,
+                     Findings& findings, std::vector<Lacking>& lacking) {
+  if (!findings.faults.empty() || !contains(capabilities.recipes, config.recipe)) return;
+  const size_t before = lacking.size();
+  if (capabilities.try_settings) try_out(capabilities.try_settings, root, config, findings, lacking);
   const std::string key = model_key(root), place = model_place(config.model, capabilities);
   const bool known = std::any_of(lacking.begin(), lacking.end(), [&](const Lacking& lack) { return lack.path == key; });
   const fs::path folder(place);
-  if (!capabilities.try_model || !findings.faults.empty() || known || place.empty() ||
+  if (!capabilities.try_model || !findings.faults.empty() || lacking.size() > before || known || place.empty() ||
       !exists(folder.extension() == ".json" ? folder : folder / "config.json"))
     return;
-  try {
-    capabilities.try_model(config);
-  } catch (const UnsupportedError& error) {
-    const Fault fault = as_fault(error, key, findings);
-    const Value* given = fault.path == key ? nullptr : root.at_path(fault.path);
-    const std::string value = given ? to_yaml(*given) : config.model.path;
-    lacking.push_back({fault.path, value, "more than this build can: " + fault.text, fault.place});
-  } catch (const ConfigError& error) {
-    findings.faults.push_back(as_fault(error, key, findings));
-  }
+  try_out(capabilities.try_model, root, config, findings, lacking);
 }
 
 }  // namespace automodel::config

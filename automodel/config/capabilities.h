@@ -23,9 +23,9 @@ struct Capabilities {
   bool hub_datasets = false;         ///< data sets too
   /// Where a model of that name and revision lies on this machine already, without network; not set: nowhere.
   std::function<std::optional<std::string>(const std::string& name, const ModelSection& section)> find_model;
-  /// Reads config.json of a model that lies here and puts the adapters into a model without weights; throws what the
-  /// run would. Not set: not tried.
-  std::function<void(const RecipeConfig& config)> try_model;
+  /// Make what a run makes without weights, data or network, and throw what it would: try_settings from the sections
+  /// alone, try_model from a config.json that lies here. Not set: not tried.
+  std::function<void(const RecipeConfig&config)> try_settings, try_model;
 };
 
 /// What the configuration needs that this build or machine does not have: one line each. Looks for local folders and
@@ -37,9 +37,9 @@ struct Lacking {
 std::vector<Lacking> find_lacking(const Value& root, const RecipeConfig& config, const Findings& findings,
                                   const Capabilities& capabilities);
 
-/// Calls capabilities.try_model where the model's config.json is on this machine; what it throws becomes a fault or
-/// lacking, at the key of `peft` that it names or at the model.
-void find_model_faults(const Value& root, const RecipeConfig& config, const Capabilities& capabilities,
-                       Findings& findings, std::vector<Lacking>& lacking);
+/// Calls capabilities.try_settings, and try_model where the model's config.json is on this machine; what they throw
+/// becomes a fault or lacking, at the key that it names or at the model.
+void find_run_faults(const Value& root, const RecipeConfig& config, const Capabilities& capabilities,
+                     Findings& findings, std::vector<Lacking>& lacking);
 
 }  // namespace automodel::config

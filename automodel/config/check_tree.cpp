@@ -13,7 +13,7 @@
 namespace automodel::config {
 
 std::string Fault::where(const std::string& file) const {
-  return place.line > 0 ? fmt::format("{}:{}", file, place.line) : "--" + path;
+  return place.line > 0 ? fmt::format("{}:{}: {}", file, place.line, path) : "--" + path;
 }
 
 namespace {

@@ -25,7 +25,7 @@ struct Fault {
   Place place;  ///< line 0: the command line
   std::string path, text, hint;
 
-  /// "file:line" or "--path" for what was given on the command line.
+  /// "file:line: path", or "--path" for what was given on the command line.
   std::string where(const std::string& file) const;
 };
 

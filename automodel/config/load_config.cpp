@@ -18,7 +18,7 @@ Report check_config(Value root, const std::string& name, const Capabilities& cap
   fill_config(root, report.config, report.findings.faults);
   classify_for_recipe(report.config.recipe, report.findings);
   report.lacking = find_lacking(root, report.config, report.findings, capabilities);
-  find_model_faults(root, report.config, capabilities, report.findings, report.lacking);
+  find_run_faults(root, report.config, capabilities, report.findings, report.lacking);
   report.root = std::move(root);
   return report;
 }
@@ -40,11 +40,15 @@ RecipeConfig load_config(const std::filesystem::path& file, const std::vector<Ov
 RecipeConfig require_runnable(const Report& report) {
   const std::vector<Fault>& faults = report.findings.faults;
   if (!faults.empty()) {
-    std::string hint = faults[0].hint;
-    for (size_t k = 1; k < faults.size() && k < 20; ++k) {
-      hint += fmt::format("\n{}: {}: {}", faults[k].where(report.file), faults[k].path, faults[k].text);
+    const Fault& first = faults[0];
+    std::string text = first.text, hint = first.hint;
+    for (size_t k = 1; k < faults.size() && k < 20; ++k) {  // each with its own hint
+      const Fault& fault = faults[k];
+      if (!hint.empty()) text += "\n  hint: " + hint;
+      text += fmt::format("\nerror: {}: {}", fault.where(report.file), fault.text);
+      hint = fault.hint;
     }
-    throw ConfigError(fmt::format("{}: {}", faults[0].where(report.file), faults[0].path), faults[0].text, hint);
+    throw ConfigError(first.where(report.file), text, hint);
   }
   if (!report.lacking.empty()) {
     std::string rest;

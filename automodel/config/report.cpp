@@ -177,7 +177,7 @@ std::string Report::text() const {
     text += fmt::format("# lacking: {}: {} needs {}\n", lack.path, lack.value, lack.reason);
   }
   for (const Fault& fault : findings.faults) {
-    text += fmt::format("# error: {}: {}: {}\n", fault.where(file), fault.path, fault.text);
+    text += fmt::format("# error: {}: {}\n", fault.where(file), fault.text);
     if (!fault.hint.empty()) text += fmt::format("#   hint: {}\n", fault.hint);
   }
   return text;

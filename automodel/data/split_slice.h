@@ -23,7 +23,7 @@ struct SplitSlice {
   bool needs_size() const { return percent || (from && *from < 0) || (to && *to < 0); }
 };
 
-/// Throws ConfigError for what is not of this syntax. An empty text is one slice of everything.
-std::vector<SplitSlice> parse_split(const std::string& split);
+/// Throws ConfigError{key} for what is not of this syntax. An empty text is one slice of everything.
+std::vector<SplitSlice> parse_split(const std::string& split, const std::string& key = "split");
 
 }  // namespace automodel::data

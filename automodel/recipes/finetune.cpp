@@ -7,8 +7,8 @@
 #include "automodel/base/text.h"
 #include "automodel/config/load_config.h"
 #include "automodel/metrics/logger.h"
-#include "automodel/optim/lr_schedule.h"
 #include "automodel/recipes/run_checkpoint.h"
+#include "automodel/recipes/run_settings.h"
 #include "automodel/recipes/step_log.h"
 
 namespace automodel::recipes {
@@ -27,30 +27,10 @@ static std::string describe(const TrainedModel& loaded) {
                      format_count(static_cast<uint64_t>(all)), format_count(static_cast<uint64_t>(trained)));
 }
 
-static optim::LrSchedule make_schedule(const config::RecipeConfig& config, int64_t steps) {
-  const double lr = config.optimizer.lr, decay = config.optimizer.weight_decay;
-  const auto schedule = config.lr_scheduler ? optim::LrSchedule::make(*config.lr_scheduler, lr, decay, steps)
-                                            : optim::LrSchedule::fixed(lr, decay);
-  log_info("learning rate: " + schedule.describe());
-  return schedule;
-}
-
 static void write_config(const config::RecipeConfig& config) {
   const std::filesystem::path folder = config.checkpoint.checkpoint_dir;
   make_folders(folder);
   write_file_atomically(folder / "config.yaml", config::effective_yaml(config));
-}
-
-static std::vector<int> preemption_signals(const config::StepSchedulerSection& section) {
-  std::vector<int> signals;
-  for (const auto& name : section.preemption_signal) {
-    const auto signal = parse_signal(name);
-    if (!signal)
-      throw ConfigError("step_scheduler.preemption_signal",
-                        fmt::format("'{}' is no signal; expected a name such as SIGUSR1, or a number", name));
-    signals.push_back(*signal);
-  }
-  return signals;
 }
 
 // Runs every validation set; the loss of the one that decides BEST.
@@ -84,6 +64,7 @@ RunResult finetune(const config::RecipeConfig& config) {
   optim::Adam optimizer(loaded.trained_parameters(), optim::make_adam_settings(config.optimizer));
   optim::StepScheduler scheduler(config.step_scheduler, 1, epoch_microbatches(config, *loader));
   const auto schedule = make_schedule(config, scheduler.total_steps());
+  log_info("learning rate: " + schedule.describe());
 
   // Where it goes on, and where it is told.
   RunCheckpoint checkpoints(config, {loaded, optimizer, scheduler, *loader, schedule});
