@@ -5,6 +5,7 @@
 #include "automodel/data/split_slice.h"
 #include "automodel/optim/adam.h"
 #include "automodel/recipes/model_setup.h"
+#include "automodel/recipes/token_data.h"
 
 namespace automodel::recipes {
 
@@ -27,6 +28,7 @@ optim::LrSchedule make_schedule(const config::RecipeConfig& config, int64_t step
 }
 
 static void try_split(const std::string& key, const config::DatasetSection& dataset) {
+  if (is_token_data(dataset.kind)) return;  // there a split is three shares
   data::parse_split(dataset.split, key + ".split");
   for (const auto& source : dataset.sources)
     if (source.split) data::parse_split(*source.split, key + ".sources");

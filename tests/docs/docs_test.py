@@ -5,10 +5,12 @@
 Every ```sh block of README.md, CONTRIBUTING.md, docs/*.md and bench/*.md is run, in the order of its page, in a folder of the page's own
 that holds configs/, assets/, bench/ and build/bin/automodel. A comment on the line before a block changes that:
 
-    <!-- needs: root, network | why -->   not run; needs are root, network, gpu, slow, build, model, bench
+    <!-- needs: root, network | why -->   not run; needs are root, network, gpu, slow, build, bench
     <!-- exit: 2 -->                      must end with this code
     <!-- add: --a.b.c 1 | why -->         run with these arguments after each command that trains
     <!-- file: PATH -->                   the block is that file, apart from spaces (exactly, for YAML)
+
+/path/to/model in a command stands for a model of the reader's own: the bundled one is taken.
 
 YAML blocks that name a recipe are checked by `automodel check`. Links must lead somewhere; a link whose text is code, like
 [`Adam::step`](../automodel/optim/adam.cpp), names something that is in the file.
@@ -24,7 +26,8 @@ import tempfile
 import textwrap
 import unittest
 
-NEEDS = ("root", "network", "gpu", "slow", "build", "model", "bench")
+NEEDS = ("root", "network", "gpu", "slow", "build", "bench")
+OWN_MODEL = ("/path/to/model", "assets/quickstart/model")
 FENCE = re.compile(r"^\s*```(\w*)\s*$")
 MARK = re.compile(r"^\s*<!--\s*(needs|exit|add|file):\s*(.*?)\s*-->$")
 LINK = re.compile(r"\[((?:`[^`]*`|[^\]`])*)\]\(([^)\s]+)\)")
@@ -133,7 +136,7 @@ class Commands(unittest.TestCase):
                 self.assertIn(need.strip(), NEEDS, block.where)
             self.assertTrue(why.strip(), f"{block.where}: say why it is not run: <!-- needs: X | why -->")
             return 0
-        script = block.text
+        script = block.text.replace(*OWN_MODEL)
         if "add" in block.marks:
             added, _, why = block.marks["add"].partition("|")
             self.assertTrue(why.strip(), f"{block.where}: say why: <!-- add: ARGUMENTS | why -->")
