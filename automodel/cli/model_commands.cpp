@@ -6,12 +6,11 @@
 #include "automodel/base/error.h"
 #include "automodel/base/json.h"
 #include "automodel/checkpoint/safetensors_writer.h"
+#include "automodel/cli/chat_input.h"
 #include "automodel/cli/commands.h"
-#include "automodel/data/chat_format.h"
 #include "automodel/engine/engine.h"
 #include "automodel/generate/generate.h"
 #include "automodel/recipes/model_setup.h"
-#include "automodel/tokenizer/chat_template.h"
 #include "automodel/tokenizer/stream_decoder.h"
 
 namespace automodel::cli {
@@ -107,15 +106,9 @@ int run_score(const ScoreOptions& options) {
 
 static std::vector<int32_t> prompt_ids(const GenerateOptions& options, const tokenizer::Tokenizer& tokenizer) {
   if (options.chat.empty()) return tokenizer.encode(options.prompt, true);
-  if (tokenizer.chat_template.empty())
+  if (tokenizer.template_for(true).empty())
     throw DataError(options.model, "its tokenizer has no chat template", "use --prompt TEXT");
-  const auto chat = load_json(options.chat);
-  const Json messages = chat.is_object() && chat.contains("messages") ? chat.at("messages") : chat;
-  const Json tools = chat.is_object() ? chat.value("tools", Json()) : Json();
-  const auto text = tokenizer::ChatTemplate::parse(tokenizer.chat_template, options.model + ": chat template")
-                        .render(data::template_variables(tokenizer, messages, tools, true))
-                        .text;
-  return tokenizer.encode(text, false);
+  return tokenizer.encode(render_prompt(tokenizer, load_json(options.chat), options.chat), false);
 }
 
 static std::vector<int32_t> stop_ids(const recipes::TrainedModel& loaded) {

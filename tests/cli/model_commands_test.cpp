@@ -1,0 +1,79 @@
+// generate, score, merge: what they take and what they refuse.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/file.h"
+#include "tests/program/tiny.h"
+
+namespace automodel::program {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class ModelCommand : public testing::Test {
+ protected:
+  fs::path write(const std::string& name, const std::string& text) {
+    fs::create_directories((folder_ / name).parent_path());
+    write_file_atomically(folder_ / name, text);
+    return folder_ / name;
+  }
+  // A copy of the tiny model, to be changed.
+  std::string copy_model() {
+    fs::copy(tiny_base(), folder_ / "model");
+    return (folder_ / "model").string();
+  }
+  Arguments generate(const std::string& model, const Arguments& more) {
+    Arguments all = {"generate", "--model", model, "--max-new-tokens", "1", "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(ModelCommand, GenerateTakesTheTemplateThatRenderTakes) {
+  const auto model = copy_model();
+  fs::remove(folder_ / "model/chat_template.jinja");
+  auto config = load_json(folder_ / "model/tokenizer_config.json");
+  const std::string messages = R"({"messages": [{"role": "user", "content": "a"}])";
+  const auto plain = write("plain.json", messages + "}").string();
+  const auto tools = write("tools.json", messages + R"(, "tools": [{"name": "f"}]})").string();
+  const auto prompt_tokens = [&](const std::string& chat) {
+    return json_of(generate(model, {"--chat", chat})).at("prompt_tokens").get<size_t>();
+  };
+  const auto rendered = [&](const std::string& chat) {
+    return json_of({"render", "--model", model, "--add-generation-prompt", "--ids", chat}).size();
+  };
+  const Json tool_use = {{"name", "tool_use"}, {"template", "tools tools tools {{ tools | length }}"}};
+  config["chat_template"] = Json::array({{{"name", "default"}, {"template", "d"}}, tool_use});
+  write("model/tokenizer_config.json", config.dump());
+  EXPECT_EQ(prompt_tokens(plain), rendered(plain));
+  EXPECT_EQ(prompt_tokens(tools), rendered(tools));
+  EXPECT_NE(prompt_tokens(plain), prompt_tokens(tools));
+
+  config["chat_template"] = Json::array({tool_use});
+  write("model/tokenizer_config.json", config.dump());
+  EXPECT_EQ(prompt_tokens(tools), rendered(tools));
+  expect_error(run(generate(model, {"--chat", plain})), 1, {plain, "has no tools", "with tools only"});
+  config.erase("chat_template");
+  write("model/tokenizer_config.json", config.dump());
+  expect_error(run(generate(model, {"--chat", tools})), 1, {model, "has no chat template", "--prompt"});
+}
+
+TEST_F(ModelCommand, GenerateRefusesWhatIsNoConversation) {
+  const auto refuse = [&](const std::string& text, const std::string& words) {
+    const auto chat = write("chat.json", text).string();
+    expect_error(run(generate(tiny_base().string(), {"--chat", chat})), 1, {"error: " + chat, words});
+  };
+  refuse(R"({"foo": 1})", "expected a list 'messages'");
+  refuse("[]", "the conversation is empty");
+  refuse("3", "expected a list of messages");
+  refuse(R"([{"role": "user", "content": "a"}, {"role": "nobody"}])", "'nobody' is no role");
+  refuse(R"({"messages": [{"role": "user", "content": "a"}], "tools": 5})", "tools should be a list");
+}
+
+}  // namespace
+}  // namespace automodel::program
