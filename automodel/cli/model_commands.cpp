@@ -115,7 +115,10 @@ static std::vector<int32_t> stop_ids(const recipes::TrainedModel& loaded) {
   std::vector<int32_t> ids;
   if (loaded.tokenizer->eos_id) ids.push_back(*loaded.tokenizer->eos_id);
   const auto file = loaded.folder.path / "generation_config.json";
-  for (const auto& json : {loaded.folder.config, std::filesystem::exists(file) ? load_json(file) : Json::object()}) {
+  const Json generation = std::filesystem::exists(file) ? load_json(file) : Json::object();
+  if (!generation.is_object())
+    throw CheckpointError(file.string(), fmt::format("expected an object, got {}", generation.type_name()));
+  for (const auto& json : {loaded.folder.config, generation}) {
     const auto eos = json.value("eos_token_id", Json());
     for (const auto& id : eos.is_array() ? eos : Json::array({eos}))
       if (id.is_number_integer()) ids.push_back(id.get<int32_t>());

@@ -75,5 +75,11 @@ TEST_F(ModelCommand, GenerateRefusesWhatIsNoConversation) {
   refuse(R"({"messages": [{"role": "user", "content": "a"}], "tools": 5})", "tools should be a list");
 }
 
+TEST_F(ModelCommand, AGenerationConfigThatIsNoObjectIsNamed) {
+  const auto model = copy_model();
+  const auto file = write("model/generation_config.json", "[1]").string();
+  expect_error(run(generate(model, {"--prompt", "a"})), 1, {file, "expected an object, got array"});
+}
+
 }  // namespace
 }  // namespace automodel::program
