@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -29,6 +31,7 @@ template <class F>
 void for_each_line(const std::string& file, const F& f) {
   std::ifstream opened;
   if (file != "-") {
+    if (std::filesystem::is_directory(file)) throw SystemError(file, "is a folder, expected a file");
     opened.open(file);
     if (!opened) throw SystemError(file, "cannot be opened");
   }
@@ -36,6 +39,7 @@ void for_each_line(const std::string& file, const F& f) {
   const std::string name = file == "-" ? "<stdin>" : file;
   std::string line;
   for (int64_t number = 1; std::getline(in, line); ++number) f(line, fmt::format("{}:{}", name, number));
+  if (in.bad() || (file == "-" && std::ferror(stdin))) throw SystemError(name, "cannot be read");
 }
 
 std::string read_all(const std::string& file) {
