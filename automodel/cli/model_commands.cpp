@@ -1,9 +1,13 @@
 // score, generate: a model run without training it.
+#include <unistd.h>
+
 #include <cmath>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "automodel/base/error.h"
+#include "automodel/base/file.h"
 #include "automodel/base/json.h"
 #include "automodel/checkpoint/safetensors_writer.h"
 #include "automodel/cli/chat_input.h"
@@ -14,6 +18,7 @@
 #include "automodel/tokenizer/stream_decoder.h"
 
 namespace automodel::cli {
+namespace fs = std::filesystem;
 
 static std::vector<int32_t> id_list(const Json& json, const std::string& where) {
   if (!json.is_array()) throw DataError(where, "expected a list of ids");
@@ -59,6 +64,24 @@ static Batch load_batch(const std::string& file, int64_t vocab) {
   return make_batch(ids, labels);
 }
 
+// A file that is there stays as it is until the new one is whole; a device is written to itself.
+static void write_tensors(const fs::path& given, const std::vector<checkpoint::NamedTensor>& tensors) {
+  if (fs::exists(given) && !fs::is_regular_file(given)) {
+    checkpoint::write_safetensors(given, tensors);
+    return;
+  }
+  const fs::path file = fs::is_symlink(given) ? fs::weakly_canonical(given) : given;
+  const fs::path temporary = file.string() + ".tmp" + std::to_string(::getpid());
+  checkpoint::write_safetensors(temporary, tensors);
+  std::error_code error, ignored;
+  fs::rename(temporary, file, error);
+  if (error) {
+    fs::remove(temporary, ignored);
+    throw SystemError(file.string(), fmt::format("cannot be replaced: {}", error.message()));
+  }
+  sync_folder(file.has_parent_path() ? file.parent_path() : fs::path("."));
+}
+
 static void write_gradients(recipes::TrainedModel& loaded, const Batch& batch, const std::string& file) {
   engine::Engine engine(*loaded.model);
   Context context;
@@ -70,7 +93,7 @@ static void write_gradients(recipes::TrainedModel& loaded, const Batch& batch, c
     for (const auto& slice : parameter->slices())
       tensors.push_back({slice.name, checkpoint::checkpoint_view(parameter->grad(), slice), {}});
   }
-  checkpoint::write_safetensors(file, tensors);
+  write_tensors(file, tensors);
 }
 
 int run_score(const ScoreOptions& options) {
@@ -92,9 +115,7 @@ int run_score(const ScoreOptions& options) {
     }
     documents.push_back({{"log_probs", list}});
   }
-  if (!options.logits.empty())
-    checkpoint::write_safetensors(
-        options.logits, std::vector<checkpoint::NamedTensor>{{"logits", loaded.model->head->logits(hidden), {}}});
+  if (!options.logits.empty()) write_tensors(options.logits, {{"logits", loaded.model->head->logits(hidden), {}}});
   if (!options.grads.empty()) write_gradients(loaded, batch, options.grads);
   const Json report{{"loss", total / static_cast<double>(batch.trained_tokens)},
                     {"tokens", batch.tokens()},
@@ -115,7 +136,7 @@ static std::vector<int32_t> stop_ids(const recipes::TrainedModel& loaded) {
   std::vector<int32_t> ids;
   if (loaded.tokenizer->eos_id) ids.push_back(*loaded.tokenizer->eos_id);
   const auto file = loaded.folder.path / "generation_config.json";
-  const Json generation = std::filesystem::exists(file) ? load_json(file) : Json::object();
+  const Json generation = fs::exists(file) ? load_json(file) : Json::object();
   if (!generation.is_object())
     throw CheckpointError(file.string(), fmt::format("expected an object, got {}", generation.type_name()));
   for (const auto& json : {loaded.folder.config, generation}) {

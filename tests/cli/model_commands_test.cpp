@@ -81,5 +81,23 @@ TEST_F(ModelCommand, AGenerationConfigThatIsNoObjectIsNamed) {
   expect_error(run(generate(model, {"--prompt", "a"})), 1, {file, "expected an object, got array"});
 }
 
+// A limit on the size of files stands for a full disk.
+TEST_F(ModelCommand, ScoreKeepsTheOldFileWhenTheNewOneCannotBeWritten) {
+  const auto batch = write("b.json", R"({"documents": [{"input_ids": [5, 6, 7, 8]}]})").string();
+  const std::string score = "'" + binary() + "' score --model '" + tiny_base().string() + "' --batch '" + batch + "'";
+  for (const std::string option : {"--logits", "--grads"}) {
+    const auto file = write("out/old", "old").string();
+    expect_error(run({"-c", "trap '' XFSZ; ulimit -f 8; " + score + " " + option + " '" + file + "'"}, {}, "/bin/sh"),
+                 1, {file, "cannot be written"});
+    EXPECT_EQ(read_file(file), "old");
+    EXPECT_EQ(names_in(folder_ / "out"), std::vector<std::string>{"old"});
+    expect_success(run({"-c", score + " " + option + " '" + file + "'"}, {}, "/bin/sh"));
+    EXPECT_GT(fs::file_size(file), 4 * 4096u);
+    EXPECT_EQ(names_in(folder_ / "out"), std::vector<std::string>{"old"});
+    expect_success(run({"-c", score + " " + option + " /dev/null"}, {}, "/bin/sh"));
+  }
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+}
+
 }  // namespace
 }  // namespace automodel::program
