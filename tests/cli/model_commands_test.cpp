@@ -99,5 +99,55 @@ TEST_F(ModelCommand, ScoreKeepsTheOldFileWhenTheNewOneCannotBeWritten) {
   EXPECT_TRUE(fs::is_character_file("/dev/null"));
 }
 
+// A run of 2 steps with a checkpoint after each.
+fs::path make_run(const fs::path& folder, const Arguments& more) {
+  Arguments overrides = {"--step_scheduler.max_steps", "2", "--step_scheduler.ckpt_every_steps", "1"};
+  overrides.insert(overrides.end(), more.begin(), more.end());
+  expect_success(run(with(write_run(folder), overrides)));
+  return folder / "out";
+}
+
+TEST_F(ModelCommand, ARunStandsForItsNewestWholeCheckpoint) {
+  const auto lora = make_run(folder_.path(), {"--peft._target_", "nemo_automodel.components._peft.lora.PeftConfig",
+                                              "--peft.match_all_linear", "true"});
+  const auto batch = write("b.json", R"({"documents": [{"input_ids": [5, 6, 7, 8]}]})").string();
+  const auto loss = [&](const Arguments& model) {
+    Arguments all = {"score", "--batch", batch};
+    all.insert(all.end(), model.begin(), model.end());
+    const auto scored = run(all);
+    EXPECT_EQ(scored.exit_code, 0) << scored.err;
+    return parse_json(scored.out, "report").at("loss").get<double>();
+  };
+  const double newest = loss({"--model", (lora / "epoch_0_step_1/model").string()});
+  const double older = loss({"--model", (lora / "epoch_0_step_0/model").string()});
+  EXPECT_NE(newest, older);
+  EXPECT_EQ(loss({"--model", lora.string()}), newest);
+  EXPECT_EQ(loss({"--model", tiny_base().string(), "--lora", lora.string()}), newest);
+
+  fs::remove(lora / "LATEST");
+  EXPECT_EQ(loss({"--model", lora.string()}), newest);
+  EXPECT_EQ(loss({"--model", tiny_base().string(), "--lora", lora.string()}), newest);
+  fs::create_directory_symlink("epoch_0_step_1", lora / "LATEST");
+  fs::remove(lora / "epoch_0_step_1/model/adapter_model.safetensors");
+  EXPECT_EQ(loss({"--model", lora.string()}), older);
+  const auto merged = folder_ / "merged";
+  EXPECT_EQ(run({"checkpoint", "merge", lora.string(), "--out", merged.string()}).exit_code, 0);
+  EXPECT_NEAR(loss({"--model", merged.string()}), older, 1e-5);
+
+  fs::remove(lora / "epoch_0_step_0/manifest.json");
+  const auto none = run({"score", "--batch", batch, "--model", lora.string()});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_THAT(none.err, HasSubstr("holds no whole checkpoint"));
+  expect_error(run({"score", "--batch", batch, "--model", tiny_base().string(), "--lora", tiny_base().string()}), 1,
+               {tiny_base().string(), "holds no adapter"});
+}
+
+TEST_F(ModelCommand, ACheckpointWithoutAModelFolderSaysWhy) {
+  const auto out = make_run(folder_.path(), {"--checkpoint.save_consolidated", "false"});
+  for (const auto& given : {out, out / "epoch_0_step_0"})
+    expect_error(run(generate(given.string(), {"--prompt", "a"})), 1,
+                 {"this checkpoint has no model/ (checkpoint.save_consolidated: false)", "hint:"});
+}
+
 }  // namespace
 }  // namespace automodel::program
