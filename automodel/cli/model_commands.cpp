@@ -1,20 +1,24 @@
 // score, generate: a model run without training it.
+#include <unistd.h>
+
 #include <cmath>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "automodel/base/error.h"
+#include "automodel/base/file.h"
 #include "automodel/base/json.h"
 #include "automodel/checkpoint/safetensors_writer.h"
+#include "automodel/cli/chat_input.h"
 #include "automodel/cli/commands.h"
-#include "automodel/data/chat_format.h"
 #include "automodel/engine/engine.h"
 #include "automodel/generate/generate.h"
 #include "automodel/recipes/model_setup.h"
-#include "automodel/tokenizer/chat_template.h"
 #include "automodel/tokenizer/stream_decoder.h"
 
 namespace automodel::cli {
+namespace fs = std::filesystem;
 
 static std::vector<int32_t> id_list(const Json& json, const std::string& where) {
   if (!json.is_array()) throw DataError(where, "expected a list of ids");
@@ -60,6 +64,24 @@ static Batch load_batch(const std::string& file, int64_t vocab) {
   return make_batch(ids, labels);
 }
 
+// A file that is there stays as it is until the new one is whole; a device is written to itself.
+static void write_tensors(const fs::path& given, const std::vector<checkpoint::NamedTensor>& tensors) {
+  if (fs::exists(given) && !fs::is_regular_file(given)) {
+    checkpoint::write_safetensors(given, tensors);
+    return;
+  }
+  const fs::path file = fs::is_symlink(given) ? fs::weakly_canonical(given) : given;
+  const fs::path temporary = file.string() + ".tmp" + std::to_string(::getpid());
+  checkpoint::write_safetensors(temporary, tensors);
+  std::error_code error, ignored;
+  fs::rename(temporary, file, error);
+  if (error) {
+    fs::remove(temporary, ignored);
+    throw SystemError(file.string(), fmt::format("cannot be replaced: {}", error.message()));
+  }
+  sync_folder(file.has_parent_path() ? file.parent_path() : fs::path("."));
+}
+
 static void write_gradients(recipes::TrainedModel& loaded, const Batch& batch, const std::string& file) {
   engine::Engine engine(*loaded.model);
   Context context;
@@ -71,7 +93,7 @@ static void write_gradients(recipes::TrainedModel& loaded, const Batch& batch, c
     for (const auto& slice : parameter->slices())
       tensors.push_back({slice.name, checkpoint::checkpoint_view(parameter->grad(), slice), {}});
   }
-  checkpoint::write_safetensors(file, tensors);
+  write_tensors(file, tensors);
 }
 
 int run_score(const ScoreOptions& options) {
@@ -93,9 +115,7 @@ int run_score(const ScoreOptions& options) {
     }
     documents.push_back({{"log_probs", list}});
   }
-  if (!options.logits.empty())
-    checkpoint::write_safetensors(
-        options.logits, std::vector<checkpoint::NamedTensor>{{"logits", loaded.model->head->logits(hidden), {}}});
+  if (!options.logits.empty()) write_tensors(options.logits, {{"logits", loaded.model->head->logits(hidden), {}}});
   if (!options.grads.empty()) write_gradients(loaded, batch, options.grads);
   const Json report{{"loss", total / static_cast<double>(batch.trained_tokens)},
                     {"tokens", batch.tokens()},
@@ -107,22 +127,19 @@ int run_score(const ScoreOptions& options) {
 
 static std::vector<int32_t> prompt_ids(const GenerateOptions& options, const tokenizer::Tokenizer& tokenizer) {
   if (options.chat.empty()) return tokenizer.encode(options.prompt, true);
-  if (tokenizer.chat_template.empty())
+  if (tokenizer.template_for(true).empty())
     throw DataError(options.model, "its tokenizer has no chat template", "use --prompt TEXT");
-  const auto chat = load_json(options.chat);
-  const Json messages = chat.is_object() && chat.contains("messages") ? chat.at("messages") : chat;
-  const Json tools = chat.is_object() ? chat.value("tools", Json()) : Json();
-  const auto text = tokenizer::ChatTemplate::parse(tokenizer.chat_template, options.model + ": chat template")
-                        .render(data::template_variables(tokenizer, messages, tools, true))
-                        .text;
-  return tokenizer.encode(text, false);
+  return tokenizer.encode(render_prompt(tokenizer, load_json(options.chat), options.chat), false);
 }
 
 static std::vector<int32_t> stop_ids(const recipes::TrainedModel& loaded) {
   std::vector<int32_t> ids;
   if (loaded.tokenizer->eos_id) ids.push_back(*loaded.tokenizer->eos_id);
   const auto file = loaded.folder.path / "generation_config.json";
-  for (const auto& json : {loaded.folder.config, std::filesystem::exists(file) ? load_json(file) : Json::object()}) {
+  const Json generation = fs::exists(file) ? load_json(file) : Json::object();
+  if (!generation.is_object())
+    throw CheckpointError(file.string(), fmt::format("expected an object, got {}", generation.type_name()));
+  for (const auto& json : {loaded.folder.config, generation}) {
     const auto eos = json.value("eos_token_id", Json());
     for (const auto& id : eos.is_array() ? eos : Json::array({eos}))
       if (id.is_number_integer()) ids.push_back(id.get<int32_t>());

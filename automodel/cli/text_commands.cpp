@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -11,6 +13,7 @@
 #include "automodel/base/json.h"
 #include "automodel/base/log.h"
 #include "automodel/base/text.h"
+#include "automodel/cli/chat_input.h"
 #include "automodel/cli/commands.h"
 #include "automodel/data/chat_format.h"
 #include "automodel/data/inspect.h"
@@ -28,6 +31,7 @@ template <class F>
 void for_each_line(const std::string& file, const F& f) {
   std::ifstream opened;
   if (file != "-") {
+    if (std::filesystem::is_directory(file)) throw SystemError(file, "is a folder, expected a file");
     opened.open(file);
     if (!opened) throw SystemError(file, "cannot be opened");
   }
@@ -35,6 +39,7 @@ void for_each_line(const std::string& file, const F& f) {
   const std::string name = file == "-" ? "<stdin>" : file;
   std::string line;
   for (int64_t number = 1; std::getline(in, line); ++number) f(line, fmt::format("{}:{}", name, number));
+  if (in.bad() || (file == "-" && std::ferror(stdin))) throw SystemError(name, "cannot be read");
 }
 
 std::string read_all(const std::string& file) {
@@ -128,18 +133,18 @@ class Renderer {
     std::optional<data::ChatFormat::Tokens> tokens;  // with --mask
   };
 
-  Result render(const Json& chat) {
-    Json variables = variables_of(chat);
+  Result render(const Json& chat, const std::string& where) {
+    Json variables = variables_of(chat, where);
     Result result;
     if (!options_.mask) {
-      result.rendered = template_for(variables).render(variables);
+      result.rendered = template_for(variables, where).render(variables);
       return result;
     }
-    const data::Row row{variables, "chat", 0};
+    const data::Row row{variables, where, 0};
     const Json messages = data::messages_of(row), tools = variables.value("tools", Json());
     for (const char* name : {"messages", "tools"}) variables.erase(name);
     if (variables["add_generation_prompt"] == false) variables.erase("add_generation_prompt");
-    result.tokens = format_->tokenize(messages, tools, "chat", variables);
+    result.tokens = format_->tokenize(messages, tools, where, variables);
     result.rendered.text = result.tokens->text;
     return result;
   }
@@ -166,34 +171,23 @@ class Renderer {
   }
 
  private:
-  Json variables_of(const Json& chat) const {
-    Json variables = chat.is_array() ? Json{{"messages", chat}} : chat;
-    if (!variables.is_object())
-      throw DataError("chat", "expected a list of messages or an object of template variables");
-    if (tokenizer_) {
-      const auto defaults = data::template_variables(*tokenizer_, variables.value("messages", Json::array()), tools_,
-                                                     options_.add_generation_prompt);
-      for (const auto& [key, value] : defaults.items())
-        if (!variables.contains(key)) variables[key] = value;
-      return variables;
-    }
+  Json variables_of(const Json& chat, const std::string& where) const {
+    Json variables = chat_variables(chat, where);
+    if (tokenizer_) return with_defaults(std::move(variables), *tokenizer_, tools_, options_.add_generation_prompt);
     if (!variables.contains("tools") && !tools_.is_null()) variables["tools"] = tools_;
     if (!variables.contains("add_generation_prompt"))
       variables["add_generation_prompt"] = options_.add_generation_prompt;
     return variables;
   }
 
-  // As transformers' get_chat_template: the file, else the model's template, with tools the one named tool_use.
-  const tokenizer::ChatTemplate& template_for(const Json& variables) {
-    const bool with_tools = variables.contains("tools") && !variables["tools"].is_null();
-    auto& parsed = templates_[with_tools];
-    if (parsed) return *parsed;
+  // The file, else the model's own for this conversation.
+  const tokenizer::ChatTemplate& template_for(const Json& variables, const std::string& where) {
     const std::string& file = options_.template_file;
-    const std::string source = file.empty() ? tokenizer_->template_for(with_tools) : data::resolve_chat_template(file);
-    if (source.empty())
-      throw DataError("chat", "has no tools, and the model has a chat template for conversations with tools only",
-                      "name one with --template FILE");
-    parsed.emplace(tokenizer::ChatTemplate::parse(source, file.empty() ? "chat template" : file));
+    auto& parsed = templates_[has_tools(variables)];
+    if (!parsed)
+      parsed.emplace(file.empty()
+                         ? own_template(*tokenizer_, has_tools(variables), where, "name one with --template FILE")
+                         : tokenizer::ChatTemplate::parse(data::resolve_chat_template(file), file));
     return *parsed;
   }
 
@@ -220,13 +214,14 @@ class Renderer {
 int run_render(const RenderOptions& options) {
   Renderer renderer(options);
   if (!options.jsonl) {
-    renderer.print(renderer.render(parse_json(read_all(options.chat), options.chat == "-" ? "<stdin>" : options.chat)));
+    const std::string where = options.chat == "-" ? "<stdin>" : options.chat;
+    renderer.print(renderer.render(parse_json(read_all(options.chat), where), where));
     return 0;
   }
   for_each_line(options.chat, [&](const std::string& line, const std::string& where) {
     Json out;
     try {
-      out = renderer.to_json(renderer.render(parse_json(line, where)));
+      out = renderer.to_json(renderer.render(parse_json(line, where), where));
     } catch (const Error& error) {
       out = {{"error", error.what()}};
     }

@@ -5,6 +5,7 @@
 #include "automodel/base/json.h"
 #include "automodel/base/log.h"
 #include "automodel/checkpoint/load_weights.h"
+#include "automodel/checkpoint/run_folder.h"
 #include "automodel/kernels/cuda/library.h"
 #include "automodel/optim/memory.h"
 #include "automodel/recipes/data_kinds.h"
@@ -167,18 +168,37 @@ static fs::path base_of(const fs::path& adapter_folder, const std::string& named
                         "give the base with --model and the adapter with --lora");
 }
 
-// The folder with weights or an adapter within what is given: itself, a run (its newest checkpoint), or a checkpoint.
+// The folder with weights or an adapter within what is given: itself, a run (its newest whole checkpoint), or a
+// checkpoint.
 static fs::path weights_within(const fs::path& given) {
   fs::path folder = net::resolve_model(given.string());
-  if (fs::exists(folder / "LATEST")) folder /= "LATEST";
-  const fs::path model = folder / "model";
-  return fs::exists(model / "config.json") || fs::exists(model / "adapter_config.json") ? model : folder;
+  const auto has_model = [](const fs::path& at) {
+    return fs::exists(at / "config.json") || fs::exists(at / "adapter_config.json");
+  };
+  if (const auto newest = checkpoint::find_latest(folder))
+    folder = newest->path;
+  else if (fs::is_symlink(folder / "LATEST"))
+    throw CheckpointError(folder.string(), "holds no whole checkpoint",
+                          "`automodel checkpoint verify` says what is wrong with them");
+  if (has_model(folder / "model")) return folder / "model";
+  if (fs::exists(folder / "manifest.json") && !has_model(folder))
+    throw CheckpointError(folder.string(), "this checkpoint has no model/ (checkpoint.save_consolidated: false)",
+                          "save_consolidated: true writes one with every checkpoint, final with the last");
+  return folder;
+}
+
+static fs::path adapter_within(const fs::path& given) {
+  fs::path folder = weights_within(given);
+  if (!fs::exists(folder / "adapter_config.json"))
+    throw CheckpointError(folder.string(), "holds no adapter: expected adapter_config.json",
+                          "a model with all its weights is given with --model");
+  return folder;
 }
 
 TrainedModel load_inference_model(const fs::path& given, const fs::path& adapter, const std::string& dtype,
                                   const std::string& device) {
   fs::path folder = weights_within(given);
-  fs::path lora = adapter.empty() ? adapter : net::resolve_model(adapter.string());
+  fs::path lora = adapter.empty() ? adapter : adapter_within(adapter);
   const bool is_adapter = lora.empty() && fs::exists(folder / "adapter_config.json");
   if (is_adapter) lora = folder;
   TrainedModel loaded;

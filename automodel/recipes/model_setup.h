@@ -58,9 +58,10 @@ struct TrainedModel {
 /// embedding has rows).
 TrainedModel load_trained_model(const config::RecipeConfig& config);
 
-/// A model for scoring and generation: `folder` may be a model folder, a checkpoint, a Hub id, or a PEFT adapter folder
-/// whose base (a folder or a Hub id) is found through its adapter_config.json; `adapter` (may be empty) is put on top.
-/// `device`: see choose_device.
+/// A model for scoring and generation: `folder` may be a model folder, a run (its newest whole checkpoint), a
+/// checkpoint, a Hub id, or a PEFT adapter folder whose base (a folder or a Hub id) is found through its
+/// adapter_config.json; `adapter` (may be empty; the same kinds) is put on top. `device`: see choose_device. Throws
+/// CheckpointError for a run without a whole checkpoint, a checkpoint without model/, an `adapter` that is none.
 TrainedModel load_inference_model(const std::filesystem::path& folder, const std::filesystem::path& adapter,
                                   const std::string& dtype, const std::string& device);
 

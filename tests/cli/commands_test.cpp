@@ -236,6 +236,14 @@ TEST_F(Command, TokenizeGoesThereAndBack) {
   expect_error(run({"tokenize", "--model", (folder_ / "none").string()}), 1, {(folder_ / "none").string()});
 }
 
+TEST_F(Command, AFolderInPlaceOfAFileOfLinesIsRefused) {
+  const auto folder = folder_.path().string();
+  expect_error(run({"tokenize", "--model", model(), folder}), 1, {folder, "is a folder, expected a file"});
+  expect_error(run({"render", "--model", model(), "--jsonl", folder}), 1, {folder, "is a folder, expected a file"});
+  expect_error(run({"-c", "'" + binary() + "' tokenize --model '" + model() + "' < '" + folder + "'"}, {}, "/bin/sh"),
+               1, {"<stdin>", "cannot be read"});
+}
+
 TEST_F(Command, RenderAppliesTheTemplate) {
   const std::string chat = R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])";
   EXPECT_EQ(text_of({"render", "--model", model()}, {}, chat),
