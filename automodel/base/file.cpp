@@ -114,7 +114,15 @@ LineWriter::~LineWriter() {
 void LineWriter::append(std::string_view line) {
   std::string whole(line);
   whole += '\n';  // one write, so that a crash leaves whole lines
-  write_all(fd_, path_, whole.data(), whole.size());
+  struct stat before {};
+  const bool regular = ::fstat(fd_, &before) == 0 && S_ISREG(before.st_mode);
+  try {
+    write_all(fd_, path_, whole.data(), whole.size());
+  } catch (...) {  // a full disk may have taken a part
+    if (regular && ::ftruncate(fd_, before.st_size) != 0)
+      fail(path_, "holds a part of a line, which cannot be cut off");
+    throw;
+  }
 }
 
 void write_file_atomically(const fs::path& path, std::string_view text) {

@@ -1,8 +1,10 @@
 #include "automodel/base/file.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -94,6 +96,25 @@ TEST_F(Files, LinesAreAppendedWhole) {
   LineWriter(path).append("two");
   writer.append("three");
   EXPECT_EQ(read_file(path), "one\ntwo\nthree\n");
+}
+
+// The limit on the size of a file stands for the full disk: the kernel takes the part that fits.
+TEST_F(Files, ALineThatDoesNotFitLeavesNoPartBehind) {
+  const auto path = folder_ / "lines";
+  LineWriter writer(path);
+  writer.append("one");
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{10, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const auto said = message_of([&] { writer.append("more than the disk holds"); });
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_NE(said.find("cannot be written"), std::string::npos) << said;
+  EXPECT_EQ(read_file(path), "one\n");
+  writer.append("two");
+  EXPECT_EQ(read_file(path), "one\ntwo\n");
 }
 
 TEST_F(Files, FoldersAreMadeOrTheReasonIsSaid) {

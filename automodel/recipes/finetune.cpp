@@ -51,6 +51,79 @@ static std::optional<double> validate_all(const config::RecipeConfig& config, en
   return metric;
 }
 
+// The parts of a run that its steps work on, and what came of the steps so far.
+namespace {
+struct Run {
+  const config::RecipeConfig& config;
+  engine::Engine& engine;
+  optim::Adam& optimizer;
+  optim::StepScheduler& scheduler;
+  data::Loader& loader;
+  const optim::LrSchedule& schedule;
+  std::vector<ValidationLoader>& validation_sets;
+  RunCheckpoint& checkpoints;
+  metrics::Logger& log;
+  StepLog& steps;
+  optim::StepEvents events{};  // of the last step made
+  RunResult result{};
+};
+}  // namespace
+
+// For `work` that tells and measures the steps made: what ends it (a full disk, a bad validation row) must not cost
+// them. Numbers that went wrong are no reason to save.
+template <class Work>
+static void keep_steps_on_fault(Run& run, Work&& work) {
+  try {
+    work();
+  } catch (const NumericError&) {
+    throw;
+  } catch (const Error&) {
+    run.checkpoints.save_before_error(run.events.epoch, run.events.step);
+    throw;
+  }
+}
+
+// Trains on the next group of microbatches; nothing when the loader's epoch ended.
+static std::optional<LaunchedStep> train_on_next_group(Run& run) {
+  const int64_t step = run.scheduler.step();
+  try {
+    const auto microbatches = run.loader.next_group(run.scheduler.grad_acc_steps());
+    if (microbatches.empty()) return std::nullopt;
+    return train_step(run.engine, run.optimizer, microbatches,
+                      {.seed = static_cast<uint64_t>(run.config.seed),
+                       .step = step,
+                       .lr = run.schedule.lr(step),
+                       .weight_decay = run.schedule.weight_decay(step),
+                       .max_norm = run.config.clip_grad_norm.max_norm.value_or(0)});
+  } catch (const Error&) {  // a bad row must not cost the steps made before it
+    run.loader.step_back();
+    keep_steps_on_fault(run, [&] { run.steps.flush(); });
+    if (run.result.steps > 0) run.checkpoints.save_before_error(run.events.epoch, run.events.step);
+    throw;
+  }
+}
+
+static void make_step(Run& run) {
+  auto made = train_on_next_group(run);
+  if (!made) {  // the scheduler knows that the epoch ended unless the epoch held nothing at all
+    while (run.scheduler.epoch() < run.loader.epoch()) run.scheduler.skip_to_next_epoch();
+    return;
+  }
+  ++run.result.steps;
+  const auto& events = run.events = run.scheduler.finish_step(run.loader.at_epoch_end(), stop_signal() != 0);
+  const double next_lr = run.schedule.lr(events.step + 1);
+  std::optional<double> metric;
+  keep_steps_on_fault(run, [&] {
+    run.steps.add(std::move(*made),
+                  {.step = events.step, .epoch = events.epoch, .lr = next_lr, .log_remote = events.log_remote});
+    if (events.validate || events.checkpoint) run.steps.flush();
+    if (events.validate) metric = validate_all(run.config, run.engine, run.validation_sets, run.log, events, next_lr);
+  });
+  if (events.checkpoint)
+    run.result.checkpoint = run.checkpoints.save(events.epoch, events.step, metric, events.last_step).string();
+  if (events.stopped) run.result.stopped_by = stop_signal();
+}
+
 RunResult finetune(const config::RecipeConfig& config) {
   // What is trained, and on what.
   auto loaded = load_trained_model(config);
@@ -79,48 +152,12 @@ RunResult finetune(const config::RecipeConfig& config) {
   StepLog steps(engine, log);
   install_stop_signals(preemption_signals(config.step_scheduler));
 
-  RunResult result;
-  optim::StepEvents events;
-  while (!scheduler.done()) {
-    const int64_t step = scheduler.step();
-    LaunchedStep made;
-    try {
-      const auto microbatches = loader->next_group(scheduler.grad_acc_steps());
-      if (microbatches.empty()) {  // the loader's epoch ended; the scheduler knows unless the epoch held nothing at all
-        while (scheduler.epoch() < loader->epoch()) scheduler.skip_to_next_epoch();
-        continue;
-      }
-      made = train_step(engine, optimizer, microbatches,
-                        {.seed = static_cast<uint64_t>(config.seed),
-                         .step = step,
-                         .lr = schedule.lr(step),
-                         .weight_decay = schedule.weight_decay(step),
-                         .max_norm = config.clip_grad_norm.max_norm.value_or(0)});
-    } catch (const Error&) {  // a bad row must not cost the steps made before it
-      steps.flush();
-      loader->step_back();
-      if (result.steps > 0) checkpoints.save_before_error(events.epoch, events.step);
-      throw;
-    }
-    ++result.steps;
-    events = scheduler.finish_step(loader->at_epoch_end(), stop_signal() != 0);
-    const double next_lr = schedule.lr(step + 1);
-    steps.add(std::move(made), {.step = step, .epoch = events.epoch, .lr = next_lr, .log_remote = events.log_remote});
-    if (events.validate || events.checkpoint) steps.flush();
-    std::optional<double> metric;
-    try {
-      if (events.validate) metric = validate_all(config, engine, validation_sets, log, events, next_lr);
-    } catch (const DataError&) {  // nor a bad validation row
-      checkpoints.save_before_error(events.epoch, step);
-      throw;
-    }
-    if (events.checkpoint) result.checkpoint = checkpoints.save(events.epoch, step, metric, events.last_step).string();
-    if (events.stopped) result.stopped_by = stop_signal();
-  }
-  steps.flush();
+  Run run{config, engine, optimizer, scheduler, *loader, schedule, validation_sets, checkpoints, log, steps};
+  while (!scheduler.done()) make_step(run);
+  keep_steps_on_fault(run, [&] { steps.flush(); });
   log.close();
   log_info("data: " + loader->summary());
-  return result;
+  return run.result;
 }
 
 }  // namespace automodel::recipes

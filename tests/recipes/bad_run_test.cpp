@@ -209,6 +209,34 @@ TEST_F(BadPlace, AFullDiskLeavesTheCheckpointsThatAreThereWhole) {
   EXPECT_EQ(::umount(out().c_str()), 0);
 }
 
+// The logs on a full disk: of the steps, and of the validation.
+TEST_F(BadPlace, AFullDiskForALogKeepsTheStepsAndTheRunGoesOn) {
+  write_chats(folder_ / "validation.jsonl", 4, 100);
+  const auto arguments =
+      with(config_, {"--validation_dataset._target_", "chat", "--validation_dataset.path_or_dataset_id",
+                     (folder_ / "validation.jsonl").string(), "--step_scheduler.max_steps", "4",
+                     "--step_scheduler.val_every_steps", "2"});
+  fs::create_directories(out());
+  fs::create_symlink("/dev/full", out() / "training.jsonl");
+  const std::string safe = "the steps made are safe: saved " + out().string();
+  auto finished = run(arguments);
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, testing::AllOf(testing::HasSubstr("training.jsonl: cannot be written: No space left"),
+                                           testing::HasSubstr(safe + "/epoch_0_step_0")));
+  fs::remove(out() / "training.jsonl");
+
+  fs::create_symlink("/dev/full", out() / "validation.jsonl");
+  finished = run(arguments);
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, testing::AllOf(testing::HasSubstr("validation.jsonl: cannot be written: No space left"),
+                                           testing::HasSubstr(safe + "/epoch_0_step_1")));
+  fs::remove(out() / "validation.jsonl");
+
+  expect_success(run(arguments));
+  EXPECT_EQ(fs::read_symlink(out() / "LATEST"), "epoch_0_step_3");
+  EXPECT_EQ(steps_of(out()).size(), 3u) << "all but the first, whose line did not fit";
+}
+
 // Weights that leave the numbers: the step and the tensor are named, and what was saved before stays the newest.
 class Diverging : public BadRun, public testing::WithParamInterface<const char*> {};
 
