@@ -3,6 +3,7 @@
 // Build and run: tools/fuzz config/config
 #include <cstddef>
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "automodel/base/error.h"
