@@ -217,6 +217,16 @@ TEST_F(Command, DataReadsCsvAndMixtures) {
   EXPECT_THAT(shown.dump(), HasSubstr("Why, so?"));
 }
 
+// What is built with the program is enough for it.
+TEST_F(Command, DataReadsParquetWhereArrowIsThere) {
+#ifndef AUTOMODEL_HAS_ARROW
+  GTEST_SKIP() << "this build was configured without Arrow";
+#endif
+  const auto file = fs::path(AUTOMODEL_SOURCE_DIR) / "automodel/data/testdata/sources/chats.snappy.parquet";
+  const auto shown = json_of({"data", config(), "--dataset.path_or_dataset_id", file.string(), "--n", "1", "--json"});
+  EXPECT_EQ(shown.at("samples").size(), 1u);
+}
+
 TEST_F(Command, TokenizeGoesThereAndBack) {
   const std::string text = "Natalia sold clips.";
   const auto ids = text_of({"tokenize", "--model", model()}, {"["}, text + "\n");
