@@ -123,10 +123,15 @@ function(automodel_program name)
   automodel_as_precompiled(automodel)
   automodel_room_target(automodel)
   target_compile_definitions(automodel PRIVATE AUTOMODEL_VERSION="${PROJECT_VERSION}")
+  get_property(plugins GLOBAL PROPERTY AUTOMODEL_PLUGINS)
+  if(plugins)
+    add_dependencies(automodel ${plugins})
+  endif()
 endfunction()
 
 # automodel_plugin(NAME SOURCES f.cpp... NEEDS target...): libautomodel_NAME.so beside the program, which loads it when it
-# first needs it. Where one of the targets is missing, so is the library, and the program says so.
+# first needs it; who builds the program builds it too. Where one of the targets is missing, so is the library, and the
+# program says so. Call it before automodel_program.
 function(automodel_plugin name)
   cmake_parse_arguments(plugin "" "" "SOURCES;NEEDS" ${ARGN})
   foreach(needed ${plugin_NEEDS})
@@ -140,4 +145,5 @@ function(automodel_plugin name)
     CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_include_directories(automodel_${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(automodel_${name} PRIVATE ${plugin_NEEDS} nlohmann_json::nlohmann_json)
+  set_property(GLOBAL APPEND PROPERTY AUTOMODEL_PLUGINS automodel_${name})
 endfunction()

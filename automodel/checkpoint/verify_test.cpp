@@ -68,7 +68,9 @@ TEST(Verify, FindsValuesThatAreNotFiniteWhateverTheirDtype) {
     TemporaryFolder folder;
     const std::vector<NamedTensor> tensors{{"good", at::randn({3}), {}}, {"layer.bad", tensor, {}}};
     write_model_folder(folder / "model", tensors, {.config = "{}"});
-    return verify(folder / "model").faults;
+    const auto faults = verify(folder / "model").faults;
+    EXPECT_EQ(verify(folder / "model/model.safetensors").faults, faults);  // the file alone
+    return faults;
   };
   for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf})
     EXPECT_THAT(verify_with(bad.to(dtype)), Contains(HasSubstr("layer.bad: holds values that are not finite")));

@@ -32,7 +32,10 @@ static int merge_adapter(const CheckpointOptions& options) {
   const auto tensors = checkpoint::named_tensors(loaded.model->parameters());
   checkpoint::write_folder_atomically(
       options.out, [&](const fs::path& hidden) { checkpoint::write_model_folder(hidden, tensors, files); });
-  std::cout << options.out << "\n";
+  if (options.json)
+    std::cout << Json{{"path", options.out}, {"tensors", tensors.size()}}.dump(2) << "\n";
+  else
+    std::cout << options.out << "\n";
   return 0;
 }
 

@@ -156,6 +156,9 @@ TEST(Chat, ARowThatIsNoChatIsRefusedWithItsPlace) {
   EXPECT_THAT(fails(R"({"messages": []})"), HasSubstr("the conversation is empty"));
   EXPECT_THAT(fails(R"({"messages": ["x"]})"), HasSubstr("a message should be an object, got string"));
   EXPECT_THAT(fails(R"({"messages": [{"role": "robot", "content": "x"}]})"), HasSubstr("'robot' is no role"));
+  EXPECT_THAT(fails(R"({"messages": [{"role": 5, "content": "x"}]})"), HasSubstr("5 is no role of a message"));
+  EXPECT_THAT(fails(R"({"messages": [{"content": "x"}]})"), HasSubstr("nothing is no role of a message"));
+  EXPECT_THAT(fails(R"({"conversations": [{"from": [1], "value": "x"}]})"), HasSubstr("[1] is no role"));
   EXPECT_THAT(fails(R"({"messages": [{"role": "user", "content": "x"}]})"), HasSubstr("no assistant message"));
   EXPECT_THAT(fails(R"({"messages": [{"role": "user", "content": [{"type": "image"}]}]})"),
               HasSubstr("a content part is no text"));

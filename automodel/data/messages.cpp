@@ -38,6 +38,13 @@ static void check_tool_calls(const Json& calls, const std::string& where) {
   }
 }
 
+// For an error: 'robot', 5, nothing.
+static std::string shown_role(const Json* role) {
+  if (!role) return "nothing";
+  return role->is_string() ? "'" + role->get<std::string>() + "'"
+                           : role->dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 static std::string sharegpt_role(const Json& turn, const std::string& where) {
   const auto found = turn.find("from") != turn.end() ? turn.find("from") : turn.find("role");
   const std::string role = found != turn.end() && found->is_string() ? found->get<std::string>() : "";
@@ -45,7 +52,8 @@ static std::string sharegpt_role(const Json& turn, const std::string& where) {
   if (role == "human" || role == "user") return "user";
   for (const auto* name : {"gpt", "assistant", "chatgpt", "model", "bot"})
     if (role == name) return "assistant";
-  throw DataError(where, fmt::format("'{}' is no role of a conversation", role),
+  throw DataError(where,
+                  fmt::format("{} is no role of a conversation", shown_role(found != turn.end() ? &*found : nullptr)),
                   "known: system, human, user, gpt, assistant, chatgpt, model, bot");
 }
 
@@ -79,8 +87,10 @@ Json messages_of(const Row& row) {
         message.contains("role") && message["role"].is_string() ? message["role"].get<std::string>() : "";
     static const std::vector<std::string> roles = {"system", "user", "assistant", "tool", "developer"};
     if (std::find(roles.begin(), roles.end(), role) == roles.end())
-      throw DataError(row.where, fmt::format("'{}' is no role of a message", role),
-                      "known: system, developer, user, assistant, tool");
+      throw DataError(
+          row.where,
+          fmt::format("{} is no role of a message", shown_role(message.contains("role") ? &message["role"] : nullptr)),
+          "known: system, developer, user, assistant, tool");
     message["content"] = content_text(message.contains("content") ? message["content"] : Json(), row.where);
     if (role == "assistant") {
       if (message.contains("tool_calls")) check_tool_calls(message["tool_calls"], row.where);

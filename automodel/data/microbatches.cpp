@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "automodel/base/error.h"
+#include "automodel/base/text.h"
 
 namespace automodel::data {
 
@@ -77,10 +78,27 @@ void Microbatches::read_row() {
   for (auto& document : row.documents) packer_.add(std::move(document));
 }
 
+// Why an epoch gave nothing though it has rows.
+static DataError nothing_left(int64_t rows, const Statistics& counts, int64_t limit) {
+  std::vector<std::string> reasons;
+  std::string hint = "`automodel data CONFIG.yaml` shows what becomes of them";
+  if (counts.bad_rows > 0) reasons.push_back(fmt::format("{} cannot be read as samples", counts.bad_rows));
+  if (counts.untrained_rows > 0) reasons.push_back(fmt::format("{} have nothing to train", counts.untrained_rows));
+  if (counts.dropped_documents > 0) {
+    reasons.push_back(fmt::format("{} are longer than {} tokens, or have nothing to train within them",
+                                  counts.dropped_documents, limit));
+    hint = "raise dataset.seq_length, or packed_sequence.packed_sequence_size where samples are packed";
+  }
+  return {"dataset",
+          fmt::format("none of its {} rows can be used{}{}", rows, reasons.empty() ? "" : ": ", join(reasons, ", ")),
+          hint};
+}
+
 void Microbatches::end_epoch() {
-  if (epoch_packs_ == 0)
-    throw DataError("dataset",
-                    position_ == 0 ? "has no rows" : fmt::format("none of its {} rows can be used", position_));
+  if (epoch_packs_ == 0) {
+    if (position_ == 0) throw DataError("dataset", "has no rows");
+    throw nothing_left(position_, statistics_, reader_->options().max_tokens);
+  }
   while (packer_.ready(true)) {  // only when max_packs ended the epoch
     for (const auto& document : packer_.take()) {
       ++statistics_.dropped_documents;

@@ -1,5 +1,7 @@
 #include "automodel/peft/adapter_config.h"
 
+#include <algorithm>
+
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
 
@@ -76,6 +78,39 @@ static void refuse_changed_base(const Json& json, const std::string& where) {
                              "save it from PEFT with path_initial_model_for_weight_conversion");
 }
 
+[[noreturn]] static void refuse_value(const Json& json, const char* key, const std::string& where,
+                                      const std::string& expected) {
+  throw ConfigError(where + ": " + key,
+                    fmt::format("expected {}, got {}", expected, json.contains(key) ? json.at(key).dump() : "nothing"));
+}
+
+static const Json& number_of(const Json& json, const char* key, const std::string& where, bool whole) {
+  if (!json.contains(key) || !(whole ? json.at(key).is_number_integer() : json.at(key).is_number()))
+    refuse_value(json, key, where, whole ? "a whole number" : "a number");
+  return json.at(key);
+}
+
+static bool flag_of(const Json& json, const char* key, const std::string& where) {
+  if (!json.contains(key)) return false;
+  if (!json.at(key).is_boolean()) refuse_value(json, key, where, "true or false");
+  return json.at(key).get<bool>();
+}
+
+static void read_targets(const Json& json, const std::string& where, LoraOptions& options) {
+  const Json targets = json.value("target_modules", Json());
+  if (targets == "all-linear") {
+    options.match_all_linear = true;
+    return;
+  }
+  if (targets.is_string())
+    throw UnsupportedError(where + ": target_modules",
+                           "is a regular expression, this build can only do a list of names");
+  const auto is_name = [](const Json& name) { return name.is_string(); };
+  if (!targets.is_array() || !std::all_of(targets.begin(), targets.end(), is_name))
+    refuse_value(json, "target_modules", where, "a list of names");
+  options.target_modules = targets.get<std::vector<std::string>>();
+}
+
 AdapterConfig read_adapter_config(const Json& json, const std::string& where) {
   if (!json.is_object() || !json.contains("peft_type"))
     throw ConfigError(where, "is no adapter config: expected an object with peft_type");
@@ -85,28 +120,17 @@ AdapterConfig read_adapter_config(const Json& json, const std::string& where) {
   refuse_variants(json, where);
   refuse_changed_base(json, where);
   AdapterConfig out;
-  try {
-    out.options.rank = json.at("r").get<int64_t>();
-    out.options.alpha = json.at("lora_alpha").get<double>();
-    out.options.dropout = json.value("lora_dropout", 0.0);
-    out.options.dropout_before = true;
-    out.options.dora = json.value("use_dora", false);
-    out.options.rslora = json.value("use_rslora", false);
-    const auto text = [&](const char* key) {
-      return json.value(key, Json()).is_string() ? json.value(key, "") : std::string();
-    };
-    out.base = text("base_model_name_or_path"), out.revision = text("revision");
-    const auto& targets = json.at("target_modules");
-    if (targets.is_array())
-      out.options.target_modules = targets.get<std::vector<std::string>>();
-    else if (targets == "all-linear")
-      out.options.match_all_linear = true;
-    else
-      throw UnsupportedError(where + ": target_modules",
-                             "is a regular expression, this build can only do a list of names");
-  } catch (const nlohmann::json::exception& error) {
-    throw ConfigError(where, std::string("is no LoRA config: ") + error.what());
-  }
+  out.options.rank = number_of(json, "r", where, true).get<int64_t>();
+  out.options.alpha = number_of(json, "lora_alpha", where, false).get<double>();
+  if (json.contains("lora_dropout")) out.options.dropout = number_of(json, "lora_dropout", where, false).get<double>();
+  out.options.dropout_before = true;
+  out.options.dora = flag_of(json, "use_dora", where);
+  out.options.rslora = flag_of(json, "use_rslora", where);
+  const auto text = [&](const char* key) {
+    return json.contains(key) && json.at(key).is_string() ? json.at(key).get<std::string>() : std::string();
+  };
+  out.base = text("base_model_name_or_path"), out.revision = text("revision");
+  read_targets(json, where, out.options);
   return out;
 }
 

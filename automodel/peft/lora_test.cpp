@@ -336,6 +336,16 @@ TEST(AdapterConfig, RefusesWhatItCannotApplyByName) {
     EXPECT_THROW(read_adapter_config(json, "f"), Error) << key;
   }
   EXPECT_THROW(read_adapter_config(Json::array(), "f"), ConfigError);
+  for (const auto& [key, value, expected] : std::initializer_list<std::tuple<const char*, Json, const char*>>{
+           {"r", "x", "f: r: expected a whole number, got \"x\""},
+           {"lora_alpha", true, "f: lora_alpha: expected a number, got true"},
+           {"lora_dropout", "x", "f: lora_dropout: expected a number, got \"x\""},
+           {"use_dora", 1, "f: use_dora: expected true or false, got 1"},
+           {"target_modules", {"q_proj", 3}, "f: target_modules: expected a list of names, got"}}) {
+    Json json = good;
+    json[key] = value;
+    EXPECT_EQ(message_of([&] { read_adapter_config(json, "f"); }).rfind(expected, 0), 0u) << key;
+  }
 }
 
 }  // namespace

@@ -103,6 +103,10 @@ OpenedData open_section(const config::RecipeConfig& config, const config::Datase
       throw UnsupportedError("dataset.sources", fmt::format("'{}' cannot be a source of a mixture", kind.name));
     const auto edges = edges_of(parts[i].tokenizer, config.tokenizer);
     auto rows = kind.open_rows(parts[i]);
+    if (section.sources.empty() && !rows->has(0))
+      throw DataError(training ? "dataset" : "validation_dataset",
+                      fmt::format("{} has no rows", parts[i].path.empty() ? kind.name : join(parts[i].path, "+")),
+                      "is the file empty, or the split or limit too small?");
     if (training && kind.begins_again && parts[i].repeat_on_exhaustion && section.sources.empty())
       rows = data::repeat_rows(std::move(rows));
     builders.push_back(kind.make_builder(parts[i], own_tokenizer(parts[i], tokenizer), edges));

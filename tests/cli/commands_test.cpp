@@ -202,7 +202,17 @@ TEST_F(Command, DataShowsSamplesWithTheirTrainedTokens) {
 TEST_F(Command, AnEmptyDataSetIsAnErrorOfDataAndPlan) {
   const std::string empty = write("empty.jsonl", "\n").string();
   for (const std::string command : {"data", "plan"})
-    expect_error(run({command, config(), "--dataset.path_or_dataset_id", empty}), 1, {"dataset: has no rows"});
+    expect_error(run({command, config(), "--dataset.path_or_dataset_id", empty}), 1,
+                 {"dataset: " + empty + " has no rows", "hint:"});
+  expect_error(
+      run({config(), "--dataset.path_or_dataset_id", empty, "--checkpoint.checkpoint_dir", (folder_ / "out").string()}),
+      1, {"dataset: " + empty + " has no rows"});
+}
+
+TEST_F(Command, ARunWithoutOneUsableRowSaysWhy) {
+  expect_error(run({config(), "--packed_sequence.packed_sequence_size", "3", "--checkpoint.checkpoint_dir",
+                    (folder_ / "out").string()}),
+               1, {"none of its 60 rows can be used: 60 are longer than 3 tokens", "packed_sequence_size"});
 }
 
 TEST_F(Command, DataReadsCsvAndMixtures) {
@@ -215,6 +225,16 @@ TEST_F(Command, DataReadsCsvAndMixtures) {
   const auto shown = json_of({"data", mixed.string(), "--json"});
   EXPECT_EQ(shown.at("statistics").at("rows"), 6);
   EXPECT_THAT(shown.dump(), HasSubstr("Why, so?"));
+}
+
+// What is built with the program is enough for it.
+TEST_F(Command, DataReadsParquetWhereArrowIsThere) {
+#ifndef AUTOMODEL_HAS_ARROW
+  GTEST_SKIP() << "this build was configured without Arrow";
+#endif
+  const auto file = fs::path(AUTOMODEL_SOURCE_DIR) / "automodel/data/testdata/sources/chats.snappy.parquet";
+  const auto shown = json_of({"data", config(), "--dataset.path_or_dataset_id", file.string(), "--n", "1", "--json"});
+  EXPECT_EQ(shown.at("samples").size(), 1u);
 }
 
 TEST_F(Command, TokenizeGoesThereAndBack) {

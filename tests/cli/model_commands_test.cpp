@@ -131,7 +131,9 @@ TEST_F(ModelCommand, ARunStandsForItsNewestWholeCheckpoint) {
   fs::remove(lora / "epoch_0_step_1/model/adapter_model.safetensors");
   EXPECT_EQ(loss({"--model", lora.string()}), older);
   const auto merged = folder_ / "merged";
-  EXPECT_EQ(run({"checkpoint", "merge", lora.string(), "--out", merged.string()}).exit_code, 0);
+  const auto report = run({"checkpoint", "merge", lora.string(), "--out", merged.string(), "--json"});
+  EXPECT_EQ(report.exit_code, 0) << report.err;
+  EXPECT_EQ(parse_json(report.out, "report").at("path"), merged.string());
   EXPECT_NEAR(loss({"--model", merged.string()}), older, 1e-5);
 
   fs::remove(lora / "epoch_0_step_0/manifest.json");
