@@ -60,7 +60,10 @@ std::optional<std::string> RunCheckpoint::resume() {
     entry = checkpoint::find_checkpoint(config_.checkpoint.checkpoint_dir, wanted);
   else if (folder_)
     entry = checkpoint::find_latest(config_.checkpoint.checkpoint_dir);
-  if (!entry) return std::nullopt;
+  if (!entry) {
+    if (folder_) folder_->set_damaged_aside(0);
+    return std::nullopt;
+  }
   if (const auto newest = folder_ ? checkpoint::find_latest(config_.checkpoint.checkpoint_dir) : std::nullopt;
       newest && newest->step > entry->step)
     throw CheckpointError(config_.checkpoint.checkpoint_dir,
@@ -68,6 +71,7 @@ std::optional<std::string> RunCheckpoint::resume() {
                                       newest->path.filename().string(), entry->step + 1),
                           "choose another checkpoint.checkpoint_dir for the other way on");
   if (wanted.empty()) check_same_config(entry->path);
+  if (folder_) folder_->set_damaged_aside(entry->step + 1);
 
   const auto saved = checkpoint::open_run_state(entry->path / "state");
   const auto parameters = parts_.model.trained_parameters();

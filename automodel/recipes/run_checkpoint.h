@@ -31,7 +31,8 @@ class RunCheckpoint {
   RunCheckpoint(const config::RecipeConfig& config, RunParts parts);
 
   /// Goes on from where checkpoint.restore_from says, or by itself from LATEST; returns its name, nothing for a fresh
-  /// run. Throws CheckpointError that says what differs when the folder holds a run of another configuration.
+  /// run. Checkpoints that are not whole and that the run will come to again are set aside. Throws CheckpointError that
+  /// says what differs when the folder holds a run of another configuration.
   std::optional<std::string> resume();
 
   /// Publishes epoch_E_step_S with model/ (as save_consolidated says), state/ and config.yaml; LATEST and BEST move

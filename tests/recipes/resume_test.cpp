@@ -97,6 +97,32 @@ TEST_F(ResumedRun, GoesOnByItselfFromLatestAndTellsSo) {
   EXPECT_EQ(steps_of(out()).size(), 3u);
 }
 
+// A damaged checkpoint is told of once, is out of the way when the run comes to its step again, and is never removed.
+TEST_F(ResumedRun, GoesOnPastADamagedNewestCheckpoint) {
+  const auto steps = [&](const char* count) {
+    return with(config_, {"--checkpoint.checkpoint_dir", (folder_ / "each").string(),
+                          "--step_scheduler.ckpt_every_steps", "1", "--step_scheduler.max_steps", count});
+  };
+  const auto each = folder_ / "each", file = fs::path("model/model.safetensors");
+  expect_success(run(steps("2")));
+  fs::resize_file(each / "epoch_0_step_1" / file, 100);
+  const auto second = run(steps("3"));
+  expect_success(second);
+  EXPECT_THAT(second.err, testing::HasSubstr("resumed from epoch_0_step_0: next is step 1"));
+  const auto told = second.err.find("not whole, passed over: epoch_0_step_1: model/model.safetensors has 100 bytes");
+  ASSERT_NE(told, std::string::npos) << second.err;
+  EXPECT_EQ(second.err.find("not whole", told + 1), std::string::npos) << second.err;
+  EXPECT_EQ(fs::file_size(each / ".damaged-epoch_0_step_1" / file), 100u);
+  EXPECT_EQ(steps_of(each).size(), 3u);
+  EXPECT_EQ(run({"checkpoint", "verify", each.string()}).exit_code, 0);
+
+  for (const char* name : {"epoch_0_step_0", "epoch_0_step_1", "epoch_0_step_2"})
+    fs::resize_file(each / name / file, 100);
+  expect_success(run(steps("2")));  // none is whole: from the beginning
+  EXPECT_EQ(fs::read_symlink(each / "LATEST"), "epoch_0_step_1");
+  EXPECT_TRUE(fs::exists(each / ".damaged-epoch_0_step_1-2"));
+}
+
 TEST_F(ResumedRun, SaysWhenAnotherLengthBendsTheLearningRate) {
   const Arguments cosine = {"--lr_scheduler.lr_decay_style",  "cosine",
                             "--lr_scheduler.lr_warmup_steps", "0",
