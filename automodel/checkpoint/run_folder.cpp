@@ -237,6 +237,12 @@ std::optional<CheckpointEntry> find_latest(const fs::path& folder) {
   return view_run(folder).latest;
 }
 
+bool holds_checkpoints(const fs::path& folder) {
+  if (!fs::is_directory(folder)) return false;
+  const RunView run = view_run(folder);
+  return !run.checkpoints.empty() || !run.damaged.empty();
+}
+
 CheckpointEntry find_checkpoint(const fs::path& folder, const std::string& restore_from) {
   const auto from_link = [&](const std::optional<CheckpointEntry>& entry) {
     if (!entry)

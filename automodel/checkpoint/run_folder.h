@@ -79,6 +79,9 @@ RunView open_run(const std::filesystem::path& folder);
 /// yet. Damaged ones are passed over.
 std::optional<CheckpointEntry> find_latest(const std::filesystem::path& folder);
 
+/// Whether checkpoints were published in the folder, whole or damaged by now.
+bool holds_checkpoints(const std::filesystem::path& folder);
+
 /// checkpoint.restore_from: "LATEST", "BEST", the name of a checkpoint in `folder`, the path of a checkpoint, or the
 /// path of another run's folder (its latest). Throws CheckpointError when there is none, or it is not whole.
 CheckpointEntry find_checkpoint(const std::filesystem::path& folder, const std::string& restore_from);

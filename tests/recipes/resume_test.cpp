@@ -195,6 +195,26 @@ TEST_F(ResumedRun, RestoreFromAnOlderCheckpointOfTheSameFolderIsRefusedBeforeAny
   EXPECT_EQ(steps_of(out()).size(), 3u);
 }
 
+TEST_F(ResumedRun, WithoutCheckpointsTheRecordsOfAnotherRunAreLeftAlone) {
+  TemporaryFolder other;
+  const auto config = write_run(other.path());
+  const Arguments off = {"--checkpoint.enabled", "false", "--step_scheduler.max_steps", "3"};
+  expect_success(run(with(config, {"--step_scheduler.max_steps", "1"})));
+  const auto steps = steps_of(other / "out");
+  const auto saved = read_file(other / "out/config.yaml");
+  const auto from_first = join({off, {"--checkpoint.restore_from", (out() / "epoch_0_step_1").string()}});
+  expect_error(run(with(config, off)), 1, {"holds a run", "hint:"});
+  expect_error(run(with(config, from_first)), 1, {"holds a run", "hint:"});
+  fs::resize_file(other / "out/epoch_0_step_0/model/model.safetensors", 100);
+  expect_error(run(with(config, from_first)), 1, {"holds a run", "hint:"});
+  EXPECT_TRUE(fs::exists(other / "out/epoch_0_step_0"));
+  EXPECT_EQ(steps_of(other / "out"), steps);
+  EXPECT_EQ(read_file(other / "out/config.yaml"), saved);
+
+  expect_success(run(with(config_, join({off, {"--checkpoint.restore_from", "LATEST"}}))));
+  EXPECT_EQ(steps_of(out()).size(), 3u) << "the run that it goes on with is its own";
+}
+
 TEST_F(ResumedRun, TheTemplateThatWasTrainedIsSaved) {
   const std::string own =
       "{% for m in messages %}<{{ m.role }}>{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}";
