@@ -234,8 +234,13 @@ RunView open_run(const fs::path& folder) {
 
 std::optional<CheckpointEntry> find_latest(const fs::path& folder) {
   if (!fs::is_directory(folder)) return std::nullopt;
-  return view_run(folder).latest;
+  const RunView run = view_run(folder);
+  for (const auto& damaged : run.damaged)
+    log_warning(fmt::format("{}: not whole, passed over: {}", folder.string(), damaged));
+  return run.latest;
 }
+
+std::optional<CheckpointEntry> RunFolder::latest() const { return view_run(folder_).latest; }
 
 bool holds_checkpoints(const fs::path& folder) {
   if (!fs::is_directory(folder)) return false;

@@ -62,14 +62,13 @@ std::optional<std::string> RunCheckpoint::resume() {
   if (!wanted.empty())
     entry = checkpoint::find_checkpoint(config_.checkpoint.checkpoint_dir, wanted);
   else if (enabled)
-    entry = checkpoint::find_latest(config_.checkpoint.checkpoint_dir);
+    entry = folder_->latest();
   if (!enabled) check_records_are_free(entry);
   if (!entry) {
     if (enabled) folder_->set_damaged_aside(0);
     return std::nullopt;
   }
-  if (const auto newest = checkpoint::find_latest(config_.checkpoint.checkpoint_dir);
-      newest && newest->step > entry->step)
+  if (const auto newest = folder_->latest(); newest && newest->step > entry->step)
     throw CheckpointError(config_.checkpoint.checkpoint_dir,
                           fmt::format("holds {}, which a run from step {} on would come to again",
                                       newest->path.filename().string(), entry->step + 1),
