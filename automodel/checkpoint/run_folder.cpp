@@ -17,14 +17,16 @@
 namespace automodel::checkpoint {
 namespace fs = std::filesystem;
 
-static constexpr std::string_view kSaving = ".saving-", kDeleting = ".deleting-", kMoving = ".moving-";
+static constexpr std::string_view kSaving = ".saving-", kDeleting = ".deleting-", kMoving = ".moving-",
+                                  kDamaged = ".damaged-";
 
 std::string checkpoint_name(int64_t epoch, int64_t step) { return fmt::format("epoch_{}_step_{}", epoch, step); }
 
-static bool is_checkpoint_name(const std::string& name) {
+// The step of a checkpoint's name, nothing for other names.
+static std::optional<int64_t> step_of(const std::string& name) {
   long long epoch = 0, step = 0;
-  return std::sscanf(name.c_str(), "epoch_%18lld_step_%18lld", &epoch, &step) == 2 &&
-         name == checkpoint_name(epoch, step);
+  if (std::sscanf(name.c_str(), "epoch_%18lld_step_%18lld", &epoch, &step) != 2) return std::nullopt;
+  return name == checkpoint_name(epoch, step) ? std::optional<int64_t>(step) : std::nullopt;
 }
 
 RunFolder::RunFolder(const fs::path& folder, RunFolderOptions options) : folder_(folder), options_(options) {
@@ -144,7 +146,7 @@ static std::vector<CheckpointEntry> whole_checkpoints(const fs::path& folder, st
   std::vector<CheckpointEntry> found;
   for (const auto& item : fs::directory_iterator(folder)) {
     const std::string name = item.path().filename().string();
-    if (!is_checkpoint_name(name) || !item.is_directory()) continue;
+    if (!step_of(name) || !item.is_directory()) continue;
     const std::string reason = why_not_whole(item.path());
     if (reason.empty()) {
       const auto manifest = load_manifest(item.path());
@@ -181,6 +183,27 @@ void RunFolder::remove_old() {
   }
 }
 
+static fs::path free_name(const fs::path& folder, const std::string& name) {
+  fs::path path = folder / name;
+  for (int copy = 2; fs::exists(fs::symlink_status(path)); ++copy) path = folder / fmt::format("{}-{}", name, copy);
+  return path;
+}
+
+void RunFolder::set_damaged_aside(int64_t first_step) {
+  std::vector<std::string> told;
+  whole_checkpoints(folder_, &told);
+  for (auto& damaged : told) {  // "epoch_0_step_5: model/config.json is missing"
+    const std::string name = damaged.substr(0, damaged.find(':'));
+    if (*step_of(name) < first_step) continue;
+    const fs::path aside = free_name(folder_, std::string(kDamaged) + name);
+    rename_path(folder_ / name, aside);
+    damaged += fmt::format(" (renamed to {})", aside.filename().string());
+  }
+  if (told.empty()) return;
+  sync_folder(folder_);
+  log_warning(fmt::format("{}: not whole, passed over: {}", folder_.string(), join(told, "; ")));
+}
+
 static std::optional<CheckpointEntry> named_by(const RunView& run, const char* link) {
   for (const auto& prefix : {std::string(kMoving), std::string()}) {
     const auto name = link_target(run.path / (prefix + link));
@@ -215,6 +238,14 @@ std::optional<CheckpointEntry> find_latest(const fs::path& folder) {
   for (const auto& damaged : run.damaged)
     log_warning(fmt::format("{}: not whole, passed over: {}", folder.string(), damaged));
   return run.latest;
+}
+
+std::optional<CheckpointEntry> RunFolder::latest() const { return view_run(folder_).latest; }
+
+bool holds_checkpoints(const fs::path& folder) {
+  if (!fs::is_directory(folder)) return false;
+  const RunView run = view_run(folder);
+  return !run.checkpoints.empty() || !run.damaged.empty();
 }
 
 CheckpointEntry find_checkpoint(const fs::path& folder, const std::string& restore_from) {

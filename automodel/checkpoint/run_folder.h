@@ -45,6 +45,13 @@ class RunFolder {
   std::filesystem::path save(int64_t epoch, int64_t step, std::optional<double> metric,
                              const std::function<std::vector<FileRecord>(const std::filesystem::path& hidden)>& write);
 
+  /// find_latest() without its warnings, which set_damaged_aside() gives.
+  std::optional<CheckpointEntry> latest() const;
+
+  /// Warns, once, about the checkpoints that are not whole; those of `first_step` and later, which a run that makes
+  /// that step next comes to again, are renamed to .damaged-epoch_E_step_S. None is removed. Throws SystemError.
+  void set_damaged_aside(int64_t first_step);
+
   const std::filesystem::path& path() const { return folder_; }
 
  private:
@@ -74,6 +81,9 @@ RunView open_run(const std::filesystem::path& folder);
 /// The checkpoint to resume from by itself: open_run's latest; none when the folder is not there or holds no checkpoint
 /// yet. Warns about damaged ones that are passed over.
 std::optional<CheckpointEntry> find_latest(const std::filesystem::path& folder);
+
+/// Whether checkpoints were published in the folder, whole or damaged by now.
+bool holds_checkpoints(const std::filesystem::path& folder);
 
 /// checkpoint.restore_from: "LATEST", "BEST", the name of a checkpoint in `folder`, the path of a checkpoint, or the
 /// path of another run's folder (its latest). Throws CheckpointError when there is none, or it is not whole.

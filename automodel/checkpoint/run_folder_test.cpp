@@ -110,6 +110,27 @@ TEST(RunFolder, RetentionCountsOnlyWholeOnesAndNeverDeletesLatest) {
               ElementsAre(".lock", "LATEST", "epoch_0_step_15", "epoch_0_step_20", "epoch_0_step_30"));
 }
 
+TEST(RunFolder, DamagedOnesAreSetAsideWhereTheirStepsAreMadeAgain) {
+  TemporaryFolder folder;
+  RunFolder run(folder.path());
+  for (const int step : {1, 2, 3, 4}) save(run, step);
+  const auto damage = [&](const char* name) { fs::remove(folder / name / "model/config.json"); };
+  damage("epoch_0_step_1"), damage("epoch_0_step_4");
+  testing::internal::CaptureStderr();
+  run.set_damaged_aside(4);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("not whole, passed over: epoch_0_step_1: model/config.json is missing; epoch_0_step_4: "
+                        "model/config.json is missing (renamed to .damaged-epoch_0_step_4)\n"));
+  save(run, 4);
+  damage("epoch_0_step_4");
+  run.set_damaged_aside(4);
+  save(run, 4);
+  EXPECT_THAT(names_in(folder.path()),
+              ElementsAre(".damaged-epoch_0_step_4", ".damaged-epoch_0_step_4-2", ".lock", "LATEST", "epoch_0_step_1",
+                          "epoch_0_step_2", "epoch_0_step_3", "epoch_0_step_4"));
+  EXPECT_EQ(find_latest(folder.path())->step, 4);
+}
+
 TEST(RunFolder, AFailedSaveChangesNothing) {
   TemporaryFolder folder;
   RunFolder run(folder.path());

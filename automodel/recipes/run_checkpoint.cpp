@@ -19,21 +19,15 @@ using checkpoint::FileRecord;
 using checkpoint::NamedTensor;
 
 RunCheckpoint::RunCheckpoint(const config::RecipeConfig& config, RunParts parts) : config_(config), parts_(parts) {
-  if (!config.checkpoint.enabled) {
-    if (config.checkpoint.restore_from.empty() && checkpoint::find_latest(config.checkpoint.checkpoint_dir))
-      throw CheckpointError(config.checkpoint.checkpoint_dir,
-                            "holds a run, whose records a run without checkpoints would overwrite",
-                            "choose another checkpoint.checkpoint_dir");
-    return;
-  }
+  checkpoint::RunFolderOptions options{.max_recent_checkpoints = config.checkpoint.max_recent_checkpoints.value_or(0)};
+  folder_ = std::make_unique<checkpoint::RunFolder>(config.checkpoint.checkpoint_dir, options);
+  if (!config.checkpoint.enabled) return;
   std::vector<std::string> sets;
   for (const auto& set : config.validation_sets) sets.push_back(set.name);
   const auto& deciding = config.checkpoint.best_metric_key;
   if (!sets.empty() && std::find(sets.begin(), sets.end(), deciding) == sets.end())
     log_warning(fmt::format("BEST is not kept: checkpoint.best_metric_key is {}, the validation sets are {}", deciding,
                             join(sets, ", ")));
-  checkpoint::RunFolderOptions options{.max_recent_checkpoints = config.checkpoint.max_recent_checkpoints.value_or(0)};
-  folder_ = std::make_unique<checkpoint::RunFolder>(config.checkpoint.checkpoint_dir, options);
 }
 
 void RunCheckpoint::check_same_config(const fs::path& from) const {
@@ -46,6 +40,14 @@ void RunCheckpoint::check_same_config(const fs::path& from) const {
                         "--checkpoint.restore_from to go on all the same");
 }
 
+void RunCheckpoint::check_records_are_free(const std::optional<checkpoint::CheckpointEntry>& from) const {
+  const auto& folder = folder_->path();
+  if (!checkpoint::holds_checkpoints(folder)) return;
+  if (from && fs::equivalent(from->path / "..", folder)) return;
+  throw CheckpointError(folder.string(), "holds a run, whose records a run without checkpoints would overwrite",
+                        "choose another checkpoint.checkpoint_dir");
+}
+
 // The optimizer's tensors under their names in the file, as torch flattens optimizer state.
 static std::vector<NamedTensor> named_states(const std::map<std::string, at::Tensor>& states) {
   std::vector<NamedTensor> named;
@@ -55,19 +57,24 @@ static std::vector<NamedTensor> named_states(const std::map<std::string, at::Ten
 
 std::optional<std::string> RunCheckpoint::resume() {
   const auto& wanted = config_.checkpoint.restore_from;
+  const bool enabled = config_.checkpoint.enabled;
   std::optional<checkpoint::CheckpointEntry> entry;
   if (!wanted.empty())
     entry = checkpoint::find_checkpoint(config_.checkpoint.checkpoint_dir, wanted);
-  else if (folder_)
-    entry = checkpoint::find_latest(config_.checkpoint.checkpoint_dir);
-  if (!entry) return std::nullopt;
-  if (const auto newest = folder_ ? checkpoint::find_latest(config_.checkpoint.checkpoint_dir) : std::nullopt;
-      newest && newest->step > entry->step)
+  else if (enabled)
+    entry = folder_->latest();
+  if (!enabled) check_records_are_free(entry);
+  if (!entry) {
+    if (enabled) folder_->set_damaged_aside(0);
+    return std::nullopt;
+  }
+  if (const auto newest = folder_->latest(); newest && newest->step > entry->step)
     throw CheckpointError(config_.checkpoint.checkpoint_dir,
                           fmt::format("holds {}, which a run from step {} on would come to again",
                                       newest->path.filename().string(), entry->step + 1),
                           "choose another checkpoint.checkpoint_dir for the other way on");
   if (wanted.empty()) check_same_config(entry->path);
+  if (enabled) folder_->set_damaged_aside(entry->step + 1);
 
   const auto saved = checkpoint::open_run_state(entry->path / "state");
   const auto parameters = parts_.model.trained_parameters();
@@ -131,7 +138,7 @@ static void check_finite(const std::vector<ParameterPtr>& parameters, int64_t st
 }
 
 fs::path RunCheckpoint::save(int64_t epoch, int64_t step, std::optional<double> metric, bool last) {
-  if (!folder_) return {};
+  if (!config_.checkpoint.enabled) return {};
   check_finite(parts_.model.trained_parameters(), step);
   const auto& when = config_.checkpoint.save_consolidated;
   const bool with_model = when == "every" || when == "true" || (when == "final" && last) || parts_.model.lora;
@@ -150,7 +157,8 @@ fs::path RunCheckpoint::save(int64_t epoch, int64_t step, std::optional<double> 
 }
 
 void RunCheckpoint::save_before_error(int64_t epoch, int64_t step) {
-  if (!folder_) return log_warning(fmt::format("the steps up to {} are lost: checkpoint.enabled is false", step));
+  if (!config_.checkpoint.enabled)
+    return log_warning(fmt::format("the steps up to {} are lost: checkpoint.enabled is false", step));
   try {
     if (newest_step_ != step) save(epoch, step, {}, false);
     log_warning(fmt::format("the steps made are safe: saved {}", newest_.string()));

@@ -27,11 +27,14 @@ struct RunParts {
 
 class RunCheckpoint {
  public:
-  /// Makes or opens the run's folder (unless checkpoint.enabled is false). Throws SystemError, CheckpointError.
+  /// Makes or opens the run's folder and locks it, also for the records alone of a run without checkpoints. Throws
+  /// SystemError, CheckpointError.
   RunCheckpoint(const config::RecipeConfig& config, RunParts parts);
 
   /// Goes on from where checkpoint.restore_from says, or by itself from LATEST; returns its name, nothing for a fresh
-  /// run. Throws CheckpointError that says what differs when the folder holds a run of another configuration.
+  /// run. Checkpoints that are not whole and that the run will come to again are set aside. Throws CheckpointError that
+  /// says what differs when the folder holds a run of another configuration, or, with checkpoint.enabled false, any
+  /// run that this one does not go on with.
   std::optional<std::string> resume();
 
   /// Publishes epoch_E_step_S with model/ (as save_consolidated says), state/ and config.yaml; LATEST and BEST move
@@ -46,6 +49,8 @@ class RunCheckpoint {
   std::vector<checkpoint::FileRecord> write_model(const std::filesystem::path& folder) const;
   std::vector<checkpoint::FileRecord> write_state(const std::filesystem::path& folder) const;
   void check_same_config(const std::filesystem::path& checkpoint) const;
+
+  void check_records_are_free(const std::optional<checkpoint::CheckpointEntry>& from) const;
 
   const config::RecipeConfig& config_;
   RunParts parts_;

@@ -137,6 +137,8 @@ TEST_F(RunFolder, IsLockedWhileARunWritesToIt) {
              "--step_scheduler.save_checkpoint_every_epoch", "false", "--step_scheduler.ckpt_every_steps", "1000000"}));
   ASSERT_TRUE(first.wait_until([&] { return !steps_of(out()).empty(); }));
   expect_error(run(with(file, {})), 1, {out().string(), "another process is writing"});
+  expect_error(run(with(file, {"--checkpoint.enabled", "false"})), 1, {out().string(), "another process is writing"});
+  EXPECT_FALSE(steps_of(out()).empty());
 }
 
 }  // namespace

@@ -97,6 +97,32 @@ TEST_F(ResumedRun, GoesOnByItselfFromLatestAndTellsSo) {
   EXPECT_EQ(steps_of(out()).size(), 3u);
 }
 
+// A damaged checkpoint is told of once, is out of the way when the run comes to its step again, and is never removed.
+TEST_F(ResumedRun, GoesOnPastADamagedNewestCheckpoint) {
+  const auto steps = [&](const char* count) {
+    return with(config_, {"--checkpoint.checkpoint_dir", (folder_ / "each").string(),
+                          "--step_scheduler.ckpt_every_steps", "1", "--step_scheduler.max_steps", count});
+  };
+  const auto each = folder_ / "each", file = fs::path("model/model.safetensors");
+  expect_success(run(steps("2")));
+  fs::resize_file(each / "epoch_0_step_1" / file, 100);
+  const auto second = run(steps("3"));
+  expect_success(second);
+  EXPECT_THAT(second.err, testing::HasSubstr("resumed from epoch_0_step_0: next is step 1"));
+  const auto told = second.err.find("not whole, passed over: epoch_0_step_1: model/model.safetensors has 100 bytes");
+  ASSERT_NE(told, std::string::npos) << second.err;
+  EXPECT_EQ(second.err.find("not whole", told + 1), std::string::npos) << second.err;
+  EXPECT_EQ(fs::file_size(each / ".damaged-epoch_0_step_1" / file), 100u);
+  EXPECT_EQ(steps_of(each).size(), 3u);
+  EXPECT_EQ(run({"checkpoint", "verify", each.string()}).exit_code, 0);
+
+  for (const char* name : {"epoch_0_step_0", "epoch_0_step_1", "epoch_0_step_2"})
+    fs::resize_file(each / name / file, 100);
+  expect_success(run(steps("2")));  // none is whole: from the beginning
+  EXPECT_EQ(fs::read_symlink(each / "LATEST"), "epoch_0_step_1");
+  EXPECT_TRUE(fs::exists(each / ".damaged-epoch_0_step_1-2"));
+}
+
 TEST_F(ResumedRun, SaysWhenAnotherLengthBendsTheLearningRate) {
   const Arguments cosine = {"--lr_scheduler.lr_decay_style",  "cosine",
                             "--lr_scheduler.lr_warmup_steps", "0",
@@ -167,6 +193,26 @@ TEST_F(ResumedRun, RestoreFromAnOlderCheckpointOfTheSameFolderIsRefusedBeforeAny
   expect_error(run(with(config_, {"--step_scheduler.max_steps", "4", "--checkpoint.restore_from", "epoch_0_step_1"})),
                1, {"epoch_0_step_2", "from step 2 on", "hint:"});
   EXPECT_EQ(steps_of(out()).size(), 3u);
+}
+
+TEST_F(ResumedRun, WithoutCheckpointsTheRecordsOfAnotherRunAreLeftAlone) {
+  TemporaryFolder other;
+  const auto config = write_run(other.path());
+  const Arguments off = {"--checkpoint.enabled", "false", "--step_scheduler.max_steps", "3"};
+  expect_success(run(with(config, {"--step_scheduler.max_steps", "1"})));
+  const auto steps = steps_of(other / "out");
+  const auto saved = read_file(other / "out/config.yaml");
+  const auto from_first = join({off, {"--checkpoint.restore_from", (out() / "epoch_0_step_1").string()}});
+  expect_error(run(with(config, off)), 1, {"holds a run", "hint:"});
+  expect_error(run(with(config, from_first)), 1, {"holds a run", "hint:"});
+  fs::resize_file(other / "out/epoch_0_step_0/model/model.safetensors", 100);
+  expect_error(run(with(config, from_first)), 1, {"holds a run", "hint:"});
+  EXPECT_TRUE(fs::exists(other / "out/epoch_0_step_0"));
+  EXPECT_EQ(steps_of(other / "out"), steps);
+  EXPECT_EQ(read_file(other / "out/config.yaml"), saved);
+
+  expect_success(run(with(config_, join({off, {"--checkpoint.restore_from", "LATEST"}}))));
+  EXPECT_EQ(steps_of(out()).size(), 3u) << "the run that it goes on with is its own";
 }
 
 TEST_F(ResumedRun, TheTemplateThatWasTrainedIsSaved) {
