@@ -155,7 +155,9 @@ int run_data(const ConfigArguments& arguments) {
       recipes::open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab);
   const auto found =
       data::inspect(opened.rows, opened.builder, *tokenizer, opened.options, arguments.samples.value_or(3));
-  if (found.counts.rows == 0) throw DataError("dataset", "has no rows");
+  if (found.counts.rows == 0)
+    throw DataError("dataset", "none of its sources has rows",
+                    "are the files empty, or the splits or limits too small?");
   if (arguments.json) {
     std::cout << found.to_json().dump(2) << "\n";
     return 0;

@@ -132,7 +132,7 @@ Json BenchmarkResult::json() const {
                {{"weights", kept.weights},
                 {"gradients", kept.gradients},
                 {"optimizer", kept.optimizer},
-                {"activations_and_workspace", working_bytes()}}},
+                {"other", working_bytes()}}},
               {"first_loss", first_loss},
               {"last_loss", last_loss}};
   if (profile) out["profile"] = profile->json();
@@ -148,8 +148,9 @@ std::string BenchmarkResult::text() const {
       median_ms, p95_ms, min_ms, max_ms, steps, tokens_per_step, host_ms);
   out += fmt::format("start        first step {:.2f} s, finished {:.2f} s after the start of the process\n",
                      first_step_s, start_to_first_step_s);
-  out += fmt::format("memory       {} at most: {}, activations and workspace {}\n", format_bytes(peak_memory_bytes),
-                     kept.text(), format_bytes(working_bytes()));
+  out += fmt::format("memory       {} at most: {}, {} {}\n", format_bytes(peak_memory_bytes), kept.text(),
+                     device == "cpu" ? "activations and the program" : "activations and workspace",
+                     format_bytes(working_bytes()));
   out += fmt::format("loss         {:.4f} at first, {:.4f} at last\n", first_loss, last_loss);
   out += fmt::format("formula      {:.3f} GFLOP a token: {} x parameters of the products + causal attention\n",
                      flops_per_token / 1e9, trained_parameters < parameters ? 4 : 6);

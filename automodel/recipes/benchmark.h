@@ -21,13 +21,14 @@ struct BenchmarkResult {
   double host_ms = 0;                                        // median time in which the host launched a step
   double first_step_s = 0, start_to_first_step_s = 0;  // the first one alone; from the start of the process to its end
   uint64_t peak_memory_bytes = 0;                      // of the GPU's tensors; of the process on the CPU
-  optim::TrainingMemory kept;  // of them from step to step; the rest are activations and workspace
+  optim::TrainingMemory kept;                          // of them from step to step; what else there is: working_bytes()
   double first_loss = 0, last_loss = 0;
   double peak_tflops = 0;                 // benchmark.peak_tflops
   std::optional<ProfileSummary> profile;  // of three further steps, where benchmark.profile_path is set
 
   double tokens_per_second() const { return static_cast<double>(tokens_per_step) / median_ms * 1000; }
   double tflops() const { return tokens_per_second() * flops_per_token / 1e12; }
+  /// Activations and workspace; on the CPU also what the program takes without a model.
   uint64_t working_bytes() const { return std::max(peak_memory_bytes, kept.total()) - kept.total(); }
   double mfu() const { return tflops() / peak_tflops; }
   Json json() const;

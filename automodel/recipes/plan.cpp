@@ -87,7 +87,9 @@ static void plan_data(Plan& plan, const config::RecipeConfig& config, const Mode
   const auto loader =
       make_loader(open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab));
   const auto estimate = loader->estimate_epoch();
-  if (estimate.rows == 0) throw DataError("dataset", "has no rows");
+  if (estimate.rows == 0)
+    throw DataError("dataset", "none of its sources has rows",
+                    "are the files empty, or the splits or limits too small?");
   const auto& scheduler = config.step_scheduler;
   plan.rows = estimate.rows;
   plan.trained_share = estimate.trained_share;

@@ -96,6 +96,13 @@ Arguments with(const fs::path& config, const Arguments& overrides) {
   return all;
 }
 
+Arguments lora(const Arguments& more) {
+  Arguments all = {"--peft._target_", "nemo_automodel.components._peft.lora.PeftConfig", "--peft.match_all_linear",
+                   "true"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
 std::vector<Json> read_lines(const fs::path& file) {
   std::vector<Json> lines;
   if (!fs::exists(file)) return lines;

@@ -32,6 +32,9 @@ std::filesystem::path write_run_from_config(const std::filesystem::path& folder,
 /// {CONFIG, overrides...}, and CONFIG's folder plus "out" is where it saves.
 Arguments with(const std::filesystem::path& config, const Arguments& overrides);
 
+/// The overrides that put adapters into every linear, and `more`.
+Arguments lora(const Arguments& more = {});
+
 /// The lines of a .jsonl file; empty if there is none.
 std::vector<Json> read_lines(const std::filesystem::path& file);
 

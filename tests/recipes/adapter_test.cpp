@@ -13,12 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const Arguments kLora = {"--peft._target_",
-                         "nemo_automodel.components._peft.lora.PeftConfig",
-                         "--peft.match_all_linear",
-                         "true",
-                         "--step_scheduler.max_steps",
-                         "1"};
+const Arguments kLora = lora({"--step_scheduler.max_steps", "1"});
 
 class Adapter : public testing::Test {
  protected:

@@ -28,14 +28,7 @@ const Arguments kEverything = {"--dataloader.shuffle",
                                "false",
                                "--step_scheduler.ckpt_every_steps",
                                "1000"};
-const Arguments kLora = {"--peft._target_",
-                         "nemo_automodel.components._peft.lora.PeftConfig",
-                         "--peft.match_all_linear",
-                         "true",
-                         "--peft.dim",
-                         "4",
-                         "--peft.dropout",
-                         "0.2"};
+const Arguments kLora = lora({"--peft.dim", "4", "--peft.dropout", "0.2"});
 
 Arguments join(const std::vector<Arguments>& parts) {
   Arguments all;

@@ -16,14 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const Arguments kLora = {"--peft._target_",
-                         "nemo_automodel.components._peft.lora.PeftConfig",
-                         "--peft.match_all_linear",
-                         "true",
-                         "--peft.dim",
-                         "4",
-                         "--optimizer.lr",
-                         "0.01"};
+const Arguments kLora = lora({"--peft.dim", "4", "--optimizer.lr", "0.01"});
 
 double score(const fs::path& model, const fs::path& batch, const Arguments& more = {}) {
   Arguments all = {"score", "--model", model.string(), "--batch", batch.string()};
