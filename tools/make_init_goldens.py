@@ -25,6 +25,7 @@ CONFIGS = {
     "qwen2": cases.qwen2(**WIDE),
     "qwen3": cases.qwen3(**WIDE, attention_bias=True),
     "phi3": cases.phi3(**WIDE),
+    "gemma2": cases.gemma2(**WIDE | {"num_hidden_layers": 3}),
     "gemma3_text": cases.gemma3(**WIDE | {"num_hidden_layers": 3}),
     "gpt2": cases.gpt2(vocab_size=512, n_embd=256, n_positions=128, n_ctx=128, n_layer=3, initializer_range=0.04),
 }

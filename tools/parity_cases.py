@@ -58,6 +58,14 @@ def phi3(**keys):
     return config("phi3", "Phi3ForCausalLM", **(base | keys))
 
 
+def gemma2(**keys):
+    base = dict(hidden_size=32, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
+                hidden_act="gelu_pytorch_tanh", hidden_activation="gelu_pytorch_tanh", max_position_embeddings=64, rms_norm_eps=1e-6,
+                rope_theta=10000.0, attention_bias=False, attention_dropout=0.0, query_pre_attn_scalar=3, sliding_window=8,
+                final_logit_softcapping=4.0, attn_logit_softcapping=1.5, pad_token_id=0, cache_implementation="hybrid")
+    return config("gemma2", "Gemma2ForCausalLM", **(base | keys))
+
+
 def gemma3(**keys):
     base = dict(hidden_size=32, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
                 hidden_activation="gelu_pytorch_tanh", max_position_embeddings=64, rms_norm_eps=1e-6, rope_theta=1000000.0,
@@ -130,6 +138,11 @@ CASES = {
     "phi3_partial": dict(config=phi3(max_position_embeddings=80, original_max_position_embeddings=20, num_attention_heads=2,
                                      num_key_value_heads=2, partial_rotary_factor=0.75, sliding_window=6, tie_word_embeddings=True,
                                      rope_scaling={"type": "longrope", "long_factor": LONG[:6], "short_factor": SHORT[:6]})),
+    # gemma2: every other layer windowed, scores capped where they bend; none capped, by null. sdpa cannot cap scores
+    "gemma2": dict(config=gemma2(), sdpa=False),
+    "gemma2_uncapped_v5": dict(config=v5(gemma2(attn_logit_softcapping=None, final_logit_softcapping=None, num_key_value_heads=2, attention_bias=True,
+                                                layer_types=["full_attention", "sliding_attention", "sliding_attention"]),
+                                         {"rope_type": "default", "rope_theta": 50.0})),
     # gemma3: windows alternate, two rope bases, the global one scaled; query scale not from the head size; capped logits
     "gemma3": dict(config=gemma3(rope_scaling={"rope_type": "linear", "factor": 8.0})),
     "gemma3_capped_v5": dict(config=v5(gemma3(num_hidden_layers=2, final_logit_softcapping=3.0, num_key_value_heads=2, head_dim=12,

@@ -173,6 +173,10 @@ TEST(Config, NamesANumberOutOfItsRange) {
                         {"phi3", "sliding_window", -1, length},
                         {"phi3", "embd_pdrop", 1.5, dropout},
                         {"phi3", "resid_pdrop", 1.5, dropout},
+                        {"gemma2", "sliding_window", 0, length},
+                        {"gemma2", "query_pre_attn_scalar", 0, factor},
+                        {"gemma2", "attn_logit_softcapping", 0, factor},
+                        {"gemma2", "final_logit_softcapping", -1, factor},
                         {"gemma3_text", "sliding_window", 0, length},
                         {"gemma3_text", "sliding_window_pattern", 0, few},
                         {"gemma3_text", "_sliding_window_pattern", 0, few},
@@ -246,6 +250,7 @@ TEST(Rope, NamesANumberOutOfItsRange) {
 
 TEST(Config, RefusesWhatTheFamilyCannotDo) {
   EXPECT_NE(refusal(with(tiny("phi3"), "attention_bias", true)), "");
+  EXPECT_NE(refusal(with(tiny("gemma2"), "use_bidirectional_attention", true)), "");
   EXPECT_NE(refusal(with(tiny("gemma3_text"), "use_bidirectional_attention", true)), "");
   EXPECT_NE(refusal(with(tiny("qwen2"), "layer_types", {"full_attention"})).find("layer_types"), std::string::npos);
   EXPECT_NE(
@@ -273,6 +278,18 @@ TEST(Windows, FollowEachFamilysRule) {
   EXPECT_EQ(windows(qwen), (W{8, 0, 0, 8}));
   auto gemma = with(with(tiny("gemma3_text"), "sliding_window", 8), "sliding_window_pattern", 2);
   EXPECT_EQ(windows(gemma), (W{8, 0, 8, 0}));
+  EXPECT_EQ(windows(with(tiny("gemma2"), "sliding_window", 8)), (W{8, 0, 8, 0}));
+}
+
+TEST(Softcap, OfGemma2IsItsClassesOwnWhereTheConfigIsSilentAndNoneWhereItSaysNull) {
+  const auto caps = [](const Json& json) {
+    const auto spec = read_config(json, "f");
+    return std::pair{spec.layers.at(1).attention.softcap, spec.head.softcap};
+  };
+  EXPECT_EQ(caps(tiny("gemma2")), (std::pair{50.0, 30.0}));
+  EXPECT_EQ(caps(with(tiny("gemma2"), "attn_logit_softcapping", 20)), (std::pair{20.0, 30.0}));
+  EXPECT_EQ(caps(with(tiny("gemma2"), "attn_logit_softcapping", nullptr)), (std::pair{0.0, 30.0}));
+  EXPECT_EQ(caps(with(tiny("gemma2"), "final_logit_softcapping", nullptr)), (std::pair{50.0, 0.0}));
 }
 
 nn::RopeSpec rope_of(const Json& json) { return *read_config(json, "f").layers.at(0).attention.rope; }

@@ -35,6 +35,12 @@ struct Family {
 /// attention_dropout, max_position_embeddings.
 DecoderSpec llama_like(HfConfig& config);
 
+/// What Gemma 2 and 3 share: Llama with norms of 1 + w before and after each half, embeddings times sqrt(hidden) and
+/// query_pre_attn_scalar for the scores. `config` is what with_gemma_defaults() made.
+DecoderSpec gemma_like(HfConfig& config);
+/// The config with what Gemma's own classes fill in where it is silent and Llama's defaults differ, and `more`.
+Json with_gemma_defaults(HfConfig& given, const Json& more);
+
 /// The rotary embedding of a config, from rope_parameters or rope_scaling with rope_theta, of one layer type where they
 /// differ.
 nn::RopeSpec read_rope(HfConfig& config, int64_t head_dim, double default_theta = 10000,

@@ -6,7 +6,8 @@
 namespace automodel::models {
 
 const std::vector<const Family*>& families() {
-  static const std::vector<const Family*> all = {&kGemma3Text, &kGpt2, &kLlama, &kMistral, &kPhi3, &kQwen2, &kQwen3};
+  static const std::vector<const Family*> all = {&kGemma2,  &kGemma3Text, &kGpt2,  &kLlama,
+                                                 &kMistral, &kPhi3,       &kQwen2, &kQwen3};
   return all;
 }
 

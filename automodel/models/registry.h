@@ -8,7 +8,7 @@
 
 namespace automodel::models {
 
-extern const Family kLlama, kMistral, kQwen2, kQwen3, kPhi3, kGemma3Text, kGpt2;
+extern const Family kLlama, kMistral, kQwen2, kQwen3, kPhi3, kGemma2, kGemma3Text, kGpt2;
 
 /// The windows of Qwen 2 and 3: use_sliding_window, sliding_window, max_window_layers, layer_types.
 void apply_qwen_window(HfConfig& config, DecoderSpec& spec);

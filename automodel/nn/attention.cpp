@@ -60,6 +60,7 @@ at::Tensor Attention::forward(const at::Tensor& x, const Batch& batch, Context& 
                               context.key.with(static_cast<uint64_t>(layer_)).with(kProbabilityDropout)};
   plan.row_padding = out_.op->input_padding();
   plan.borders = batch.borders;
+  plan.softcap = spec_.softcap;
   if (context.cache) {
     AM_CHECK(batch.documents() == 1, "a cache holds one document, the batch has {}", batch.documents());
     std::tie(k, v) = extend(context.cache->layers.at(static_cast<size_t>(layer_)), k, v);

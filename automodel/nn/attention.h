@@ -16,6 +16,7 @@ namespace automodel::nn {
 struct AttentionSpec {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
   double scale = 1;              // of the scores
+  double softcap = 0;            // scores -> softcap * tanh(scores / softcap); 0: none
   int64_t window = 0;            // keys a query sees, itself included; 0: all
   double dropout = 0;            // of the probabilities, in training
   std::optional<RopeSpec> rope;  // nothing: positions are not rotated

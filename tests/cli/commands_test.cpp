@@ -102,7 +102,8 @@ TEST_F(Command, VersionModelsDoctor) {
   text_of({"models"}, {"llama", "qwen3", "gpt2", "Gemma3ForCausalLM"});
   std::vector<std::string> families;
   for (const auto& family : json_of({"models", "--json"})) families.push_back(family.at("model_type"));
-  EXPECT_THAT(families, testing::IsSupersetOf({"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma3_text", "gpt2"}));
+  EXPECT_THAT(families,
+              testing::IsSupersetOf({"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2", "gemma3_text", "gpt2"}));
   text_of({"doctor"}, {"libtorch", "threads"});
   EXPECT_EQ(json_of({"doctor", "--json"}).at("threads"), 1);
 }

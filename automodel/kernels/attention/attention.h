@@ -20,10 +20,11 @@ struct AttentionPlan {
   RandomKey key{0};         // of the dropout
   int64_t row_padding = 0;  // a hint: spare elements after each token of the result, for a product that writes there
   at::Tensor borders;  // q_begin as [D + 1] int32 on the device of q, where the queries are the keys; may be undefined
+  double softcap = 0;  // scores -> softcap * tanh(scores / softcap), before the mask; 0: none
 };
 
-/// O = softmax(scale Q K^T + causal mask within the document) V, head by head; query head h reads key head h / (Hq /
-/// Hkv)
+/// O = softmax(softcap(scale Q K^T) + causal mask within the document) V, head by head; query head h reads key head
+/// h / (Hq / Hkv)
 ///
 /// q [Tq, Hq, D], k and v [Tk, Hkv, D], float dtype, contiguous or (on a GPU) parts of one packed tensor; returns [Tq,
 /// Hq, D], dtype of q. Scores are computed in fp32 and kept for blocks of queries only: memory O(Tk) a thread. Keeps q,

@@ -77,14 +77,22 @@ AM_SIMD float softmax_row(float* s, int64_t n, int64_t lo, int64_t hi) {
   return top + std::log(sum);
 }
 
+// s = softcap * tanh(s / softcap) in place. std::tanh: few models cap their scores, and exp_fast loses small ones.
+void cap_scores(float* s, int64_t n, float softcap) {
+  for (int64_t j = 0; j < n; ++j) s[j] = softcap * std::tanh(s[j] / softcap);
+}
+
 // p = exp(s - lse) in place, then d = p * (d - delta) * scale in place: probabilities and the gradient of the scores.
+// Of capped scores s the gradient passes tanh too: 1 - (s / softcap)^2.
 AM_SIMD void score_gradient_row(float* p, float* d, int64_t n, int64_t lo, int64_t hi, float lse, float delta,
-                                float scale) {
+                                float scale, float softcap) {
   for (int64_t j = 0; j < lo; ++j) p[j] = d[j] = 0;
   for (int64_t j = hi; j < n; ++j) p[j] = d[j] = 0;
+  const float inverse = softcap > 0 ? 1 / softcap : 0;
   for (int64_t j = lo; j < hi; ++j) {
+    const float share = p[j] * inverse;
     p[j] = exp_fast(p[j] - lse);
-    d[j] = p[j] * (d[j] - delta) * scale;
+    d[j] = p[j] * (d[j] - delta) * scale * (1 - share * share);
   }
 }
 
@@ -109,6 +117,7 @@ void forward_task(const Task& task, const AttentionPlan& plan, const Shape& shap
     scores.resize(std::max<size_t>(scores.size(), static_cast<size_t>(rows * n)));
     gemm(false, true, rows, n, D, static_cast<float>(plan.scale), q + q0 * shape.q_stride(), shape.q_stride(),
          k + span.first * shape.kv_stride(), shape.kv_stride(), 0, scores.data(), n);
+    if (plan.softcap > 0) cap_scores(scores.data(), rows * n, static_cast<float>(plan.softcap));
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t last = q0 + r + shift + 1, first = plan.window > 0 ? std::max<int64_t>(0, last - plan.window) : 0;
       const float value = softmax_row(scores.data() + r * n, n, first - span.first, last - span.first);
@@ -133,7 +142,7 @@ void backward_task(const Task& task, const AttentionPlan& plan, const Shape& sha
                 shift = nk - nq;
   const int64_t q_at = q_first * qs + task.head * D, kv_at = k_first * ks + kv_head * D,
                 grad_at = k_first * qs + task.head * D;
-  const float scale = static_cast<float>(plan.scale);
+  const float scale = static_cast<float>(plan.scale), softcap = static_cast<float>(plan.softcap);
   for (int64_t q0 = 0; q0 < nq; q0 += kBlock) {
     const int64_t q1 = std::min(nq, q0 + kBlock), rows = q1 - q0;
     const auto span = keys_of(q0, q1, shift, plan.window);
@@ -142,12 +151,13 @@ void backward_task(const Task& task, const AttentionPlan& plan, const Shape& sha
     scratch.resize(std::max<size_t>(scratch.size(), static_cast<size_t>(2 * rows * n)));
     float *p = scratch.data(), *d = p + rows * n;
     gemm(false, true, rows, n, D, scale, b.q + at, qs, b.k + keys, ks, 0, p, n);
+    if (softcap > 0) cap_scores(p, rows * n, softcap);
     gemm(false, true, rows, n, D, 1, b.dout + at, qs, b.v + keys, ks, 0, d, n);
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t last = q0 + r + shift + 1, first = plan.window > 0 ? std::max<int64_t>(0, last - plan.window) : 0;
       const float delta = dot(b.dout + at + r * qs, b.o + at + r * qs, D);
       const float lse = b.lse[(q_first + q0 + r) * shape.q_heads + task.head];
-      score_gradient_row(p + r * n, d + r * n, n, first - span.first, last - span.first, lse, delta, scale);
+      score_gradient_row(p + r * n, d + r * n, n, first - span.first, last - span.first, lse, delta, scale, softcap);
     }
     gemm(false, false, rows, D, n, 1, d, n, b.k + keys, ks, 0, b.dq + at, qs);
     gemm(true, false, n, D, rows, 1, d, n, b.q + at, qs, 1, b.dk + grads, qs);
@@ -179,6 +189,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     ctx->saved_data["k_begin"] = c10::List<int64_t>(c10::ArrayRef<int64_t>(plan->k_begin));
     ctx->saved_data["window"] = plan->window;
     ctx->saved_data["scale"] = plan->scale;
+    ctx->saved_data["softcap"] = plan->softcap;
     return o;
   }
 
@@ -189,6 +200,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     plan.k_begin = ctx->saved_data["k_begin"].toIntVector();
     plan.window = ctx->saved_data["window"].toInt();
     plan.scale = ctx->saved_data["scale"].toDouble();
+    plan.softcap = ctx->saved_data["softcap"].toDouble();
     const auto saved = ctx->get_saved_variables();
     const auto &q = saved[0], &k = saved[1], &v = saved[2];
     const auto dout = grads[0].contiguous();

@@ -17,6 +17,8 @@ static bool fits_flash(const at::Tensor& q, const AttentionPlan& plan, std::stri
     reason = std::string("it is computed in ") + toString(q.scalar_type());
   else if (plan.dropout > 0)
     reason = "attention_dropout is set";
+  else if (plan.softcap > 0)
+    reason = "scores are capped";
   else if (D % 8 != 0 || D > 256)
     reason = fmt::format("head dim {} is not a multiple of 8 up to 256", D);
   return reason.empty();

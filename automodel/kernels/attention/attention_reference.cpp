@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/tanh.h>
 
 #include "automodel/kernels/attention/attention.h"
 #include "automodel/tensor/dropout.h"
@@ -23,6 +24,7 @@ at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const a
     auto hidden = column > row;
     if (plan.window > 0) hidden = hidden.logical_or(column <= row - plan.window);
     auto scores = at::matmul(q_HTD, k_HTD.transpose(1, 2)) * plan.scale;
+    if (plan.softcap > 0) scores = at::tanh(scores / plan.softcap) * plan.softcap;
     scores = scores.to(at::kFloat).masked_fill(hidden, -INFINITY);
     auto weights = at::softmax(scores, -1).to(q.scalar_type());
     weights = dropout(weights, plan.dropout, plan.key.with(d));

@@ -12,6 +12,7 @@ namespace {
 struct Case {
   std::vector<int64_t> queries, keys;  // of each document
   int64_t heads, kv_heads, D, window;
+  double softcap = 0;
 };
 
 std::vector<int64_t> borders(const std::vector<int64_t>& lengths) {
@@ -21,7 +22,9 @@ std::vector<int64_t> borders(const std::vector<int64_t>& lengths) {
 }
 
 AttentionPlan plan_of(const Case& c) {
-  return {borders(c.queries), borders(c.keys), c.window, 0.7 / std::sqrt(static_cast<double>(c.D))};
+  AttentionPlan plan{borders(c.queries), borders(c.keys), c.window, 0.7 / std::sqrt(static_cast<double>(c.D))};
+  plan.softcap = c.softcap;
+  return plan;
 }
 
 // q, k and v lie one after the other in one flat tensor, so that one input carries all three.
@@ -47,7 +50,8 @@ at::Tensor plain_document(const at::Tensor& q, const at::Tensor& k, const at::Te
   if (plan.window > 0) hidden = hidden.logical_or(column < row - (plan.window - 1));
   std::vector<at::Tensor> out;
   for (int64_t h = 0; h < q.size(1); ++h) {
-    const auto scores = q.select(1, h).matmul(k.select(1, h / group).t()) * plan.scale;
+    auto scores = q.select(1, h).matmul(k.select(1, h / group).t()) * plan.scale;
+    if (plan.softcap > 0) scores = (scores / plan.softcap).tanh() * plan.softcap;
     out.push_back(scores.masked_fill(hidden, -INFINITY).softmax(-1).matmul(v.select(1, h / group)).unsqueeze(1));
   }
   return at::cat(out, 1);
@@ -70,7 +74,8 @@ const std::pair<const char*, Implementation> kImplementations[] = {{"fused", att
 void expect_attention(const Case& c, const Precision& precision) {
   SCOPED_TRACE(testing::Message() << "queries " << testing::PrintToString(c.queries) << " keys "
                                   << testing::PrintToString(c.keys) << " heads " << c.heads << "/" << c.kv_heads
-                                  << " D " << c.D << " window " << c.window << " " << precision.dtype);
+                                  << " D " << c.D << " window " << c.window << " softcap " << c.softcap << " "
+                                  << precision.dtype);
   const auto plan = plan_of(c);
   for (const auto& [name, op] : kImplementations) {
     SCOPED_TRACE(name);
@@ -103,6 +108,13 @@ TEST(Attention, SeesNoFurtherThanItsWindow) {
   for (const int64_t window : {1, 2, 7, 63, 64, 65, 129, 1000})
     for (const auto& lengths : {kUneven, std::vector<int64_t>{150, 4}})
       expect_attention({lengths, lengths, 2, 1, 8, window}, {at::kFloat, 5e-6});
+}
+
+TEST(Attention, CapsItsScores) {
+  for (const auto& precision : {Precision{at::kFloat, 5e-6}, Precision{at::kBFloat16, 0x1p-5}})
+    for (const double softcap : {0.3, 2.0, 50.0})
+      for (const int64_t window : {0, 7}) expect_attention({kUneven, kUneven, 4, 2, 8, window, softcap}, precision);
+  expect_attention({{3, 1, 2}, {10, 70, 2}, 2, 1, 8, 0, 2.0}, {at::kFloat, 5e-6});
 }
 
 TEST(Attention, TakesMoreKeysThanQueriesFromACache) {
