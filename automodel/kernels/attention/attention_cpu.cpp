@@ -9,6 +9,7 @@
 #include "automodel/base/error.h"
 #include "automodel/kernels/attention/attention.h"
 #include "automodel/kernels/attention/attention_gpu.h"
+#include "automodel/kernels/attention/attention_sinks.h"
 #include "automodel/kernels/simd.h"
 
 // libtorch's BLAS (MKL or OpenBLAS), column-major; one thread when called from inside a parallel region.
@@ -121,7 +122,7 @@ void forward_task(const Task& task, const AttentionPlan& plan, const Shape& shap
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t last = q0 + r + shift + 1, first = plan.window > 0 ? std::max<int64_t>(0, last - plan.window) : 0;
       const float value = softmax_row(scores.data() + r * n, n, first - span.first, last - span.first);
-      if (lse) lse[(q_first + q0 + r) * shape.q_heads + task.head] = value;
+      lse[(q_first + q0 + r) * shape.q_heads + task.head] = value;
     }
     gemm(false, false, rows, D, n, 1, scores.data(), n, v + span.first * shape.kv_stride(), shape.kv_stride(), 0,
          o + q0 * shape.q_stride(), shape.q_stride());
@@ -165,45 +166,46 @@ void backward_task(const Task& task, const AttentionPlan& plan, const Shape& sha
   }
 }
 
-at::Tensor forward_cpu(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan,
-                       float* lse) {
-  auto o = at::empty_like(q);
+struct Forward {
+  at::Tensor o, lse;  // lse [Tq, Hq]
+};
+
+Forward forward_cpu(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan) {
+  Forward out{at::empty_like(q), at::empty({q.size(0), q.size(1)}, q.options())};
   const Shape shape{q.size(1), k.size(1), q.size(2)};
   const float *qp = q.const_data_ptr<float>(), *kp = k.const_data_ptr<float>(), *vp = v.const_data_ptr<float>();
-  float* op = o.mutable_data_ptr<float>();
+  float *op = out.o.mutable_data_ptr<float>(), *lse = out.lse.mutable_data_ptr<float>();
   for_each_head(plan, shape.q_heads, [&](const Task& task) {
     thread_local std::vector<float> scores;
     forward_task(task, plan, shape, qp, kp, vp, op, lse, scores);
   });
-  return o;
+  if (plan.sinks) add_sinks(out.o, out.lse, *plan.sinks);
+  return out;
 }
+
+struct Kept : torch::CustomClassHolder {
+  AttentionPlan plan;
+};
 
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& q, const at::Tensor& k,
-                            const at::Tensor& v, const std::shared_ptr<AttentionPlan>& plan) {
-    const auto lse = at::empty({q.size(0), q.size(1)}, q.options());
-    const auto o = forward_cpu(q, k, v, *plan, lse.mutable_data_ptr<float>());
-    ctx->save_for_backward({q, k, v, o, lse});
-    // The context keeps only IValues: the few numbers of the plan go in as lists.
-    ctx->saved_data["q_begin"] = c10::List<int64_t>(c10::ArrayRef<int64_t>(plan->q_begin));
-    ctx->saved_data["k_begin"] = c10::List<int64_t>(c10::ArrayRef<int64_t>(plan->k_begin));
-    ctx->saved_data["window"] = plan->window;
-    ctx->saved_data["scale"] = plan->scale;
-    ctx->saved_data["softcap"] = plan->softcap;
-    return o;
+                            const at::Tensor& v, const AttentionPlan* plan) {
+    const auto kept = c10::make_intrusive<Kept>();
+    kept->plan = *plan;
+    const auto out = forward_cpu(q, k, v, *plan);
+    ctx->save_for_backward({q, k, v, out.o, out.lse});
+    ctx->saved_data["plan"] = c10::IValue::make_capsule(kept);
+    return out.o;
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
                                                  torch::autograd::variable_list grads) {
-    AttentionPlan plan;
-    plan.q_begin = ctx->saved_data["q_begin"].toIntVector();
-    plan.k_begin = ctx->saved_data["k_begin"].toIntVector();
-    plan.window = ctx->saved_data["window"].toInt();
-    plan.scale = ctx->saved_data["scale"].toDouble();
-    plan.softcap = ctx->saved_data["softcap"].toDouble();
+    const auto capsule = ctx->saved_data["plan"].toCapsule();
+    const auto& plan = static_cast<const Kept&>(*capsule).plan;
     const auto saved = ctx->get_saved_variables();
     const auto &q = saved[0], &k = saved[1], &v = saved[2];
     const auto dout = grads[0].contiguous();
+    if (plan.sinks) add_sinks_gradient(dout, saved[3], saved[4], *plan.sinks);
     const Shape shape{q.size(1), k.size(1), q.size(2)};
     const int64_t group = shape.q_heads / shape.kv_heads;
     auto dq = at::empty_like(q);
@@ -239,8 +241,8 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
                      k.is_contiguous() && v.is_contiguous();
   if (!fused) return attention_reference(q, k, v, plan);
   const bool wants = q.requires_grad() || k.requires_grad() || v.requires_grad();
-  if (!at::GradMode::is_enabled() || !wants) return forward_cpu(q, k, v, plan, nullptr);
-  return AttentionFunction::apply(q, k, v, std::make_shared<AttentionPlan>(plan));
+  if (!at::GradMode::is_enabled() || !wants) return forward_cpu(q, k, v, plan).o;
+  return AttentionFunction::apply(q, k, v, &plan);
 }
 
 }  // namespace automodel::kernels

@@ -6,6 +6,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/kernels/attention/attention_gpu.h"
+#include "automodel/kernels/attention/attention_sinks.h"
 #include "automodel/kernels/cuda/library.h"
 #include "automodel/kernels/linear/padded.h"
 
@@ -96,6 +97,14 @@ struct Forward {
   at::Tensor o, statistics, offsets;
 };
 
+// Of a document's heads and tokens, whatever their order: the log-sum-exp as [..., Hq] and x as [..., Hq, D].
+at::Tensor by_token(const at::Tensor& statistics, const cuda::AttentionShape& s) {
+  return s.dense ? statistics.view({s.documents, s.q_heads, s.longest}).transpose(1, 2) : statistics;
+}
+at::Tensor by_token_and_head(const at::Tensor& x, const cuda::AttentionShape& s) {
+  return s.dense ? x.unflatten(0, {s.documents, s.longest}) : x;
+}
+
 Forward forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan,
                 const cuda::AttentionShape& s) {
   const auto options = q.options().requires_grad(false);
@@ -119,6 +128,7 @@ Forward forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, c
        .statistics = out.statistics.mutable_data_ptr<float>(),
        .offsets = s.dense ? nullptr : out.offsets.const_data_ptr()},
       options);
+  if (plan.sinks) add_sinks(by_token_and_head(out.o, s), by_token(out.statistics, s), *plan.sinks);
   return out;
 }
 
@@ -147,6 +157,7 @@ Gradients empty_gradients(const at::Tensor& q, const at::Tensor& k, const at::Te
 // What the backward needs of the plan.
 struct Kept : torch::CustomClassHolder {
   cuda::AttentionShape shape;
+  Parameter* sinks = nullptr;
 };
 
 struct CudnnFunction : torch::autograd::Function<CudnnFunction> {
@@ -154,22 +165,26 @@ struct CudnnFunction : torch::autograd::Function<CudnnFunction> {
                             const AttentionPlan* plan) {
     const auto kept = c10::make_intrusive<Kept>();
     kept->shape = shape_of(q, k, v, *plan);
+    kept->sinks = plan->sinks;
     const auto out = kernels::forward(q, k, v, *plan, kept->shape);
     ctx->save_for_backward({q, k, v, out.o, out.statistics, out.offsets});
-    ctx->saved_data["shape"] = c10::IValue::make_capsule(kept);
+    ctx->saved_data["kept"] = c10::IValue::make_capsule(kept);
     return out.o;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     const auto &q = saved[0], &k = saved[1], &v = saved[2], &o = saved[3];
-    const auto capsule = ctx->saved_data["shape"].toCapsule();
-    const auto s = backward_shape(static_cast<const Kept&>(*capsule).shape, q.size(0));
+    const auto capsule = ctx->saved_data["kept"].toCapsule();
+    const auto& kept = static_cast<const Kept&>(*capsule);
+    const auto s = backward_shape(kept.shape, q.size(0));
     auto d_o = grads[0];
     if (!side_by_side(d_o) || d_o.stride(0) != s.o_row) {
       d_o = empty_rows(q.size(0), s.q_heads, s.head_dim, s.o_row, o.options());
       d_o.copy_(grads[0]);
     }
+    if (kept.sinks)
+      add_sinks_gradient(by_token_and_head(d_o, s), by_token_and_head(o, s), by_token(saved[4], s), *kept.sinks);
     const auto d = empty_gradients(q, k, v);
     const CudaLaunch on(q);
     run(on, s,

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 
 #include "automodel/kernels/attention/attention_gpu.h"
+#include "automodel/kernels/attention/attention_sinks.h"
 
 namespace automodel::kernels {
 namespace {
@@ -17,6 +18,7 @@ struct Call : torch::CustomClassHolder {
   double scale = 1;
   std::optional<int64_t> left;  // keys seen before the query itself; nothing: all
   std::optional<int64_t> right;
+  Parameter* sinks = nullptr;
   bool one() const { return !q_borders.has_value(); }
 };
 
@@ -36,6 +38,7 @@ c10::intrusive_ptr<Call> call_of(const at::Tensor& q, const AttentionPlan& plan)
   auto call = c10::make_intrusive<Call>();
   call->longest_q = longest(plan.q_begin), call->longest_k = longest(plan.k_begin);
   call->scale = plan.scale;
+  call->sinks = plan.sinks;
   if (plan.window > 0 && plan.window < call->longest_k) call->left = plan.window - 1, call->right = 0;
   if (plan.q_begin.size() > 2) {
     const bool same = plan.q_begin == plan.k_begin;
@@ -49,12 +52,17 @@ struct Forward {
   at::Tensor o, lse, state, unused;
 };
 
+// [Tq, Hq] of flash's [Hq, Tq], or [1, Hq, Tq] without borders.
+at::Tensor by_token(const at::Tensor& lse) { return lse.dim() == 3 ? lse.squeeze(0).t() : lse.t(); }
+
 Forward forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Call& call) {
   const auto batched = [&](const at::Tensor& x) { return call.one() ? x.unsqueeze(0) : x; };
   auto [o, lse, state, unused, debug] = at::_flash_attention_forward(
       batched(q), batched(k), batched(v), call.q_borders, call.k_borders, call.longest_q, call.longest_k, 0.0,
       /*is_causal=*/true, /*return_debug_mask=*/false, call.scale, call.left, call.right);
-  return {call.one() ? o.squeeze(0) : o, lse, state, unused};
+  Forward out{call.one() ? o.squeeze(0) : o, lse, state, unused};
+  if (call.sinks) add_sinks(out.o, by_token(lse), *call.sinks);
+  return out;
 }
 
 struct FlashFunction : torch::autograd::Function<FlashFunction> {
@@ -74,6 +82,7 @@ struct FlashFunction : torch::autograd::Function<FlashFunction> {
     const auto& call = static_cast<const Call&>(*capsule);
     const auto batched = [&](const at::Tensor& x) { return call.one() ? x.unsqueeze(0) : x; };
     const auto none = at::Tensor();
+    if (call.sinks) add_sinks_gradient(grads[0], saved[3], by_token(saved[4]), *call.sinks);
     auto [dq, dk, dv] = at::_flash_attention_backward(
         batched(grads[0].contiguous()), batched(saved[0]), batched(saved[1]), batched(saved[2]), batched(saved[3]),
         saved[4], call.q_borders.value_or(none), call.k_borders.value_or(none), call.longest_q, call.longest_k, 0.0,

@@ -21,11 +21,13 @@ struct Case {
   at::ScalarType dtype = at::kBFloat16;
   bool packed = true;       // q, k and v are the parts of one tensor
   int64_t row_padding = 0;  // of that tensor and of the output
+  bool sinks = false;
 };
 
 std::string name_of(const Case& c) {
-  return fmt::format("documents {} heads {}/{} D {} window {} {}{} padding {}", testing::PrintToString(c.lengths),
-                     c.heads, c.kv_heads, c.D, c.window, toString(c.dtype), c.packed ? " packed" : "", c.row_padding);
+  return fmt::format("documents {} heads {}/{} D {} window {} {}{}{} padding {}", testing::PrintToString(c.lengths),
+                     c.heads, c.kv_heads, c.D, c.window, toString(c.dtype), c.packed ? " packed" : "",
+                     c.sinks ? " sinks" : "", c.row_padding);
 }
 
 AttentionPlan plan_of(const Case& c) {
@@ -63,13 +65,17 @@ using Implementation = at::Tensor (*)(const at::Tensor&, const at::Tensor&, cons
 // Output and gradients against attention_reference in fp64, each part on its own: a dq in wrong rows must not hide.
 void expect_equals_reference(const Case& c, Implementation op) {
   SCOPED_TRACE(name_of(c));
-  const auto plan = plan_of(c);
+  auto plan = plan_of(c);
+  const auto sinks = random_parameter({c.heads}, 3), sinks64 = random_parameter({c.heads}, 3);
+  sinks64->grad_dtype = at::kDouble;
   const int64_t T = plan.q_begin.back(), width = (c.heads + 2 * c.kv_heads) * c.D;
   const auto values = random_tensor({T, width}, 1, c.dtype) * 2, dy = random_tensor({T, c.heads, c.D}, 2, c.dtype);
   const auto leaf64 = values.to(at::kDouble).requires_grad_();
   const auto x64 = parts_of(leaf64, c);
+  if (c.sinks) plan.sinks = sinks64.get();
   const auto y64 = attention_reference(x64.q, x64.k, x64.v, plan);
   y64.backward(dy.to(at::kDouble));
+  if (c.sinks) plan.sinks = sinks.get();
   const auto leaf = padded(values, c.row_padding).requires_grad_();
   const auto x = parts_of(leaf, c);
   const auto y = op(x.q, x.k, x.v, plan);
@@ -80,6 +86,9 @@ void expect_equals_reference(const Case& c, Implementation op) {
   EXPECT_LT(norm_error(d.q, d64.q), bound) << "dq";
   EXPECT_LT(norm_error(d.k, d64.k), bound) << "dk";
   EXPECT_LT(norm_error(d.v, d64.v), bound) << "dv";
+  if (c.sinks) {
+    EXPECT_LT(norm_error(sinks->grad(), sinks64->grad()), bound) << "d sinks";
+  }
   const at::NoGradGuard guard;
   EXPECT_TRUE(op(x.q, x.k, x.v, plan).equal(y)) << "without gradients";
 }
@@ -96,7 +105,10 @@ std::vector<Case> cases(int64_t D) {
           {{512, 512}, 4, 1, D, 0, at::kBFloat16, true, 64},
           {{1}, 4, 1, D, 0},
           {{1, 1, 1}, 2, 2, D, 0},
-          {{700}, 2, 1, D, 0}};
+          {{700}, 2, 1, D, 0},
+          {kUneven, 8, 2, D, 7, at::kBFloat16, true, 64, true},
+          {{512, 512}, 4, 1, D, 0, at::kBFloat16, true, 64, true},
+          {{700}, 2, 1, D, 0, at::kBFloat16, false, 0, true}};
 }
 
 TEST(AttentionOnGpu, ByCudnnEqualsTheReference) {
@@ -180,9 +192,9 @@ TEST(AttentionOnGpu, RepeatsItselfWhereAskedTo) {
 
 TEST(AttentionOnGpu, TakesTheFastestWayThatCan) {
   NEEDS_GPU();
-  const auto way = [](const Case& c, double dropout = 0) {
+  const auto way = [](const Case& c, double dropout = 0, double softcap = 0) {
     auto plan = plan_of(c);
-    plan.dropout = dropout;
+    plan.dropout = dropout, plan.softcap = softcap;
     const auto x = parts_of(random_tensor({plan.q_begin.back(), (c.heads + 2 * c.kv_heads) * c.D}, 1, c.dtype), c);
     return choose_attention(x.q, x.k, x.v, plan);
   };
@@ -191,6 +203,7 @@ TEST(AttentionOnGpu, TakesTheFastestWayThatCan) {
   EXPECT_EQ(way({kUneven, 4, 2, 96, 64}).way, Way::Cudnn);
   EXPECT_EQ(way({kUneven, 4, 2, 128, 0, at::kFloat}).way, Way::Reference);
   EXPECT_EQ(way({kUneven, 4, 2, 128, 0}, 0.1).way, Way::Reference);
+  EXPECT_EQ(way({kUneven, 4, 2, 128, 0}, 0, 50).reason, "scores are capped");
   EXPECT_NE(way({kUneven, 4, 2, 20, 0}).reason.find("head dim 20"), std::string::npos);
 }
 

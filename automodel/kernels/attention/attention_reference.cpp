@@ -26,7 +26,11 @@ at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const a
     auto scores = at::matmul(q_HTD, k_HTD.transpose(1, 2)) * plan.scale;
     if (plan.softcap > 0) scores = at::tanh(scores / plan.softcap) * plan.softcap;
     scores = scores.to(at::kFloat).masked_fill(hidden, -INFINITY);
-    auto weights = at::softmax(scores, -1).to(q.scalar_type());
+    if (plan.sinks) {
+      const auto sinks = differentiable(*plan.sinks).to(at::kFloat).view({-1, 1, 1});
+      scores = at::cat({scores, sinks.expand({-1, nq, 1})}, 2);
+    }
+    auto weights = at::softmax(scores, -1).narrow(2, 0, nk).to(q.scalar_type());
     weights = dropout(weights, plan.dropout, plan.key.with(d));
     out.push_back(at::matmul(weights, v_HTD).transpose(0, 1));
   }

@@ -13,6 +13,7 @@ struct Case {
   std::vector<int64_t> queries, keys;  // of each document
   int64_t heads, kv_heads, D, window;
   double softcap = 0;
+  bool sinks = false;
 };
 
 std::vector<int64_t> borders(const std::vector<int64_t>& lengths) {
@@ -42,7 +43,8 @@ int64_t flat_size(const Case& c) {
 }
 
 // One document, one head after the other, as the formula says it.
-at::Tensor plain_document(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan) {
+at::Tensor plain_document(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan,
+                          const std::vector<at::Tensor>& sinks) {
   const int64_t nq = q.size(0), nk = k.size(0), group = q.size(1) / k.size(1);
   const auto integers = q.options().dtype(at::kLong).requires_grad(false);
   const auto row = at::arange(nk - nq, nk, integers).unsqueeze(1), column = at::arange(nk, integers).unsqueeze(0);
@@ -52,17 +54,19 @@ at::Tensor plain_document(const at::Tensor& q, const at::Tensor& k, const at::Te
   for (int64_t h = 0; h < q.size(1); ++h) {
     auto scores = q.select(1, h).matmul(k.select(1, h / group).t()) * plan.scale;
     if (plan.softcap > 0) scores = (scores / plan.softcap).tanh() * plan.softcap;
-    out.push_back(scores.masked_fill(hidden, -INFINITY).softmax(-1).matmul(v.select(1, h / group)).unsqueeze(1));
+    scores = scores.masked_fill(hidden, -INFINITY);
+    if (!sinks.empty()) scores = at::cat({scores, sinks[0][h].expand({nq, 1})}, 1);
+    out.push_back(scores.softmax(-1).narrow(1, 0, nk).matmul(v.select(1, h / group)).unsqueeze(1));
   }
   return at::cat(out, 1);
 }
 
-at::Tensor plain(const Heads& x, const AttentionPlan& plan) {
+at::Tensor plain(const Heads& x, const AttentionPlan& plan, const std::vector<at::Tensor>& sinks = {}) {
   std::vector<at::Tensor> out = {x.q.narrow(0, 0, 0)};
   for (size_t d = 0; d + 1 < plan.q_begin.size(); ++d) {
     const int64_t k0 = plan.k_begin[d], nk = plan.k_begin[d + 1] - k0;
     out.push_back(plain_document(x.q.narrow(0, plan.q_begin[d], plan.q_begin[d + 1] - plan.q_begin[d]),
-                                 x.k.narrow(0, k0, nk), x.v.narrow(0, k0, nk), plan));
+                                 x.k.narrow(0, k0, nk), x.v.narrow(0, k0, nk), plan, sinks));
   }
   return at::cat(out, 0);
 }
@@ -74,9 +78,11 @@ const std::pair<const char*, Implementation> kImplementations[] = {{"fused", att
 void expect_attention(const Case& c, const Precision& precision) {
   SCOPED_TRACE(testing::Message() << "queries " << testing::PrintToString(c.queries) << " keys "
                                   << testing::PrintToString(c.keys) << " heads " << c.heads << "/" << c.kv_heads
-                                  << " D " << c.D << " window " << c.window << " softcap " << c.softcap << " "
-                                  << precision.dtype);
-  const auto plan = plan_of(c);
+                                  << " D " << c.D << " window " << c.window << " softcap " << c.softcap
+                                  << (c.sinks ? " sinks " : " ") << precision.dtype);
+  auto plan = plan_of(c);
+  const auto sinks = random_parameter({c.heads}, 7);
+  if (c.sinks) plan.sinks = sinks.get();
   for (const auto& [name, op] : kImplementations) {
     SCOPED_TRACE(name);
     const auto run = op;
@@ -85,8 +91,9 @@ void expect_attention(const Case& c, const Precision& precision) {
           const auto x = heads_of(flat, c);
           return run(x.q, x.k, x.v, plan);
         },
-        [&](const at::Tensor& flat, const auto&) { return plain(heads_of(flat, c), plan); },
-        random_tensor({flat_size(c)}, 1, precision.dtype) * 2, {{}, true, precision.tolerance});
+        [&](const at::Tensor& flat, const auto& weights) { return plain(heads_of(flat, c), plan, weights); },
+        random_tensor({flat_size(c)}, 1, precision.dtype) * 2,
+        {c.sinks ? std::vector{sinks.get()} : std::vector<Parameter*>{}, true, precision.tolerance});
   }
 }
 
@@ -115,6 +122,15 @@ TEST(Attention, CapsItsScores) {
     for (const double softcap : {0.3, 2.0, 50.0})
       for (const int64_t window : {0, 7}) expect_attention({kUneven, kUneven, 4, 2, 8, window, softcap}, precision);
   expect_attention({{3, 1, 2}, {10, 70, 2}, 2, 1, 8, 0, 2.0}, {at::kFloat, 5e-6});
+}
+
+TEST(Attention, SeesItsSinksBesideTheKeys) {
+  for (const auto& precision : {Precision{at::kFloat, 5e-6}, Precision{at::kBFloat16, 0x1p-5}})
+    for (const int64_t window : {0, 7}) {
+      expect_attention({kUneven, kUneven, 4, 2, 8, window, 0, true}, precision);
+      expect_attention({kUneven, kUneven, 4, 2, 8, window, 2.0, true}, precision);
+    }
+  expect_attention({{3, 1, 2}, {10, 70, 2}, 2, 1, 8, 0, 0, true}, {at::kFloat, 5e-6});
 }
 
 TEST(Attention, TakesMoreKeysThanQueriesFromACache) {
