@@ -8,6 +8,7 @@
 #include "automodel/base/log.h"
 #include "automodel/base/text.h"
 #include "automodel/cli/commands.h"
+#include "automodel/kernels/cuda/device_error.h"
 
 namespace automodel::cli {
 namespace {
@@ -271,12 +272,13 @@ int main(int argc, char** argv) {
     if (!std::cout)
       throw SystemError("standard output", "cannot be written", "is the disk full, or was the pipe closed?");
     return code;
-  } catch (const Error& error) {
-    finish_status();
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return error.exit_code();
   } catch (const std::exception& error) {
     finish_status();
+    const auto of_device = kernels::as_device_error(error);
+    if (const Error* fault = of_device ? &*of_device : dynamic_cast<const Error*>(&error)) {
+      std::fprintf(stderr, "error: %s\n", fault->what());
+      return fault->exit_code();
+    }
     std::fprintf(stderr, "internal error: %s\n  please report this with the command that you typed\n", error.what());
     return 70;
   }

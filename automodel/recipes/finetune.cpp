@@ -6,6 +6,7 @@
 #include "automodel/base/signals.h"
 #include "automodel/base/text.h"
 #include "automodel/config/load_config.h"
+#include "automodel/kernels/cuda/device_error.h"
 #include "automodel/metrics/logger.h"
 #include "automodel/recipes/run_checkpoint.h"
 #include "automodel/recipes/run_settings.h"
@@ -77,6 +78,8 @@ static void keep_steps_on_fault(Run& run, Work&& work) {
     work();
   } catch (const NumericError&) {
     throw;
+  } catch (const kernels::DeviceError&) {  // the weights cannot be read any more
+    throw;
   } catch (const Error&) {
     run.checkpoints.save_before_error(run.events.epoch, run.events.step);
     throw;
@@ -95,6 +98,8 @@ static std::optional<LaunchedStep> train_on_next_group(Run& run) {
                        .lr = run.schedule.lr(step),
                        .weight_decay = run.schedule.weight_decay(step),
                        .max_norm = run.config.clip_grad_norm.max_norm.value_or(0)});
+  } catch (const kernels::DeviceError&) {
+    throw;
   } catch (const Error&) {  // a bad row must not cost the steps made before it
     run.loader.step_back();
     keep_steps_on_fault(run, [&] { run.steps.flush(); });

@@ -7,6 +7,7 @@
 #include "automodel/base/error.h"
 #include "automodel/kernels/attention/attention_gpu.h"
 #include "automodel/kernels/attention/attention_sinks.h"
+#include "automodel/kernels/cuda/device_error.h"
 #include "automodel/kernels/cuda/library.h"
 #include "automodel/kernels/linear/padded.h"
 
@@ -83,7 +84,7 @@ void run(const CudaLaunch& on, const cuda::AttentionShape& shape, cuda::Attentio
   const auto workspace = at::empty({found.workspace}, options.dtype(at::kByte));
   buffers.workspace = workspace.mutable_data_ptr();
   if (const char* error = cuda_table().attention.run(found.program, buffers, on.stream()))
-    throw SystemError("attention", fmt::format("cuDNN failed: {}", error));
+    throw DeviceError("attention", fmt::format("cuDNN: {}", error));
 }
 
 at::Tensor borders_of(const at::Tensor& q, const AttentionPlan& plan) {

@@ -8,6 +8,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
+#include "automodel/kernels/cuda/device_error.h"
 
 namespace automodel::kernels {
 namespace {
@@ -179,7 +180,7 @@ CudaLaunch::~CudaLaunch() {
 }
 
 void CudaLaunch::operator()(cuda::Status status) const {
-  if (status != 0) throw SystemError(device_.str(), fmt::format("a kernel failed: {}", table.error_text(status)));
+  if (status != 0) throw DeviceError(device_.str(), table.error_text(status));
 }
 
 int CudaLaunch::multiprocessors() const { return state.gpus.at(static_cast<size_t>(device_.index())).multiprocessors; }

@@ -48,7 +48,7 @@ const cuda::Table& cuda_table();
 
 /// Runs launches on the device and the current stream of a tensor:
 ///   CudaLaunch on(x);  on(cuda_table().norm.forward(arguments, on.stream()));
-/// The call throws SystemError with CUDA's own text if a launch failed.
+/// The call throws DeviceError with CUDA's own text if a launch failed.
 class CudaLaunch {
  public:
   explicit CudaLaunch(const at::Tensor& x);

@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 
 #include "automodel/base/error.h"
+#include "automodel/kernels/cuda/device_error.h"
 #include "automodel/kernels/cuda/library.h"
 
 namespace automodel::kernels {
@@ -73,7 +74,7 @@ void product_gpu(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, cons
   const CudaLaunch on(out);
   const auto& library = cuda_table().product;
   const auto check = [](const char* error) {
-    if (error) throw SystemError("product", error);
+    if (error) throw DeviceError("product", error);
   };
   if (!first && call.m * call.n * call.k >= kTested && !library.tested(call)) {
     // The test writes many times, and c may be out.
