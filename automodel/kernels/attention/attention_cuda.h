@@ -18,6 +18,7 @@ struct AttentionShape {
   int64_t window;                      // keys a query sees, itself included; 0: all
   int64_t q_row, k_row, v_row, o_row;  // elements between tokens; dq, dk, dv lie as q, k, v, and do as o
   float scale;
+  float softcap;  // of the scores; 0: none
   auto operator<=>(const AttentionShape&) const = default;
 };
 

@@ -36,7 +36,7 @@ enum Place { kAtQ, kAtK, kAtV, kAtO, kAtStatistics, kPlaces };
 struct Describer {
   const AttentionShape& s;
   fe::graph::Graph& graph;
-  TensorPtr lengths, offsets[kPlaces];
+  TensorPtr lengths, offsets[kPlaces], before_tanh;
 
   Describer(const AttentionShape& shape, fe::graph::Graph& to) : s(shape), graph(to) {
     if (s.dense) return;
@@ -77,10 +77,38 @@ struct Describer {
       tensor.set_stride({s.q_heads * s.longest, 1, s.q_heads, 1}).set_ragged_offset(offsets[kAtStatistics]);
   }
 
+  // softcap * tanh(scores / softcap), then the masks: cuDNN leaves them to whoever changes scores.
+  TensorPtr cap_and_mask(const std::shared_ptr<fe::graph::Graph>& to, const TensorPtr& scores) {
+    namespace masks = fe::graph::attn::score_modifiers;
+    const auto by = [](float number) { return std::make_shared<fe::graph::Tensor_attributes>(number); };
+    const auto mode = [](fe::PointwiseMode_t m) {
+      return fe::graph::Pointwise_attributes().set_mode(m).set_compute_data_type(fe::DataType_t::FLOAT);
+    };
+    before_tanh = to->pointwise(scores, by(1 / s.softcap), mode(fe::PointwiseMode_t::MUL));
+    const auto bent = to->pointwise(before_tanh, mode(fe::PointwiseMode_t::TANH_FWD));
+    auto out = to->pointwise(bent, by(s.softcap), mode(fe::PointwiseMode_t::MUL));
+    if (!s.dense) out = masks::padding_mask(to, out, lengths, lengths);
+    const int64_t left = s.window > 0 ? s.window : s.longest;
+    return masks::sliding_window_mask(to, out, fe::DiagonalAlignment_t::TOP_LEFT, left, 0, s.longest, s.longest,
+                                      lengths, lengths);
+  }
+  // d tanh: softcap cancels.
+  TensorPtr uncap(const std::shared_ptr<fe::graph::Graph>& to, const TensorPtr& d_scores) {
+    return to->pointwise(d_scores, before_tanh,
+                         fe::graph::Pointwise_attributes()
+                             .set_mode(fe::PointwiseMode_t::TANH_BWD)
+                             .set_compute_data_type(fe::DataType_t::FLOAT));
+  }
+
   template <class Attributes>
   void mask(Attributes& attributes) {
-    attributes.set_attn_scale(s.scale)
-        .set_diagonal_alignment(fe::DiagonalAlignment_t::TOP_LEFT)
+    attributes.set_attn_scale(s.scale);
+    if (s.softcap > 0) {
+      attributes.set_score_mod([this](auto to, auto scores) { return cap_and_mask(to, scores); });
+      if (!s.dense) attributes.set_seq_len_q(lengths).set_seq_len_kv(lengths);
+      return;
+    }
+    attributes.set_diagonal_alignment(fe::DiagonalAlignment_t::TOP_LEFT)
         .set_diagonal_band_right_bound(0);
     if (s.window > 0) attributes.set_diagonal_band_left_bound(static_cast<int>(s.window));
     if (!s.dense) attributes.set_padding_mask(true).set_seq_len_q(lengths).set_seq_len_kv(lengths);
@@ -107,6 +135,7 @@ struct Describer {
     auto attributes = fe::graph::SDPA_backward_attributes().set_name("attention_backward");
     mask(attributes);
     if (!s.dense) attributes.set_max_total_seq_len_q(s.tokens).set_max_total_seq_len_kv(s.tokens);
+    if (s.softcap > 0) attributes.set_score_mod_bprop([this](auto to, auto d) { return uncap(to, d); });
     if (s.deterministic) attributes.set_deterministic_algorithm(true);
     auto [dq, dk, dv] = graph.sdpa_backward(q, k, v, o, d_o, graph.tensor(stats), attributes);
     output(dq, kDq, s.q_heads, s.q_row, kAtQ);

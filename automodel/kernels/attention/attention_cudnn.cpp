@@ -58,7 +58,7 @@ cuda::AttentionShape shape_of(const at::Tensor& q, const at::Tensor& k, const at
   s.window = plan.window < longest ? plan.window : 0;
   s.q_row = q.stride(0), s.k_row = k.stride(0), s.v_row = v.stride(0);
   s.o_row = q.size(1) * q.size(2) + plan.row_padding;
-  s.scale = static_cast<float>(plan.scale);
+  s.scale = static_cast<float>(plan.scale), s.softcap = static_cast<float>(plan.softcap);
   s.wide = rounded(q.size(0)) * std::max({s.q_row, s.k_row, s.v_row, s.o_row}) > INT32_MAX;
   return s;
 }

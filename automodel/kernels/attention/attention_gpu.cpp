@@ -17,8 +17,6 @@ static bool fits_flash(const at::Tensor& q, const AttentionPlan& plan, std::stri
     reason = std::string("it is computed in ") + toString(q.scalar_type());
   else if (plan.dropout > 0)
     reason = "attention_dropout is set";
-  else if (plan.softcap > 0)
-    reason = "scores are capped";
   else if (D % 8 != 0 || D > 256)
     reason = fmt::format("head dim {} is not a multiple of 8 up to 256", D);
   return reason.empty();
@@ -28,9 +26,11 @@ AttentionChoice choose_attention(const at::Tensor& q, const at::Tensor& k, const
                                  const AttentionPlan& plan) {
   std::string reason;
   if (!fits_flash(q, plan, reason)) return {Way::Reference, reason};
-  if (plan.q_begin != plan.k_begin)
-    return {Way::Flash, ""};  // a cache: no gradient, little work, new lengths each time
-  if (!has_attention_cudnn(q, k, v, plan, reason)) return {Way::Flash, reason};
+  const bool cache = plan.q_begin != plan.k_begin;  // no gradient, little work, new lengths each time
+  if (cache && plan.softcap == 0) return {Way::Flash, ""};
+  if (cache) return {Way::Reference, ""};
+  if (!has_attention_cudnn(q, k, v, plan, reason))
+    return {plan.softcap > 0 ? Way::Reference : Way::Flash, reason};  // flash cannot cap scores
   return {Way::Cudnn, ""};
 }
 
