@@ -34,6 +34,9 @@ function(automodel_find_nvcc)  # -> AUTOMODEL_NVCC, AUTOMODEL_CUDART
 endfunction()
 
 function(automodel_cuda_plain_source name)  # NAME below automodel/, the folders of its headers; appends to objects
+  if(ARGN MATCHES "NOTFOUND" AND "$ENV{AUTOMODEL_CUDA_WHOLE}")  # CI: what is left out would rot unseen
+    message(FATAL_ERROR "The GPU library would lack ${name}: ${ARGN}. tools/setup --cuda-headers brings the headers.")
+  endif()
   if(ARGN MATCHES "NOTFOUND")
     message(STATUS "The GPU library is built without ${name}: ${ARGN}")
     return()

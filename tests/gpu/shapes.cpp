@@ -82,6 +82,7 @@ std::unique_ptr<nn::Model> make_shape(const Build& build) {
   auto model = build(at::kFloat);
   model->device = test_device();
   models::initialize(*model, 11);
+  model->device = model->parameters().front()->value().device();  // with its index
   return model;
 }
 

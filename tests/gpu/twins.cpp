@@ -33,13 +33,13 @@ std::unique_ptr<nn::Model> make_twin(const nn::Model& from, const Build& build, 
   const auto theirs = from.parameters(), ours = twin->parameters();
   AM_CHECK(theirs.size() == ours.size(), "{} and {} parameters", theirs.size(), ours.size());
   for (size_t i = 0; i < ours.size(); ++i) ours[i]->set_value(theirs[i]->value().to(device, dtype, false, true));
-  twin->device = device;
+  twin->device = ours.front()->value().device();  // with its index
   return twin;
 }
 
 void disturb_weights(nn::Model& model) {
   const at::NoGradGuard guard;
-  auto generator = at::globalContext().defaultGenerator(model.device).clone();
+  auto generator = at::globalContext().defaultGenerator(model.parameters().front()->value().device()).clone();
   generator.set_current_seed(3);
   for (const auto& parameter : model.parameters()) {
     const auto& value = parameter->value();
