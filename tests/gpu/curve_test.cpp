@@ -46,8 +46,7 @@ Curve train(const std::string& dtype, const Arguments& more) {
                          "--checkpoint.checkpoint_dir",
                          (folder / "out").string()};
   arguments.insert(arguments.end(), more.begin(), more.end());
-  program::expect_success(
-      program::run(arguments, {.environment = {{"OMP_NUM_THREADS", "2"}}, .folder = parity::source_folder()}));
+  program::expect_success(program::run(arguments, {.folder = parity::source_folder()}));
   Curve curve;
   for (const auto& line : program::read_lines(folder / "out/training.jsonl")) {
     curve.loss.push_back(line.at("loss"));

@@ -17,7 +17,13 @@ namespace automodel::gpu {
 
 namespace {
 constexpr double kUnit = 0x1p-8, kSpread = 6;
-}
+
+// On the CPU models are so small that they only lose on several threads, most of all on a busy machine.
+const bool kOneThread = [] {
+  if (test_device().is_cpu()) at::set_num_threads(1);
+  return true;
+}();
+}  // namespace
 
 void require_gpu() { kernels::require_cuda("AUTOMODEL_TEST_DEVICE"); }
 
