@@ -34,6 +34,9 @@ function(automodel_find_nvcc)  # -> AUTOMODEL_NVCC, AUTOMODEL_CUDART
 endfunction()
 
 function(automodel_cuda_plain_source name)  # NAME below automodel/, the folders of its headers; appends to objects
+  if(ARGN MATCHES "NOTFOUND" AND "$ENV{AUTOMODEL_CUDA_WHOLE}")  # CI: what is left out would rot unseen
+    message(FATAL_ERROR "The GPU library would lack ${name}: ${ARGN}. tools/setup --cuda-headers brings the headers.")
+  endif()
   if(ARGN MATCHES "NOTFOUND")
     message(STATUS "The GPU library is built without ${name}: ${ARGN}")
     return()
@@ -70,11 +73,16 @@ if(AUTOMODEL_CUDA)
     list(APPEND objects ${object})
   endforeach()
   get_filename_component(toolkit ${AUTOMODEL_NVCC}/../.. ABSOLUTE)
-  # Headers of cuDNN and cuBLAS come with wheels of 370 and 420 MB, which a machine that only compiles need not have: a .cc
-  # whose header is missing is left out, and the program then takes libtorch's operators.
-  find_path(AUTOMODEL_CUDNN_FRONTEND_INCLUDE cudnn_frontend.h PATHS ${AUTOMODEL_DEPS}/include NO_DEFAULT_PATH)
-  find_path(AUTOMODEL_CUDNN_INCLUDE cudnn.h PATHS ${AUTOMODEL_DEPS}/nvidia/cudnn/include ${toolkit}/include NO_DEFAULT_PATH)
-  find_path(AUTOMODEL_CUBLASLT_INCLUDE cublasLt.h PATHS ${AUTOMODEL_DEPS}/nvidia/cu13/include ${toolkit}/include NO_DEFAULT_PATH)
+  # Headers of cuDNN and cuBLAS come with wheels of 370 and 420 MB, which a machine that only compiles need not keep (tools/setup
+  # --cuda-headers brings the headers alone): a .cc whose header is missing is left out, and the program then takes libtorch's operators.
+  execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/setup --print-cuda-headers OUTPUT_VARIABLE headers OUTPUT_STRIP_TRAILING_WHITESPACE)
+  set(wheels ${AUTOMODEL_DEPS} ${headers})
+  list(TRANSFORM wheels APPEND /include OUTPUT_VARIABLE frontend_paths)
+  list(TRANSFORM wheels APPEND /nvidia/cudnn/include OUTPUT_VARIABLE cudnn_paths)
+  list(TRANSFORM wheels APPEND /nvidia/cu13/include OUTPUT_VARIABLE cublas_paths)
+  find_path(AUTOMODEL_CUDNN_FRONTEND_INCLUDE cudnn_frontend.h PATHS ${frontend_paths} NO_DEFAULT_PATH)
+  find_path(AUTOMODEL_CUDNN_INCLUDE cudnn.h PATHS ${cudnn_paths} ${toolkit}/include NO_DEFAULT_PATH)
+  find_path(AUTOMODEL_CUBLASLT_INCLUDE cublasLt.h PATHS ${cublas_paths} ${toolkit}/include NO_DEFAULT_PATH)
   set(folders ${AUTOMODEL_DEPS}/nvidia/cu13/include ${toolkit}/include)
   automodel_cuda_plain_source(kernels/attention/attention_cudnn.cc ${AUTOMODEL_CUDNN_FRONTEND_INCLUDE} ${AUTOMODEL_CUDNN_INCLUDE} ${folders})
   automodel_cuda_plain_source(kernels/product/product_lt.cc ${AUTOMODEL_CUBLASLT_INCLUDE} ${folders})

@@ -1,6 +1,6 @@
 """Writes the lock files of tools/setup: every wheel by exact version, sha256 and size in bytes.
 
-    python3 tools/relock.py cpu|cuda|nvcc|oracles|format|megatron ...   (needs pip and network; downloads each wheel once)
+    python3 tools/relock.py cpu|cuda|nvcc|cuda_headers|oracles|format|megatron ...   (needs pip and network; downloads each wheel once)
 
 A profile's lock changes only by this script; the folder that tools/setup unpacks into is keyed by the lock's hash.
 """
@@ -18,6 +18,7 @@ PIP = [sys.executable, "-m", "pip"]
 CPU = ["torch==2.11.0", "nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85", "pyarrow==25.0.1"]
 NVCC = ["nvidia-cuda-nvcc==13.0.88", "nvidia-nvvm==13.0.88", "nvidia-cuda-crt==13.0.88", "nvidia-cuda-cccl==13.0.85",
         "nvidia-cuda-runtime==13.0.96"]
+CUDA_HEADERS = ["nvidia-cublas==13.1.0.3", "nvidia-cudnn-cu13==9.19.0.56", "nvidia-cudnn-frontend==1.32.0"]  # as torch asks for them
 GOLDEN = ["transformers==5.17.0", "peft==0.21.0", "tokenizers==0.23.3", "jinja2==3.1.6", "numpy<3", "safetensors",
           "tensorboard", "pyyaml", "sentencepiece==0.2.3", "tiktoken==0.14.0", "mistral-common==1.13.1", "protobuf", "datasets==5.2.0"]
 # torch's own requirement list names these; a CPU run of Python's torch needs none of them (tools/cuda_stubs.py)
@@ -41,6 +42,7 @@ PROFILES = {
     "cpu": lambda: CPU,
     "cuda": cuda,
     "nvcc": lambda: NVCC,
+    "cuda_headers": lambda: CUDA_HEADERS,
     "oracles": lambda: [name for name in resolved(GOLDEN + ["torch==2.11.0"] + CPU[1:]) if not ONLY_WITH_GPU.match(name)],
     "format": lambda: ["clang-format==14.0.6"],
     "megatron": lambda: ["megatron-core==0.16.1", "nemo-automodel==0.7.0"],  # beside the oracles, without what they ask for

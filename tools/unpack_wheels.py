@@ -17,6 +17,7 @@ KEEP = {
     "cpu": ["torch/include/*", "torch/lib/libc10.so", "torch/lib/libtorch_cpu.so", "torch/lib/libgomp.so.1",
             "nvidia/cu13/lib/libcudart.so.13", "nvidia/cu13/lib/libcupti.so.13", "*.dist-info/*",
             "pyarrow/include/*", "pyarrow/libarrow.so.2500", "pyarrow/libparquet.so.2500"],
+    "cuda_headers": ["nvidia/*/include/*", "include/*", "*.data/*/include/*", "*.data/headers/*", "*.dist-info/*"],
 }
 LEAVE = {
     "oracles": ["torch/include/*", "torch/bin/p*", "torch/lib/libtorch_cuda_linalg.so", "nvidia/cu13/include/*",

@@ -5,6 +5,7 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <cstdlib>
 #include <limits>
 #include <set>
 
@@ -16,7 +17,11 @@ namespace automodel::parity {
 
 namespace fs = std::filesystem;
 
-fs::path golden_folder() { return fs::path(AUTOMODEL_SOURCE_DIR) / "tests" / "parity" / "golden"; }
+fs::path source_folder() {
+  const char* given = std::getenv("AUTOMODEL_SOURCE");
+  return given ? given : AUTOMODEL_SOURCE_DIR;
+}
+fs::path golden_folder() { return source_folder() / "tests" / "parity" / "golden"; }
 
 std::vector<std::string> cases_with(const std::string& file) {
   std::set<std::string> names;
@@ -46,6 +51,15 @@ std::unique_ptr<nn::Model> load_model(const std::string& name) {
   auto model = models::build(models::read_config(config, where), at::kFloat);
   checkpoint::load_weights(model->parameters(), checkpoint::open_weights(folder, family.optional_prefixes),
                            {.ignore = family.ignored_tensors});
+  return model;
+}
+
+std::unique_ptr<nn::Model> build_model(const std::string& name, at::ScalarType dtype) {
+  const auto where = (golden_folder() / base_case(name) / "config.json").string();
+  auto model = models::build(models::read_config(load_json(where), where), dtype);
+  const auto adapter = golden_folder() / name / "adapter" / "adapter_config.json";
+  if (fs::exists(adapter))
+    peft::apply_lora(*model, peft::read_adapter_config(load_json(adapter), adapter.string()).options);
   return model;
 }
 

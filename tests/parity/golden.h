@@ -17,6 +17,8 @@
 
 namespace automodel::parity {
 
+/// Where the repository's files lie: AUTOMODEL_SOURCE, or where this was compiled.
+std::filesystem::path source_folder();
 std::filesystem::path golden_folder();
 
 /// The names of the cases that have both `file` and golden.safetensors, sorted; "" lists none by mistake: it throws.
@@ -28,6 +30,8 @@ Batch load_batch(const std::filesystem::path& file);
 
 /// A model in float32 with the weights of a case.
 std::unique_ptr<nn::Model> load_model(const std::string& name);
+/// The blocks of a case and, where it has one, its adapter; no values.
+std::unique_ptr<nn::Model> build_model(const std::string& name, at::ScalarType dtype);
 
 /// The case on whose checkpoint and batch an adapter case stands; of a case without adapter, itself.
 std::string base_case(const std::string& name);
