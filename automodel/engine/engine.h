@@ -14,9 +14,13 @@
 
 namespace automodel::engine {
 
-/// What is kept between forward and backward. None: everything the graphs keep. Full: the input of each layer, [T, H];
-/// the layer runs again in the backward. The embedding and the head never run twice.
-enum class Recompute { None, Full };
+/// What runs again in the backward instead of being kept since the forward, of the layers; the embedding and the head
+/// never run twice. No choice changes a bit of a loss or a gradient.
+///   None       nothing: the graphs keep what they need
+///   Selective  norms and activations: of the inputs of products only those are kept that another op keeps too
+///   Full       whole layers: of each only the input is kept, [T, H]
+/// How many bytes each keeps: models/activations.h.
+enum class Recompute { None, Selective, Full };
 
 class Engine {
  public:

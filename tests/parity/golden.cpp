@@ -16,7 +16,11 @@ namespace automodel::parity {
 
 namespace fs = std::filesystem;
 
-fs::path golden_folder() { return fs::path(AUTOMODEL_SOURCE_DIR) / "tests" / "parity" / "golden"; }
+// Where it was built, or, on another machine, in the source tree that it is started in.
+fs::path golden_folder() {
+  const auto folder = fs::path(AUTOMODEL_SOURCE_DIR) / "tests" / "parity" / "golden";
+  return fs::exists(folder) ? folder : fs::path("tests") / "parity" / "golden";
+}
 
 std::vector<std::string> cases_with(const std::string& file) {
   std::set<std::string> names;
