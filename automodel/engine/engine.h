@@ -14,13 +14,7 @@
 
 namespace automodel::engine {
 
-/// What runs again in the backward instead of being kept since the forward, of the layers; the embedding and the head
-/// never run twice. No choice changes a bit of a loss or a gradient.
-///   None       nothing: the graphs keep what they need
-///   Selective  norms and activations: of the inputs of products only those are kept that another op keeps too
-///   Full       whole layers: of each only the input is kept, [T, H]
-/// How many bytes each keeps: models/activations.h.
-enum class Recompute { None, Selective, Full };
+using nn::Recompute;
 
 class Engine {
  public:
@@ -40,6 +34,7 @@ class Engine {
   std::string find_non_finite(const Batch& batch, Context& context);
 
   nn::Model& model() { return model_; }
+  Recompute recompute() const { return recompute_; }
 
  private:
   struct Visit;  // what the forward leaves of one block for the backward

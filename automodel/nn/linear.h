@@ -28,6 +28,13 @@ struct LinearView {
   std::vector<Adapter> adapters;
 };
 
+/// What an op keeps of a forward for its backward, by shapes alone; in values a token.
+struct LinearKeeps {
+  bool input = false;  // x, or how to make it
+  int64_t values = 0;  // beside it
+  int64_t room = 0;    // spare elements behind the rows of x and y, as on a GPU
+};
+
 struct LinearOp {
   virtual ~LinearOp() = default;
   /// x [T, in] -> [T, out]. Differentiable; parameters' gradients go to their sinks. What of x the backward needs is
@@ -42,6 +49,8 @@ struct LinearOp {
   /// Appends its parameters, storage first, in checkpoint order.
   virtual void collect(std::vector<ParameterPtr>& out) const = 0;
   virtual LinearView view() const = 0;
+  /// `device`: where it will run; needs no values.
+  virtual LinearKeeps keeps(at::Device device) const { return {.input = view().weight->trainable}; }
   /// Spare elements it likes behind each row of x (kernels/linear/padded.h); without them it may have to copy x.
   virtual int64_t input_padding() const { return 0; }
 };

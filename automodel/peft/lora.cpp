@@ -150,6 +150,13 @@ nn::LinearView Lora::view() const {
   return view;
 }
 
+// One product of all adapters keeps x A^T with its padding; DoRA the product with the base and that of A and B.
+nn::LinearKeeps Lora::keeps(at::Device device) const {
+  const bool one = storage_ && options_.dropout == 0 && device.is_cuda();
+  const int64_t room = one ? storage_->extra() : 0, out = inner_->view().weight->shape()[0];
+  return {.input = true, .values = one ? room : a_->shape()[0] + (options_.dora ? 2 * out : 0), .room = room};
+}
+
 void Lora::initialize_magnitude() {
   if (!magnitude_) return;
   at::NoGradGuard guard;

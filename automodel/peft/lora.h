@@ -42,6 +42,7 @@ class Lora : public nn::LinearOp {
   at::Tensor row_norms() const override;
   void collect(std::vector<ParameterPtr>& out) const override;
   nn::LinearView view() const override;
+  nn::LinearKeeps keeps(at::Device device) const override;
   int64_t input_padding() const override;
 
   /// A [n r, in], one slice an adapter; B [adapted rows, r]; magnitude [adapted rows] or null. Slices carry PEFT's
