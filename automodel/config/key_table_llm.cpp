@@ -216,7 +216,6 @@ const std::vector<KeyRow>& llm_key_rows() {
       {"distributed.offload_policy", "_target_", "target:offload_policy", kObeyed, "", ""},
       {"distributed.offload_policy", "pin_memory", "bool", kObeyed, "", ""},
       {"distributed", "autocast_dtype", "dtype|null", kInert, "", "each op picks its own dtype"},
-      {"distributed", "activation_checkpointing", "", kMapped, "selective", "whole layers are recomputed, as by full"},
       {"distributed", "activation_checkpointing_scope", "string|list<string>", kLacking, "!all",
        "recompute of a part of the model"},
       {"distributed",

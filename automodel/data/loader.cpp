@@ -242,11 +242,14 @@ EpochEstimate Loader::estimate_epoch(int64_t sample) const {
   for (int64_t i = 0; i < read; ++i) {
     const ReadRow row = reader_->read(0, i * estimate.rows / read);
     if (row.error) std::rethrow_exception(row.error);
+    int64_t of_row = 0;
     for (const auto& document : row.documents) {
       ++documents;
+      of_row += document.sample.tokens();
       tokens += document.sample.tokens();
       trained += document.sample.trained_tokens();
     }
+    estimate.longest_row = std::max(estimate.longest_row, of_row);
   }
   if (tokens == 0) return estimate;
   estimate.tokens_per_row = static_cast<double>(tokens) / static_cast<double>(read);

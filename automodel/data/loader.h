@@ -36,6 +36,7 @@ struct LoaderOptions {
 struct EpochEstimate {
   int64_t rows = 0, rows_read = 0;
   double tokens_per_row = 0, trained_share = 0;
+  int64_t longest_row = 0;  // tokens, of those that were read
   int64_t microbatches = 0;
 };
 

@@ -123,6 +123,7 @@ at::Tensor Engine::forward_backward(const Batch& batch, Context& context) {
   while (start < row.size() && !trains(*row[start])) ++start;
   AM_CHECK(start < row.size(), "nothing is trained");
 
+  context.remakes = recompute_ == Recompute::Selective;
   Flow flow;
   std::vector<Visit> visits;
   for (size_t i = 0; i < row.size(); ++i) {

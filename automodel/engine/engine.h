@@ -14,9 +14,7 @@
 
 namespace automodel::engine {
 
-/// What is kept between forward and backward. None: everything the graphs keep. Full: the input of each layer, [T, H];
-/// the layer runs again in the backward. The embedding and the head never run twice.
-enum class Recompute { None, Full };
+using nn::Recompute;
 
 class Engine {
  public:
@@ -36,6 +34,7 @@ class Engine {
   std::string find_non_finite(const Batch& batch, Context& context);
 
   nn::Model& model() { return model_; }
+  Recompute recompute() const { return recompute_; }
 
  private:
   struct Visit;  // what the forward leaves of one block for the backward

@@ -1,49 +1,13 @@
 // What stays in memory between forward and backward, counted at libtorch's own allocator.
-#include <c10/core/Allocator.h>
-#include <c10/core/CPUAllocator.h>
-
-#include <atomic>
-#include <cstdlib>
-
 #include "automodel/engine/engine.h"
 #include "automodel/nn/toy_model.h"
+#include "automodel/tensor/counted_memory.h"
 
 namespace automodel::engine {
 namespace {
 
-std::atomic<int64_t> live_bytes{0}, peak_bytes{0};
-constexpr size_t kHeader = 64;  // holds the size; keeps the alignment
-
-void count(int64_t bytes) {
-  const int64_t now = live_bytes += bytes;
-  int64_t peak = peak_bytes;
-  while (now > peak && !peak_bytes.compare_exchange_weak(peak, now)) {
-  }
-}
-
-void give_back(void* data) {
-  if (!data) return;
-  auto* start = static_cast<char*>(data) - kHeader;
-  count(-static_cast<int64_t>(*reinterpret_cast<size_t*>(start)));
-  std::free(start);
-}
-
-struct CountingAllocator : c10::Allocator {
-  c10::DataPtr allocate(size_t bytes) override {
-    auto* start = static_cast<char*>(std::aligned_alloc(kHeader, kHeader + (bytes + kHeader - 1) / kHeader * kHeader));
-    *reinterpret_cast<size_t*>(start) = bytes;
-    count(static_cast<int64_t>(bytes));
-    return {start + kHeader, start + kHeader, give_back, at::Device(at::kCPU)};
-  }
-  c10::DeleterFnPtr raw_deleter() const override { return give_back; }
-  void copy_data(void* to, const void* from, size_t bytes) const override { default_copy_data(to, from, bytes); }
-};
-
-class Memory : public testing::Test {
+class Memory : public CountedMemory {
  protected:
-  Memory() : before_(c10::GetCPUAllocator()) { c10::SetCPUAllocator(&counting_, 1); }
-  ~Memory() override { c10::SetCPUAllocator(before_, 1); }
-
   // Bytes above what lies there before the step, at the worst moment of one step.
   static int64_t peak_of_a_step(int64_t layers, int64_t tokens, Recompute recompute) {
     const auto model = nn::make_toy_model(
@@ -63,12 +27,7 @@ class Memory : public testing::Test {
     EXPECT_EQ(live_bytes, start) << "a step left memory behind";
     return peak_bytes - start;
   }
-
- private:
-  static CountingAllocator counting_;  // outlives every tensor made through it
-  c10::Allocator* before_;
 };
-CountingAllocator Memory::counting_;
 
 TEST_F(Memory, OfFullRecomputationGrowsByOneInputALayer) {
   const int64_t tokens = 512, hidden_bytes = tokens * 64 * 4;

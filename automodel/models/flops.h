@@ -16,4 +16,7 @@ namespace automodel::models {
 /// the document, less under a sliding window.
 double training_flops_per_token(const DecoderSpec& spec, int64_t document_tokens, bool adapters_only);
 
+/// Operations a token of the layers' forward, without the head: what recomputation of whole layers adds.
+double layers_forward_flops_per_token(const DecoderSpec& spec, int64_t document_tokens);
+
 }  // namespace automodel::models

@@ -45,7 +45,8 @@ Attention::Attention(const AttentionSpec& spec, int64_t layer, at::ScalarType dt
   }
 }
 
-at::Tensor Attention::forward(const at::Tensor& x, const Batch& batch, Context& context, const at::Tensor& residual) {
+at::Tensor Attention::forward(const kernels::Remade& x, const Batch& batch, Context& context,
+                              const at::Tensor& residual) {
   kernels::QkNorm norm;
   if (spec_.qk_norm) norm = {q_norm_->weight(), k_norm_->weight(), spec_.qk_norm->eps, spec_.qk_norm->plus_one};
   const auto rope = spec_.rope ? rope_table(*spec_.rope, batch, context) : kernels::RopeTable{};

@@ -38,7 +38,7 @@ class Attention {
   Attention(const AttentionSpec& spec, int64_t layer, at::ScalarType dtype);
   /// x [T, H] -> [T, H], added to the residual if there is one. With context.cache the new keys and values are appended
   /// to this layer's.
-  at::Tensor forward(const at::Tensor& x, const Batch& batch, Context& context, const at::Tensor& residual = {});
+  at::Tensor forward(const kernels::Remade& x, const Batch& batch, Context& context, const at::Tensor& residual = {});
   int64_t input_padding() const { return qkv_.op->input_padding(); }
   void collect(std::vector<ParameterPtr>& out) const;
   void collect_linears(std::vector<Linear*>& out);

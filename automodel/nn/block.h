@@ -29,6 +29,14 @@ class Block {
   std::string name_;
 };
 
+/// What runs again in the backward instead of being kept since the forward, of the layers; the embedding and the head
+/// never run twice. No choice changes a bit of a loss or a gradient.
+///   None       nothing: the graphs keep what they need
+///   Selective  norms and activations: of the inputs of products only those are kept that another op keeps too
+///   Full       whole layers: of each only the input is kept, [T, H]
+/// How many bytes each keeps: models/activations.h.
+enum class Recompute { None, Selective, Full };
+
 /// Called by the engine around every run of a block: sharding gathers in acquire and frees in release; reduce follows
 /// the last use of a block's parameters in the backward. Acquires of one block nest; a block's parameters have values
 /// only in between.

@@ -59,12 +59,12 @@ Flow DecoderLayer::forward(Flow flow, const Batch& batch, Context& context) {
   // Nothing between the half's last product and the residual: the product adds it.
   const bool plain_attention = !post_attention_norm_ && p == 0, plain_mlp = !post_mlp_norm_ && p == 0;
 
-  const auto first = attention_norm_.pass(flow.hidden, attention_.input_padding());
+  const auto first = attention_norm_.pass(flow.hidden, attention_.input_padding(), context);
   auto x = attention_.forward(first.y, batch, context, plain_attention ? first.h : at::Tensor());
   if (post_attention_norm_) x = post_attention_norm_->forward(x);
   const auto middle = plain_attention ? x : first.h + dropout(x, p, key.with(kAttentionDropout));
 
-  const auto second = mlp_norm_.pass(middle, mlp_.input_padding());
+  const auto second = mlp_norm_.pass(middle, mlp_.input_padding(), context);
   x = mlp_.forward(second.y, context, plain_mlp ? second.h : at::Tensor());
   if (post_mlp_norm_) x = post_mlp_norm_->forward(x);
   flow.hidden = plain_mlp ? x : second.h + dropout(x, p, key.with(kMlpDropout));

@@ -9,9 +9,11 @@
 
 namespace automodel::nn {
 
-at::Tensor Dense::forward(const at::Tensor& x, Context& context) { return kernels::linear(x, *weight, bias.get()); }
+at::Tensor Dense::forward(const kernels::Remade& x, Context& context) {
+  return kernels::linear(x, *weight, bias.get());
+}
 
-at::Tensor Dense::forward_onto(const at::Tensor& residual, const at::Tensor& x, Context& context) {
+at::Tensor Dense::forward_onto(const at::Tensor& residual, const kernels::Remade& x, Context& context) {
   return kernels::linear(x, *weight, bias.get(), residual);
 }
 

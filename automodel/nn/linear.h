@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "automodel/kernels/remade/remade.h"
 #include "automodel/tensor/batch.h"
 #include "automodel/tensor/parameter.h"
 
@@ -27,12 +28,20 @@ struct LinearView {
   std::vector<Adapter> adapters;
 };
 
+/// What an op keeps of a forward for its backward, by shapes alone; in values a token.
+struct LinearKeeps {
+  bool input = false;  // x, or how to make it
+  int64_t values = 0;  // beside it
+  int64_t room = 0;    // spare elements behind the rows of x and y, as on a GPU
+};
+
 struct LinearOp {
   virtual ~LinearOp() = default;
-  /// x [T, in] -> [T, out]. Differentiable; parameters' gradients go to their sinks.
-  virtual at::Tensor forward(const at::Tensor& x, Context& context) = 0;
+  /// x [T, in] -> [T, out]. Differentiable; parameters' gradients go to their sinks. What of x the backward needs is
+  /// kept, or made again where x comes with a recipe.
+  virtual at::Tensor forward(const kernels::Remade& x, Context& context) = 0;
   /// residual + forward(x), added in the product itself where it can be. residual [T, out].
-  virtual at::Tensor forward_onto(const at::Tensor& residual, const at::Tensor& x, Context& context) {
+  virtual at::Tensor forward_onto(const at::Tensor& residual, const kernels::Remade& x, Context& context) {
     return residual + forward(x, context);
   }
   /// L2 norm of each row of the weight in effect, [out] fp32, without gradient (DoRA's denominator).
@@ -40,6 +49,8 @@ struct LinearOp {
   /// Appends its parameters, storage first, in checkpoint order.
   virtual void collect(std::vector<ParameterPtr>& out) const = 0;
   virtual LinearView view() const = 0;
+  /// `device`: where it will run; needs no values.
+  virtual LinearKeeps keeps(at::Device device) const { return {.input = view().weight->trainable}; }
   /// Spare elements it likes behind each row of x (kernels/linear/padded.h); without them it may have to copy x.
   virtual int64_t input_padding() const { return 0; }
 };
@@ -49,8 +60,8 @@ struct Dense : LinearOp {
   ParameterPtr weight, bias;
 
   Dense(ParameterPtr weight, ParameterPtr bias) : weight(std::move(weight)), bias(std::move(bias)) {}
-  at::Tensor forward(const at::Tensor& x, Context& context) override;
-  at::Tensor forward_onto(const at::Tensor& residual, const at::Tensor& x, Context& context) override;
+  at::Tensor forward(const kernels::Remade& x, Context& context) override;
+  at::Tensor forward_onto(const at::Tensor& residual, const kernels::Remade& x, Context& context) override;
   at::Tensor row_norms() const override;
   void collect(std::vector<ParameterPtr>& out) const override;
   LinearView view() const override { return {weight.get(), bias.get(), {}}; }
@@ -69,9 +80,9 @@ struct LinearSpec {
 class Linear {
  public:
   Linear(const LinearSpec& spec, at::ScalarType dtype);
-  at::Tensor forward(const at::Tensor& x, Context& context) { return op->forward(x, context); }
+  at::Tensor forward(const kernels::Remade& x, Context& context) { return op->forward(x, context); }
   /// With a residual: residual + forward(x); undefined: forward(x).
-  at::Tensor forward(const at::Tensor& x, Context& context, const at::Tensor& residual) {
+  at::Tensor forward(const kernels::Remade& x, Context& context, const at::Tensor& residual) {
     return residual.defined() ? op->forward_onto(residual, x, context) : op->forward(x, context);
   }
 

@@ -2,11 +2,15 @@
 
 namespace automodel::nn {
 
-at::Tensor Mlp::forward(const at::Tensor& x, Context& context, const at::Tensor& residual) {
-  const auto inner = in_.forward(x, context);
-  const auto activated = spec_.gated ? kernels::gated_activation(inner, spec_.activation, out_.op->input_padding())
-                                     : kernels::activation(inner, spec_.activation);
-  return out_.forward(activated, context, residual);
+at::Tensor Mlp::activate(const at::Tensor& inner) const {
+  return spec_.gated ? kernels::gated_activation(inner, spec_.activation, out_.op->input_padding())
+                     : kernels::activation(inner, spec_.activation);
+}
+
+at::Tensor Mlp::forward(const kernels::Remade& x, Context& context, const at::Tensor& residual) {
+  const auto inner = in_.forward(x, context), activated = activate(inner);
+  if (!context.remakes) return out_.forward(activated, context, residual);
+  return out_.forward({activated, [this, inner = inner.detach()] { return activate(inner); }}, context, residual);
 }
 
 void Mlp::collect(std::vector<ParameterPtr>& out) const {

@@ -12,16 +12,19 @@ struct MlpSpec {
   LinearSpec in, out;
 };
 
+/// What lies between the two products can be made again from the first one's output.
 class Mlp {
  public:
   Mlp(const MlpSpec& spec, at::ScalarType dtype) : spec_(spec), in_(spec.in, dtype), out_(spec.out, dtype) {}
   /// x [T, H] -> [T, H], added to the residual if there is one.
-  at::Tensor forward(const at::Tensor& x, Context& context, const at::Tensor& residual = {});
+  at::Tensor forward(const kernels::Remade& x, Context& context, const at::Tensor& residual = {});
   int64_t input_padding() const { return in_.op->input_padding(); }
   void collect(std::vector<ParameterPtr>& out) const;
   void collect_linears(std::vector<Linear*>& out);
 
  private:
+  at::Tensor activate(const at::Tensor& inner) const;
+
   MlpSpec spec_;
   Linear in_, out_;
 };

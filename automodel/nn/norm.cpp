@@ -17,10 +17,16 @@ at::Tensor Norm::forward(const at::Tensor& x) {
   return kernels::rms_norm(x, *weight_, spec_.eps, spec_.plus_one);
 }
 
-kernels::PassNorm Norm::pass(const at::Tensor& x, int64_t padding) {
+kernels::PassNorm Norm::pass(const at::Tensor& x, int64_t padding) const {
   if (spec_.kind == NormSpec::Kind::Layer)
     return kernels::pass_layer_norm(x, *weight_, bias_.get(), spec_.eps, padding);
   return kernels::pass_rms_norm(x, *weight_, spec_.eps, spec_.plus_one, padding);
+}
+
+Normed Norm::pass(const at::Tensor& x, int64_t padding, const Context& context) {
+  const auto [h, y] = pass(x, padding);
+  if (!context.remakes) return {h, y};
+  return {h, {y, [this, x = x.detach(), padding] { return pass(x, padding).y; }}};
 }
 
 void Norm::collect(std::vector<ParameterPtr>& out) const {

@@ -4,7 +4,6 @@
 
 #include <unordered_set>
 
-#include "automodel/base/error.h"
 #include "automodel/base/text.h"
 
 namespace automodel::optim {
@@ -26,21 +25,6 @@ TrainingMemory training_memory(const std::vector<ParameterPtr>& parameters, cons
   }
   memory.optimizer = Adam::state_bytes(parameters, settings);
   return memory;
-}
-
-void require_memory(const std::vector<ParameterPtr>& parameters, const AdamSettings& settings, uint64_t available,
-                    const std::string& device) {
-  const auto memory = training_memory(parameters, settings);
-  if (memory.total() <= available) return;
-  std::string hint = "train adapters instead of all weights (peft:)";
-  auto small = settings;
-  small.state_dtype = at::kBFloat16, small.master_weights = false, small.grad_dtype.reset();
-  if (const auto less = training_memory(parameters, small); less.total() < memory.total())
-    hint += fmt::format("; optimizer.state_dtype: bfloat16 makes it {}", format_bytes(less.total()));
-  throw SystemError(device,
-                    fmt::format("{} make {} before the first batch, and it has {}", memory.text(),
-                                format_bytes(memory.total()), format_bytes(available)),
-                    hint);
 }
 
 }  // namespace automodel::optim

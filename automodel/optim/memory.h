@@ -20,9 +20,4 @@ struct TrainingMemory {
 /// no storage.
 TrainingMemory training_memory(const std::vector<ParameterPtr>& parameters, const AdamSettings& settings);
 
-/// Throws SystemError when the memory of a device, `available` bytes, cannot hold it: before weights are read, and
-/// with what would make it smaller.
-void require_memory(const std::vector<ParameterPtr>& parameters, const AdamSettings& settings, uint64_t available,
-                    const std::string& device);
-
 }  // namespace automodel::optim

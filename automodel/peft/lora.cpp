@@ -64,20 +64,20 @@ bool Lora::takes_one_product(const at::Tensor& x, const Context& context) const 
   return storage_ && x.is_cuda() && x.scalar_type() == a_->dtype() && !(context.training && options_.dropout > 0);
 }
 
-at::Tensor Lora::one_product(const at::Tensor& x, Context& context, const at::Tensor& residual) {
+at::Tensor Lora::one_product(const kernels::Remade& x, Context& context, const at::Tensor& residual) {
   storage_->refresh(!context.recomputing);
   return kernels::adapted_linear(x, *storage_, inner_->view().bias, residual);
 }
 
-at::Tensor Lora::forward_onto(const at::Tensor& residual, const at::Tensor& x, Context& context) {
+at::Tensor Lora::forward_onto(const at::Tensor& residual, const kernels::Remade& x, Context& context) {
   return takes_one_product(x, context) ? one_product(x, context, residual) : residual + forward(x, context);
 }
 
-at::Tensor Lora::forward(const at::Tensor& x, Context& context) {
+at::Tensor Lora::forward(const kernels::Remade& x, Context& context) {
   const double p = context.training ? options_.dropout : 0;
   if (takes_one_product(x, context)) return one_product(x, context, {});
   const auto key = context.key.with(id_);
-  const auto dropped = options_.dropout_before ? dropout(x, p, key) : x;
+  const auto dropped = options_.dropout_before && p > 0 ? kernels::Remade(dropout(x, p, key)) : x;
   if (options_.dora) return dora_forward(x, dropped, context);
   auto y = inner_->forward(x, context);
   std::vector<LoraPiece> places;
@@ -86,7 +86,7 @@ at::Tensor Lora::forward(const at::Tensor& x, Context& context) {
   const auto own = a_->dtype();  // peft.lora_dtype; its product is then computed in it
   if (!after && own == y.scalar_type())
     return add_lora_product(y, dropped, *a_, *b_, options_.rank, options_.scale(), places);
-  const auto delta = add_lora_product(at::zeros_like(y, y.options().dtype(own)), dropped.to(own), *a_, *b_,
+  const auto delta = add_lora_product(at::zeros_like(y, y.options().dtype(own)), dropped.value().to(own), *a_, *b_,
                                       options_.rank, options_.scale(), places)
                          .to(y.scalar_type());
   return y + dropout(delta, after ? p : 0, key);
@@ -148,6 +148,13 @@ nn::LinearView Lora::view() const {
   auto view = inner_->view();
   for (const auto& piece : pieces_) view.adapters.push_back({piece.slice, a_.get(), b_.get(), options_.scale()});
   return view;
+}
+
+// One product of all adapters keeps x A^T with its padding; DoRA the product with the base and that of A and B.
+nn::LinearKeeps Lora::keeps(at::Device device) const {
+  const bool one = storage_ && options_.dropout == 0 && device.is_cuda();
+  const int64_t room = one ? storage_->extra() : 0, out = inner_->view().weight->shape()[0];
+  return {.input = true, .values = one ? room : a_->shape()[0] + (options_.dora ? 2 * out : 0), .room = room};
 }
 
 void Lora::initialize_magnitude() {

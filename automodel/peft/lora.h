@@ -37,11 +37,12 @@ class Lora : public nn::LinearOp {
   /// `slices` of inner's weight are adapted; `id` tells this linear's dropout apart from others'.
   Lora(std::unique_ptr<nn::LinearOp> inner, std::vector<int64_t> slices, const LoraOptions& options, uint64_t id);
 
-  at::Tensor forward(const at::Tensor& x, Context& context) override;
-  at::Tensor forward_onto(const at::Tensor& residual, const at::Tensor& x, Context& context) override;
+  at::Tensor forward(const kernels::Remade& x, Context& context) override;
+  at::Tensor forward_onto(const at::Tensor& residual, const kernels::Remade& x, Context& context) override;
   at::Tensor row_norms() const override;
   void collect(std::vector<ParameterPtr>& out) const override;
   nn::LinearView view() const override;
+  nn::LinearKeeps keeps(at::Device device) const override;
   int64_t input_padding() const override;
 
   /// A [n r, in], one slice an adapter; B [adapted rows, r]; magnitude [adapted rows] or null. Slices carry PEFT's
@@ -62,7 +63,7 @@ class Lora : public nn::LinearOp {
   at::Tensor effective_weight() const;  // W + scale B A, [out, in] fp32
   bool has_one_product() const;         // the adapters can be columns of the base's product (kernels/adapter)
   bool takes_one_product(const at::Tensor& x, const Context& context) const;
-  at::Tensor one_product(const at::Tensor& x, Context& context, const at::Tensor& residual);
+  at::Tensor one_product(const kernels::Remade& x, Context& context, const at::Tensor& residual);
   at::Tensor dora_forward(const at::Tensor& x, const at::Tensor& dropped, Context& context);
 
   std::unique_ptr<nn::LinearOp> inner_;

@@ -46,7 +46,7 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
   if (config.dataset.kind == "mock") config.dataset.vocab_size = spec.embedding.vocab;
   const auto loader =
       make_loader(open_training_data(config, loaded.tokenizer, spec.max_positions, spec.embedding.vocab));
-  auto engine = make_engine(*loaded.model, config);
+  auto engine = make_engine(loaded, config);
   optim::Adam optimizer(loaded.trained_parameters(), optim::make_adam_settings(config.optimizer));
   const auto device = loaded.model->device;
 

@@ -138,7 +138,7 @@ RunResult finetune(const config::RecipeConfig& config) {
   auto validation_sets = make_validation_loaders(config, loaded.tokenizer, positions, vocab);
 
   // How it is trained.
-  auto engine = make_engine(*loaded.model, config);
+  auto engine = make_engine(loaded, config);
   optim::Adam optimizer(loaded.trained_parameters(), optim::make_adam_settings(config.optimizer));
   optim::StepScheduler scheduler(config.step_scheduler, 1, epoch_microbatches(config, *loader));
   const auto schedule = make_schedule(config, scheduler.total_steps());

@@ -4,13 +4,14 @@
 #include "automodel/base/file.h"
 #include "automodel/base/json.h"
 #include "automodel/base/log.h"
+#include "automodel/base/text.h"
 #include "automodel/checkpoint/load_weights.h"
 #include "automodel/checkpoint/run_folder.h"
 #include "automodel/kernels/cuda/library.h"
-#include "automodel/optim/memory.h"
 #include "automodel/recipes/data_kinds.h"
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/device.h"
+#include "automodel/recipes/memory_plan.h"
 #include "automodel/tensor/dtype.h"
 
 namespace automodel::recipes {
@@ -139,22 +140,56 @@ static void give_values(TrainedModel& loaded, const Values& values) {
   }
 }
 
+// Looks at rows where only they tell how long a microbatch is and somebody must know.
+static models::MicrobatchShape largest_microbatch(const TrainedModel& loaded, const config::RecipeConfig& config) {
+  if (const auto known = known_microbatch(config)) return *known;
+  const auto& spec = loaded.folder.spec;
+  const auto loader =
+      make_loader(open_training_data(config, loaded.tokenizer, spec.max_positions, spec.embedding.vocab));
+  return sampled_microbatch(config, loader->estimate_epoch());
+}
+
+// Decides what runs twice, and refuses what the device cannot hold. Where the rows decide how long a microbatch is, a
+// run is not refused for rows that may be the longest: only for what it keeps.
+static void fit_memory(TrainedModel& loaded, const config::RecipeConfig& config) {
+  const auto asked = asked_recompute(config);
+  loaded.recompute = asked.value_or(nn::Recompute::None);
+  const auto device = loaded.model->device;
+  const auto available = available_memory(config, device);
+  if (!available) {
+    if (!asked) log_info("activation_checkpointing: auto is none on the CPU without distributed.memory_limit_gib");
+    return;
+  }
+  const auto known = known_microbatch(config);
+  const auto shape = asked ? known.value_or(models::MicrobatchShape{}) : largest_microbatch(loaded, config);
+  const MemoryAdvisor advisor(config, loaded.folder.spec, *loaded.model);
+  if (!asked) {
+    const auto plan = advisor.plan(shape);
+    loaded.recompute = plan.fastest_in(available->safe).value_or(nn::Recompute::Full);
+    log_info(
+        fmt::format("activation_checkpointing: auto is {}: microbatches of {} tokens take {} with it; {} are free "
+                    "(none {}, selective {}, full {})",
+                    recompute_name(loaded.recompute), shape.tokens, format_bytes(plan.total(loaded.recompute)),
+                    format_bytes(available->bytes), format_bytes(plan.total(nn::Recompute::None)),
+                    format_bytes(plan.total(nn::Recompute::Selective)), format_bytes(plan.total(nn::Recompute::Full))));
+  }
+  const std::string name =
+      device.is_cpu() ? "memory" : kernels::load_cuda().gpus.at(static_cast<size_t>(device.index())).name;
+  advisor.require(shape, loaded.recompute, available->bytes, name);
+}
+
 TrainedModel load_trained_model(const config::RecipeConfig& config) {
   TrainedModel loaded;
   const bool random = config.model.init == "from_config" || !config.model.load_base_model;
   loaded.folder = open_model_folder(config.model, random ? net::ModelFiles::Tokenizer : net::ModelFiles::All);
   if (config.peft) loaded.lora = make_lora_options(*config.peft);
   build_model(loaded, choose_device(config.device, "device"));
-  if (const auto device = loaded.model->device; !device.is_cpu()) {
-    const auto& gpu = kernels::load_cuda().gpus.at(static_cast<size_t>(device.index()));
-    optim::require_memory(loaded.model->parameters(), optim::make_adam_settings(config.optimizer), gpu.memory_bytes,
-                          gpu.name);
-  }
-  give_values(loaded, {.random_base = random, .seed = static_cast<uint64_t>(config.seed)});
   loaded.tokenizer_folder = find_tokenizer_folder(config, loaded.folder);
   // Of a set of tokens the tokenizer that lies beside the model is saved with it.
   const bool beside = is_token_data(config.dataset.kind) && fs::exists(loaded.tokenizer_folder / "tokenizer.json");
   if (needs_tokenizer(config) || beside) load_tokenizer(loaded);
+  fit_memory(loaded, config);
+  give_values(loaded, {.random_base = random, .seed = static_cast<uint64_t>(config.seed)});
   return loaded;
 }
 

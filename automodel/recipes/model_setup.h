@@ -44,8 +44,9 @@ struct TrainedModel {
   ModelFolder folder;
   std::unique_ptr<nn::Model> model;
   std::optional<peft::LoraOptions> lora;
-  std::vector<std::string> adapted;  // modules with an adapter
-  bool random = false;               // weights by the family's rule, not from the folder
+  std::vector<std::string> adapted;               // modules with an adapter
+  bool random = false;                            // weights by the family's rule, not from the folder
+  nn::Recompute recompute = nn::Recompute::None;  // as the configuration asks, or as fits
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   std::filesystem::path tokenizer_folder;
 
@@ -54,8 +55,9 @@ struct TrainedModel {
 };
 
 /// Builds the model, fills it (from the checkpoint, or by its family's rule with `seed`), puts adapters in as `peft`
-/// says, and loads the tokenizer. Throws CheckpointError, ConfigError, DataError (a tokenizer with more ids than the
-/// embedding has rows).
+/// says, and loads the tokenizer. Before weights are read, recomputation is chosen where that is left to us
+/// (activation_checkpointing: auto), and SystemError says what would fit where the device cannot hold the run. Throws
+/// CheckpointError, ConfigError, DataError (a tokenizer with more ids than the embedding has rows).
 TrainedModel load_trained_model(const config::RecipeConfig& config);
 
 /// A model for scoring and generation: `folder` may be a model folder, a run (its newest whole checkpoint), a

@@ -1,52 +1,26 @@
 #include "automodel/recipes/plan.h"
 
-#include <c10/core/ScalarType.h>
-
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
-#include "automodel/optim/memory.h"
 #include "automodel/optim/step_scheduler.h"
 #include "automodel/recipes/data_setup.h"
+#include "automodel/recipes/device.h"
 #include "automodel/recipes/model_setup.h"
 #include "automodel/recipes/token_data.h"
 #include "automodel/tensor/dtype.h"
 
 namespace automodel::recipes {
 
-// What the graphs of one microbatch of T tokens keep, in values a token; see the saved tensors of kernels/.
-static uint64_t activation_bytes(const models::DecoderSpec& spec, int64_t T, size_t element, bool recompute) {
-  const auto H = spec.embedding.hidden;
-  const auto of_layer = [&](const nn::LayerSpec& layer) {
-    const auto& a = layer.attention;
-    const int64_t q = a.heads * a.head_dim, kv = a.kv_heads * a.head_dim;
-    const int64_t qkv = (q + 2 * kv) * (a.qk_norm ? 2 : 1),
-                  inner = layer.mlp.in.rows.size() > 1 || layer.mlp.gated ? 3 : 2;
-    int64_t rows = 0;
-    for (const int64_t r : layer.mlp.out.rows) rows += r;
-    // Dropout on the probabilities needs them whole: scores, probabilities and mask of every pair of tokens.
-    const int64_t pairs = a.dropout > 0 ? 3 * a.heads * std::min(T, spec.max_positions) : 0;
-    return 5 * H + qkv + 2 * q + inner * layer.mlp.out.in + rows + pairs;
-  };
-  int64_t values = 2 * H;  // embedding and head
-  int64_t largest = 0;
-  for (const auto& layer : spec.layers) {
-    values += recompute ? H : of_layer(layer);
-    largest = std::max(largest, of_layer(layer));
-  }
-  if (recompute) values += largest;
-  const uint64_t logits_chunk = uint64_t{32} << 20;
-  return static_cast<uint64_t>(T) * static_cast<uint64_t>(values) * element + logits_chunk;
-}
-
-static void plan_model(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder) {
+static std::unique_ptr<nn::Model> plan_model(Plan& plan, const config::RecipeConfig& config,
+                                             const ModelFolder& folder) {
   auto model = models::build(folder.spec, folder.dtype);
+  model->device = choose_device(config.device, "device");
   if (config.peft) peft::apply_lora(*model, make_lora_options(*config.peft));
   for (const auto& parameter : model->parameters()) {
     plan.parameters += parameter->numel();
     if (parameter->trainable) plan.trained_parameters += parameter->numel();
   }
-  const auto memory = optim::training_memory(model->parameters(), optim::make_adam_settings(config.optimizer));
-  plan.weight_bytes = memory.weights, plan.gradient_bytes = memory.gradients, plan.optimizer_bytes = memory.optimizer;
+  return model;
 }
 
 // Rows are read and tokenised to count their packs if that takes a few seconds at most; packs differ from epoch to
@@ -81,7 +55,8 @@ static void plan_steps(Plan& plan, const config::RecipeConfig& config, const dat
   plan.steps_counted = true;
 }
 
-static void plan_data(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder) {
+// Returns the largest microbatch.
+static models::MicrobatchShape plan_data(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder) {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   if (needs_tokenizer(config)) tokenizer = tokenizer::load(find_tokenizer_folder(config, folder));
   const auto loader =
@@ -102,6 +77,7 @@ static void plan_data(Plan& plan, const config::RecipeConfig& config, const Mode
   plan_steps(plan, config, *loader, estimate);
   if (scheduler.max_steps)
     plan.total_steps = loader->endless() ? *scheduler.max_steps : std::min(*plan.total_steps, *scheduler.max_steps);
+  return known_microbatch(config).value_or(sampled_microbatch(config, estimate));
 }
 
 Plan plan(const config::RecipeConfig& config) {
@@ -109,24 +85,36 @@ Plan plan(const config::RecipeConfig& config) {
   const auto folder = open_model_folder(config.model, net::ModelFiles::Tokenizer);
   plan.model_type = folder.family->model_type;
   plan.dtype = dtype_name(folder.dtype);
-  plan_model(plan, config, folder);
-  plan_data(plan, config, folder);
-  plan.activation_bytes = activation_bytes(folder.spec, plan.microbatch_tokens, c10::elementSize(folder.dtype),
-                                           config.distributed.activation_checkpointing != "false");
+  const auto model = plan_model(plan, config, folder);
+  const auto largest = plan_data(plan, config, folder);
+  plan.memory = plan_memory(folder.spec, *model, optim::make_adam_settings(config.optimizer), largest);
+  const auto available = available_memory(config, model->device);
+  plan.recompute = asked_recompute(config).value_or(
+      available ? plan.memory.fastest_in(available->safe).value_or(nn::Recompute::Full) : nn::Recompute::None);
   return plan;
 }
 
 Json Plan::json() const {
+  Json choices;
+  for (const auto& choice : memory.choices)
+    choices[recompute_name(choice.recompute)] = {{"activations", choice.activations.kept},
+                                                 {"workspace", choice.activations.passing},
+                                                 {"total", memory.total(choice.recompute)},
+                                                 {"relative_time", choice.relative_time}};
   return {{"model_type", model_type},
           {"dtype", dtype},
           {"parameters", parameters},
           {"trained_parameters", trained_parameters},
           {"memory_bytes",
-           {{"weights", weight_bytes},
-            {"gradients", gradient_bytes},
-            {"optimizer", optimizer_bytes},
-            {"activations", activation_bytes},
+           {{"weights", memory.kept.weights},
+            {"gradients", memory.kept.gradients},
+            {"optimizer", memory.kept.optimizer},
+            {"activations", memory.choice(recompute).activations.kept},
+            {"workspace", memory.choice(recompute).activations.passing},
             {"total", total_bytes()}}},
+          {"activation_checkpointing", recompute_name(recompute)},
+          {"choices", choices},
+          {"largest_microbatch_tokens", memory.microbatch.tokens},
           {"rows", rows},
           {"trained_share", trained_share},
           {"microbatch_tokens", microbatch_tokens},
@@ -143,9 +131,14 @@ std::string Plan::text() const {
       "model        {}, {}, {} parameters, {} trained ({:.2f} %)\n", model_type, dtype, count(parameters),
       count(trained_parameters),
       100.0 * static_cast<double>(trained_parameters) / static_cast<double>(std::max<int64_t>(1, parameters)));
-  out += fmt::format("memory       weights {}, gradients {}, optimizer {}, activations {}: {} in all\n",
-                     format_bytes(weight_bytes), format_bytes(gradient_bytes), format_bytes(optimizer_bytes),
-                     format_bytes(activation_bytes), format_bytes(total_bytes()));
+  out += fmt::format("memory       {}, activations {}, workspace {}: {} in all\n", memory.kept.text(),
+                     format_bytes(memory.choice(recompute).activations.kept),
+                     format_bytes(memory.choice(recompute).activations.passing), format_bytes(total_bytes()));
+  for (const auto& choice : memory.choices)
+    out += fmt::format("{}   {:10} activations {}, workspace {}: {} in all, {:.2f}x the time of a step\n",
+                       choice.recompute == recompute ? "recompute *" : "           ", recompute_name(choice.recompute),
+                       format_bytes(choice.activations.kept), format_bytes(choice.activations.passing),
+                       format_bytes(memory.total(choice.recompute)), choice.relative_time);
   out += fmt::format("data         {} rows, about {:.0f} % of the tokens are trained\n", rows, 100 * trained_share);
   out += fmt::format("batch        {} microbatches of about {} tokens: {} tokens a step\n", grad_acc_steps,
                      microbatch_tokens, tokens_per_step);

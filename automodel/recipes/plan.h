@@ -5,21 +5,22 @@
 
 #include "automodel/base/json.h"
 #include "automodel/config/recipe_config.h"
+#include "automodel/recipes/memory_plan.h"
 
 namespace automodel::recipes {
 
 struct Plan {
   std::string model_type, dtype;
   int64_t parameters = 0, trained_parameters = 0;
-  // Memory by kind, bytes. Activations are those of one microbatch at its largest.
-  uint64_t weight_bytes = 0, gradient_bytes = 0, optimizer_bytes = 0, activation_bytes = 0;
+  MemoryPlan memory;                              // by kind and by choice of recomputation; of the largest microbatch
+  nn::Recompute recompute = nn::Recompute::None;  // as the run would choose
   int64_t rows = 0, microbatch_tokens = 0, tokens_per_step = 0, grad_acc_steps = 0;
   double trained_share = 0;                             // of the tokens, from a sample of rows
   std::optional<int64_t> steps_per_epoch, total_steps;  // of the first epoch; of the run
   bool steps_counted = false;  // all rows of all epochs were read; else the steps follow from a sample of rows
   int64_t rows_sampled = 0;
 
-  uint64_t total_bytes() const { return weight_bytes + gradient_bytes + optimizer_bytes + activation_bytes; }
+  uint64_t total_bytes() const { return memory.total(recompute); }
   Json json() const;
   std::string text() const;
 };

@@ -14,11 +14,10 @@
 
 namespace automodel::recipes {
 
-engine::Engine make_engine(nn::Model& model, const config::RecipeConfig& config) {
-  model.head->loss =
+engine::Engine make_engine(TrainedModel& loaded, const config::RecipeConfig& config) {
+  loaded.model->head->loss =
       loss::make_loss({.name = config.loss_fn.kind, .logit_softcapping = config.loss_fn.logit_softcapping.value_or(0)});
-  return engine::Engine(model, config.distributed.activation_checkpointing == "false" ? engine::Recompute::None
-                                                                                      : engine::Recompute::Full);
+  return engine::Engine(*loaded.model, loaded.recompute);
 }
 
 static void send_to_host(LaunchedStep& made, const at::Tensor& numbers) {

@@ -10,17 +10,20 @@
 #include "automodel/optim/adam.h"
 #include "automodel/optim/gradient.h"
 #include "automodel/recipes/data_setup.h"
+#include "automodel/recipes/memory_plan.h"
+#include "automodel/recipes/model_setup.h"
 
 namespace automodel::recipes {
 
-/// Puts the configured loss into the model's head and walks it with the configured recomputation.
-engine::Engine make_engine(nn::Model& model, const config::RecipeConfig& config);
+/// Puts the configured loss into the model's head and walks it with the model's recomputation.
+engine::Engine make_engine(TrainedModel& loaded, const config::RecipeConfig& config);
 
 struct StepInput {
   uint64_t seed = 42;
   int64_t step = 0;  // from 0: part of the key of every random number
   double lr = 0, weight_decay = 0;
-  double max_norm = 0;  // gradients are clipped to it; 0: not clipped
+  double max_norm = 0;                     // gradients are clipped to it; 0: not clipped
+  const MemoryAdvisor* advisor = nullptr;  // says what would fit where the memory is full; may be null
 };
 
 /// A step as it was launched: on a GPU its numbers may not be computed yet.

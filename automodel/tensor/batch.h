@@ -63,6 +63,7 @@ struct Cache {
 struct Context {
   bool training = false;     // dropout on
   bool recomputing = false;  // counters and histories must not change
+  bool remakes = false;      // outputs of norms and activations are made again in the backward, not kept
   RandomKey key{0};          // of (seed, step, microbatch); blocks and ops derive theirs from it
   double loss_scale = 1;     // 1 / global count of trained tokens of the step
   Cache* cache = nullptr;

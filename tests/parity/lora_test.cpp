@@ -27,6 +27,15 @@ TEST_P(Adapters, EqualPeft) {
   EXPECT_LE(worst.error, 1) << worst.name;  // nothing of the base has a gradient
 }
 
+TEST_P(Adapters, RecomputationChangesNoBit) {
+  const auto model = load_adapted(GetParam());
+  const auto batch = load_batch(golden_folder() / base_case(GetParam()) / "batch.json");
+  auto plain = run(*model, batch);
+  for (auto& [name, tensor] : plain) tensor = tensor.clone();
+  for (const auto recompute : {engine::Recompute::Selective, engine::Recompute::Full})
+    for (const auto& [name, tensor] : run(*model, batch, recompute)) EXPECT_TRUE(tensor.equal(plain.at(name))) << name;
+}
+
 TEST_P(Adapters, AreInTheMergedWeights) {
   const auto model = load_adapted(GetParam());
   peft::merge_lora(*model);

@@ -182,11 +182,13 @@ void add_a_grad(const AdapterStorage& storage, const at::Tensor& x, const at::Te
 
 struct AdaptedFunction : torch::autograd::Function<AdaptedFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& anchor,
-                            const std::optional<at::Tensor>& residual, AdapterStorage* storage, Parameter* bias) {
+                            const std::optional<at::Tensor>& residual, AdapterStorage* storage, Parameter* bias,
+                            const Remade& input) {
     const auto out = kernels::forward(x, *storage, bias, residual.value_or(at::Tensor()));
-    // x A^T is copied: a second reader of x may use the same room.
-    ctx->save_for_backward({out.x, out.xa.clone()});
     auto& data = ctx->saved_data;
+    data["recipe"] = input.recipe();
+    // x A^T is copied: a second reader of x may use the same room.
+    ctx->save_for_backward({data["recipe"].isNone() ? out.x : at::Tensor(), out.xa.clone()});
     data["storage"] = reinterpret_cast<int64_t>(storage), data["bias"] = reinterpret_cast<int64_t>(bias);
     data["has_residual"] = residual.has_value();
     data["wants_dx"] = x.requires_grad(), data["x_padding"] = row_padding(x);
@@ -198,7 +200,8 @@ struct AdaptedFunction : torch::autograd::Function<AdaptedFunction> {
     auto& storage = *reinterpret_cast<AdapterStorage*>(data["storage"].toInt());
     auto* bias = reinterpret_cast<Parameter*>(data["bias"].toInt());
     const auto saved = ctx->get_saved_variables();
-    const auto &x = saved[0], &xa = saved[1], &dy = grads[0];
+    const auto x = remake(saved[0], data["recipe"]);
+    const auto &xa = saved[1], &dy = grads[0];
     const int64_t out = dy.size(1), extra = storage.extra();
     const bool has_room = row_padding(dy) == extra;
     const auto options = x.options().requires_grad(false);
@@ -218,16 +221,18 @@ struct AdaptedFunction : torch::autograd::Function<AdaptedFunction> {
     add_a_grad(storage, x, dxa);
     storage.weight().add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, dy, x); });
     if (bias && bias->trainable) bias->add_grad(at::sum(dy, {0}, false, bias->grad_dtype));
-    return {dx, at::Tensor(), data["has_residual"].toBool() ? dy : at::Tensor(), at::Tensor(), at::Tensor()};
+    return {dx,           at::Tensor(), data["has_residual"].toBool() ? dy : at::Tensor(),
+            at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor adapted_linear(const at::Tensor& x, AdapterStorage& storage, Parameter* bias, const at::Tensor& residual) {
+at::Tensor adapted_linear(const Remade& input, AdapterStorage& storage, Parameter* bias, const at::Tensor& residual) {
+  const at::Tensor& x = input.value();
   if (!at::GradMode::is_enabled()) return forward(x, storage, bias, residual).y;
   const auto beside = residual.defined() ? std::optional(residual) : std::nullopt;
-  return AdaptedFunction::apply(x, gradient_anchor(), beside, &storage, bias);
+  return AdaptedFunction::apply(x, gradient_anchor(), beside, &storage, bias, input);
 }
 
 }  // namespace automodel::kernels

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "automodel/kernels/optimizer/optimizer_cuda.h"
+#include "automodel/kernels/remade/remade.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::kernels {
@@ -72,9 +73,8 @@ class AdapterStorage {
 /// | x A^T] [W | s B]^T is one product. Backward: dy s B goes into those of dy, then dx = [dy | dy s B] [W; A] is one;
 /// dA and dB are small ones, summed into the parameters' sinks. x and dy without room behind their rows (padded.h) are
 /// copied, or where that costs more the second product is split in two. y has room of extra() behind its rows, dx as x.
-/// Keeps x and x A^T. W's own gradient and the bias's are made too if they are trained.
+/// Keeps x (or how to make it) and x A^T. W's own gradient and the bias's are made too if they are trained.
 /// `storage` must outlive the backward and have been refreshed.
-at::Tensor adapted_linear(const at::Tensor& x, AdapterStorage& storage, Parameter* bias,
-                          const at::Tensor& residual = {});
+at::Tensor adapted_linear(const Remade& x, AdapterStorage& storage, Parameter* bias, const at::Tensor& residual = {});
 
 }  // namespace automodel::kernels

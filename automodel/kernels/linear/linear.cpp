@@ -47,13 +47,17 @@ static at::Tensor forward_linear(const at::Tensor& x, Parameter& weight, Paramet
 namespace {
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& x, const at::Tensor& anchor,
-                            const std::optional<at::Tensor>& residual, Parameter* weight, Parameter* bias) {
+                            const std::optional<at::Tensor>& residual, Parameter* weight, Parameter* bias,
+                            const Remade& input) {
     ctx->saved_data["weight"] = reinterpret_cast<int64_t>(weight);
     ctx->saved_data["bias"] = reinterpret_cast<int64_t>(bias);
     ctx->saved_data["wants_dx"] = x.requires_grad();
     ctx->saved_data["has_residual"] = residual.has_value();
     ctx->saved_data["x_padding"] = row_padding(x);
-    if (weight->trainable) ctx->save_for_backward({x});
+    if (weight->trainable) {
+      ctx->save_for_backward({input.kept()});
+      ctx->saved_data["recipe"] = input.recipe();
+    }
     return forward_linear(x, *weight, bias, residual.value_or(at::Tensor()));
   }
 
@@ -72,22 +76,23 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
       }
     }
     if (weight->trainable) {
-      const auto x = ctx->get_saved_variables()[0];
+      const auto x = remake(ctx->get_saved_variables()[0], ctx->saved_data["recipe"]);
       weight->add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, dy, x); });
     }
     if (bias && bias->trainable) bias->add_grad(at::sum(dy, {0}, false, bias->grad_dtype));
     const auto beside = ctx->saved_data["has_residual"].toBool() ? dy : at::Tensor();
-    return {dx, at::Tensor(), beside, at::Tensor(), at::Tensor()};
+    return {dx, at::Tensor(), beside, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 }  // namespace
 
-at::Tensor linear(const at::Tensor& x, Parameter& weight, Parameter* bias, const at::Tensor& residual) {
+at::Tensor linear(const Remade& input, Parameter& weight, Parameter* bias, const at::Tensor& residual) {
+  const at::Tensor& x = input.value();
   const bool trains = weight.trainable || (bias && bias->trainable),
              wants = trains || x.requires_grad() || (residual.defined() && residual.requires_grad());
   if (!at::GradMode::is_enabled() || !wants) return forward_linear(x, weight, bias, residual);
   const auto beside = residual.defined() ? std::optional(residual) : std::nullopt;
-  return LinearFunction::apply(x, gradient_anchor(), beside, &weight, bias);
+  return LinearFunction::apply(x, gradient_anchor(), beside, &weight, bias, input);
 }
 
 }  // namespace automodel::kernels

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "automodel/kernels/remade/remade.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::kernels {
@@ -15,8 +16,8 @@ namespace automodel::kernels {
 /// residual  [T, out]   dtype of x, or undefined; on a GPU it is added where the product is written
 /// returns   [T, out]   dtype of x
 /// Backward: dx = dy W; dW += dy^T x and db += sum(dy) go to the parameters' sinks in their grad_dtype, and only if
-/// they are trained. x is kept for the backward only if the weight is trained.
-at::Tensor linear(const at::Tensor& x, Parameter& weight, Parameter* bias, const at::Tensor& residual = {});
+/// they are trained. x (or how to make it) is kept for the backward only if the weight is trained.
+at::Tensor linear(const Remade& x, Parameter& weight, Parameter* bias, const at::Tensor& residual = {});
 
 /// grad = beta * grad + alpha a^T b, accumulated in grad's dtype: what a weight gradient is. a [T, M], b [T, N], grad
 /// [M, N]; on a GPU one product even where grad is wider than a and b.

@@ -1,0 +1,84 @@
+// What a run will take of a device's memory, by kind and by each choice of recomputation: known before weights are
+// read.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "automodel/config/recipe_config.h"
+#include "automodel/data/loader.h"
+#include "automodel/models/activations.h"
+#include "automodel/optim/memory.h"
+
+namespace automodel::recipes {
+
+struct RecomputeChoice {
+  nn::Recompute recompute;
+  models::ActivationMemory activations;
+  double relative_time;  // of a step; nothing run twice: 1
+};
+
+struct MemoryPlan {
+  optim::TrainingMemory kept;
+  models::MicrobatchShape microbatch;    // the largest one
+  std::vector<RecomputeChoice> choices;  // none, selective, full: from the fastest to the smallest
+
+  const RecomputeChoice& choice(nn::Recompute recompute) const;
+  uint64_t total(nn::Recompute recompute) const;
+  /// The fastest that fits; nothing if none does.
+  std::optional<nn::Recompute> fastest_in(uint64_t bytes) const;
+};
+
+/// The largest microbatch as the configuration alone tells it: packs and random tokens are of one length. Nothing where
+/// the rows decide.
+std::optional<models::MicrobatchShape> known_microbatch(const config::RecipeConfig& config);
+/// The same where the rows decide: as many as local_batch_size of the longest of those that were looked at.
+models::MicrobatchShape sampled_microbatch(const config::RecipeConfig& config, const data::EpochEstimate& estimate);
+
+/// Arithmetic on shapes; needs no values. `model` with its adapters, and its device set.
+MemoryPlan plan_memory(const models::DecoderSpec& spec, const nn::Model& model, const optim::AdamSettings& settings,
+                       const models::MicrobatchShape& microbatch);
+
+/// What a device offers.
+struct AvailableMemory {
+  uint64_t bytes = 0;  // what is free on a GPU, or distributed.memory_limit_gib if that is less
+  uint64_t safe = 0;  // of them what a plan may fill: less what libraries load on a GPU and what its allocator's pieces
+                      // leave unused
+};
+/// On the CPU only the limit, and nothing without one.
+std::optional<AvailableMemory> available_memory(const config::RecipeConfig& config, at::Device device);
+
+/// distributed.activation_checkpointing as a choice; nothing for auto. "none" and false, "full" and true are the same.
+std::optional<nn::Recompute> asked_recompute(const config::RecipeConfig& config);
+std::string recompute_name(nn::Recompute recompute);  // "none", "selective", "full": what the key takes
+
+/// Answers "what would fit" for one run: built before the weights are read, asked again when the memory is full.
+class MemoryAdvisor {
+ public:
+  MemoryAdvisor(const config::RecipeConfig& config, models::DecoderSpec spec, const nn::Model& model);
+
+  const optim::AdamSettings& settings() const { return settings_; }
+  MemoryPlan plan(const models::MicrobatchShape& microbatch) const;
+  /// Changes of one key each after which a microbatch of this shape, or a smaller one, fits into `available`, with what
+  /// it takes then: "distributed.activation_checkpointing: selective (40.2 GiB)". If no single one suffices, what all
+  /// together take, and that adapters take less.
+  std::string what_fits(const models::MicrobatchShape& microbatch, nn::Recompute now, uint64_t available) const;
+  /// Throws SystemError with what is needed, by kind, and what would fit.
+  void require(const models::MicrobatchShape& microbatch, nn::Recompute recompute, uint64_t available,
+               const std::string& device) const;
+
+ private:
+  uint64_t total(const models::MicrobatchShape& microbatch, nn::Recompute recompute,
+                 const optim::AdamSettings& settings) const;
+  std::vector<std::string> single_changes(const models::MicrobatchShape& microbatch, nn::Recompute now,
+                                          uint64_t available) const;
+
+  int64_t local_batch_size_;
+  bool packed_, adapters_;
+  optim::AdamSettings settings_;
+  models::DecoderSpec spec_;
+  const nn::Model& model_;
+};
+
+}  // namespace automodel::recipes
