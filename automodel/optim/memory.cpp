@@ -33,8 +33,14 @@ void require_memory(const std::vector<ParameterPtr>& parameters, const AdamSetti
   const auto memory = training_memory(parameters, settings);
   if (memory.total() <= available) return;
   std::string hint = "train adapters instead of all weights (peft:)";
+  auto split = settings;
+  split.master_weights = Master::Split;
+  if (const auto less = training_memory(parameters, split);
+      settings.master_weights.value_or(Master::Full) == Master::Full && less.total() < memory.total())
+    hint +=
+        fmt::format("; optimizer.master_weights: split makes it {} with the same numbers", format_bytes(less.total()));
   auto small = settings;
-  small.state_dtype = at::kBFloat16, small.master_weights = false, small.grad_dtype.reset();
+  small.state_dtype = at::kBFloat16, small.master_weights = Master::None, small.grad_dtype.reset();
   if (const auto less = training_memory(parameters, small); less.total() < memory.total())
     hint += fmt::format("; optimizer.state_dtype: bfloat16 makes it {}", format_bytes(less.total()));
   throw SystemError(device,
