@@ -131,10 +131,25 @@ class Filler {
     }
     const Value* mode = section->find("adam_w_mode");
     bool plain = mode && mode->is(Value::Kind::kBool) && !mode->boolean;
-    if (const Value* bits = section->find("master_weight_bits"))
-      optimizer.master_weights = bits->is_null() ? "false" : "true";
+    master_weights(*section, optimizer);
     if (optimizer.kind == "fused_adam") optimizer.kind = plain ? "adam" : "adamw";
     if (optimizer.kind == "flash_adamw") optimizer.kind = "adamw";
+  }
+
+  // TransformerEngine's and flashoptim's own words: their defaults hold where nothing is said.
+  void master_weights(const Value& section, OptimizerSection& optimizer) {
+    const bool said = section.find("master_weights") != nullptr;
+    const Value *bits = section.find("master_weight_bits"), *remainders = section.find("store_param_remainders");
+    if (!said && optimizer.kind == "fused_adam") optimizer.master_weights = "true";
+    if (!said && optimizer.kind == "flash_adamw")
+      optimizer.master_weights = bits && bits->is_null() ? "false" : "split";
+    if (!remainders || !remainders->is(Value::Kind::kBool) || !remainders->boolean) return;
+    const std::string& own = optimizer.master_weights;
+    if (said && own != "true" && own != "split" && own != "auto") {
+      faults_.push_back({remainders->place, "optimizer.store_param_remainders",
+                         "keeps a part of master weights, but master_weights is " + own, "leave one of them out"});
+    }
+    optimizer.master_weights = "split";
   }
 
   // None stands for the default where a size must be a number.

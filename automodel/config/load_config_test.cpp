@@ -120,7 +120,7 @@ TEST(LoadConfig, MapsNemosNames) {
   EXPECT_EQ(config.model.config_overrides, R"({"n_layer":2,"vocab_size":64,"text_config":{"rope_theta":10000}})");
   EXPECT_EQ(config.optimizer.kind, "adamw");
   EXPECT_EQ(config.optimizer.state_dtype, "bfloat16");
-  EXPECT_EQ(config.optimizer.master_weights, "true");
+  EXPECT_EQ(config.optimizer.master_weights, "split");
   EXPECT_EQ(config.loss_fn.kind, "cross_entropy");
   EXPECT_EQ(config.loss_fn.logit_softcapping, 30);
 }

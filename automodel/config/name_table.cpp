@@ -180,7 +180,7 @@ const std::vector<NameRow>& name_table() {
        "transformer_engine.pytorch.optimizers.fused_adam.FusedAdam transformer_engine.pytorch.optimizers.FusedAdam",
        kMapped, FUSED_KEYS, "adamw with fp32 states and master weights (adam where adam_w_mode is false)"},
       {"optimizer", "flash_adamw", "flashoptim.FlashAdamW", kMapped,
-       FUSED_KEYS " master_weight_bits compress_state_dict", "adamw with fp32 states and master weights"},
+       FUSED_KEYS " master_weight_bits compress_state_dict", "adamw with fp32 states and split master weights"},
       {"optimizer", "muon", "dion.Muon dion.NorMuon", kLacking, "", "the Muon optimizer"},
       {"optimizer", "dion", "dion.Dion dion.Dion2", kLacking, "", "the Dion optimizer"},
 

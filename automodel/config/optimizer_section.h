@@ -35,7 +35,7 @@ struct OptimizerSection {
   bool amsgrad = false;
   bool bias_correction = true;
   std::string state_dtype = "float32";
-  std::string master_weights = "auto";  ///< auto, true or false
+  std::string master_weights = "auto";  ///< auto, true, split, stochastic or false
   std::string grad_dtype = "auto";      ///< auto or a dtype
   std::vector<ParamGroupOverride> param_group_overrides;
 
@@ -51,7 +51,10 @@ struct OptimizerSection {
     f("bias_correction", bias_correction, "divide the moments by 1 - beta^t", "bool");
     f("state_dtype", state_dtype, "dtype of the moments; bfloat16 is NeMo's behaviour for bf16 models", "dtype");
     f("master_weights", master_weights,
-      "fp32 copies of parameters kept in less than fp32; auto: as state_dtype float32 asks", "bool|=auto");
+      "what parameters of less than fp32 keep besides themselves; true: fp32 copies; split: the 16 bits that bfloat16 "
+      "lacks of them (the same numbers, 2 bytes less); stochastic: nothing, rounded by chance; false: nothing, rounded "
+      "to nearest; auto: true where state_dtype is float32",
+      "bool|=auto|=split|=stochastic");
     f("grad_dtype", grad_dtype,
       "dtype in which gradients are summed; auto: the weight's own where the states have it too, else float32",
       "dtype|=auto");

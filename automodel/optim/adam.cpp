@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_add.h>
-#include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/zeros.h>
@@ -14,15 +13,39 @@
 #include <utility>
 
 #include "automodel/base/error.h"
+#include "automodel/base/random.h"
 #include "automodel/base/text.h"
+#include "automodel/kernels/optimizer/rounding.h"
 #include "automodel/optim/gradient.h"
 #include "automodel/tensor/dtype.h"
 
 namespace automodel::optim {
 namespace {
 
+Master master_of(at::ScalarType weight, const AdamSettings& settings) {
+  if (c10::elementSize(weight) >= 4) return Master::None;
+  return settings.master_weights.value_or(settings.state_dtype == at::kFloat ? Master::Full : Master::None);
+}
+
 bool keeps_master(at::ScalarType weight, const AdamSettings& settings) {
-  return c10::elementSize(weight) < 4 && settings.master_weights.value_or(settings.state_dtype == at::kFloat);
+  const auto master = master_of(weight, settings);
+  return master == Master::Full || master == Master::Split;
+}
+
+void check_master(const Parameter& parameter, const AdamSettings& settings) {
+  const auto master = master_of(parameter.dtype(), settings);
+  if (parameter.dtype() == at::kBFloat16 || master == Master::None || master == Master::Full) return;
+  throw ConfigError(
+      "optimizer.master_weights",
+      fmt::format("is {}, which is for bfloat16 weights, and {} is in {}",
+                  master == Master::Split ? "split" : "stochastic", parameter.name(), dtype_name(parameter.dtype())),
+      "true keeps fp32 copies of float16 weights");
+}
+
+uint64_t key_of(const std::string& name) {
+  RandomKey key{name.size()};
+  for (const unsigned char c : name) key = key.with(c);
+  return key.value();
 }
 
 at::ScalarType state_dtype(at::ScalarType weight, const AdamSettings& settings) {
@@ -63,7 +86,17 @@ std::vector<std::regex> compile(const std::vector<config::ParamGroupOverride>& o
 
 }  // namespace
 
-AdamSettings make_adam_settings(const config::OptimizerSection& section) {
+static std::optional<Master> parse_master(const std::string& word) {
+  if (word == "true") return Master::Full;
+  if (word == "split") return Master::Split;
+  if (word == "stochastic") return Master::Stochastic;
+  if (word == "false") return Master::None;
+  if (word == "auto") return std::nullopt;
+  throw ConfigError("optimizer.master_weights",
+                    fmt::format("is '{}', expected auto, true, split, stochastic or false", word));
+}
+
+AdamSettings make_adam_settings(const config::OptimizerSection& section, uint64_t seed) {
   if (section.kind != "adam" && section.kind != "adamw")
     throw UnsupportedError("optimizer._target_", fmt::format("'{}' is not built in; adam and adamw are", section.kind));
   if (!section.bias_correction)
@@ -79,13 +112,8 @@ AdamSettings make_adam_settings(const config::OptimizerSection& section) {
     throw ConfigError("optimizer.state_dtype",
                       fmt::format("is '{}', expected float32 or bfloat16", section.state_dtype));
   settings.state_dtype = *dtype;
-  if (section.master_weights == "true")
-    settings.master_weights = true;
-  else if (section.master_weights == "false")
-    settings.master_weights = false;
-  else if (section.master_weights != "auto")
-    throw ConfigError("optimizer.master_weights",
-                      fmt::format("is '{}', expected auto, true or false", section.master_weights));
+  settings.master_weights = parse_master(section.master_weights);
+  settings.seed = RandomKey{seed, 0x6164616dull}.value();  // of no other use of the run's seed
   if (section.grad_dtype != "auto") {
     settings.grad_dtype = parse_dtype(section.grad_dtype);
     if (!settings.grad_dtype)
@@ -122,6 +150,7 @@ Adam::Adam(const std::vector<ParameterPtr>& parameters, AdamSettings settings)
     return group;
   };
   for (const auto& parameter : parameters_) {
+    check_master(*parameter, settings_);
     parameter->grad_dtype = gradient_dtype(parameter->dtype(), settings_);
     size_t previous = ~size_t{0};
     for (size_t i = 0; i < parameter->slices().size(); ++i) {
@@ -135,7 +164,8 @@ Adam::Adam(const std::vector<ParameterPtr>& parameters, AdamSettings settings)
       previous = group;
       const config::ParamGroupOverride multipliers =
           group < overrides.size() ? overrides[group] : config::ParamGroupOverride{};
-      units_.push_back({parameter, i, 1, slice.begin, slice.rows, multipliers.lr_mult, multipliers.wd_mult, {}});
+      units_.push_back(
+          {parameter, i, 1, slice.begin, slice.rows, multipliers.lr_mult, multipliers.wd_mult, key_of(slice.name), {}});
     }
   }
   for (size_t i = 0; i < overrides.size(); ++i)
@@ -157,7 +187,9 @@ void Adam::allocate() {
     state.exp_avg = at::zeros_like(weight, weight.options().dtype(dtype));
     state.exp_avg_sq = at::zeros_like(state.exp_avg);
     if (settings_.amsgrad) state.max_exp_avg_sq = at::zeros_like(state.exp_avg);
-    if (keeps_master(weight.scalar_type(), settings_)) state.master = weight.to(at::kFloat);
+    const auto master = master_of(weight.scalar_type(), settings_);
+    if (master == Master::Full) state.master = weight.to(at::kFloat);
+    if (master == Master::Split) state.remainder = at::zeros_like(weight, weight.options().dtype(at::kShort));
   }
 }
 
@@ -174,12 +206,42 @@ void Adam::update(Lists& lists, double lr, double weight_decay) const {
         settings_.maximize);
 }
 
+static void copy_back(const at::Tensor& to, const at::Tensor& from) {
+  if (!to.is_same(from)) to.copy_(from);
+}
+
+// Where masters are not whole tensors of their own, and v where it is rounded as the weight is.
+void Adam::keep(Unit& unit, const Lists& updated) const {
+  auto& state = unit.state;
+  const auto own = unit.rows_of(unit.parameter->value()), weight = updated.weights[0];
+  const auto master = master_of(own.scalar_type(), settings_);
+  const kernels::Chance chance{settings_.seed + static_cast<uint64_t>(state.step.item<float>()), unit.key};
+  if (master == Master::Split)
+    kernels::split_weight(weight, own, state.remainder);
+  else if (master == Master::Stochastic)
+    kernels::round_by_chance(weight, own, chance);
+  else
+    copy_back(master == Master::Full ? state.master : own, weight);
+  const auto keep_v = [&](const at::Tensor& to, const at::Tensor& from) {
+    if (master == Master::Stochastic && to.scalar_type() == at::kBFloat16)
+      kernels::round_by_chance(from, to, {chance.seed, chance.stream, true});
+    else
+      copy_back(to, from);
+  };
+  copy_back(state.exp_avg, updated.exp_avgs[0]);
+  keep_v(state.exp_avg_sq, updated.exp_avg_sqs[0]);
+  if (settings_.amsgrad) keep_v(state.max_exp_avg_sq, updated.max_exp_avg_sqs[0]);
+}
+
 // The fused ops want one dtype for all: where ours differ, this unit alone is computed in fp32 copies, so that at most
 // one parameter's worth of temporaries lives at a time.
 void Adam::update_mixed(Unit& unit, double lr, double weight_decay) const {
   auto& state = unit.state;
   auto weight = state.master.defined() ? state.master : unit.rows_of(unit.parameter->value());
-  const auto common = weight.scalar_type() == state.exp_avg.scalar_type() ? weight.scalar_type() : at::kFloat;
+  if (state.remainder.defined()) weight = kernels::join_weight(weight, state.remainder);
+  const bool by_chance = master_of(unit.parameter->dtype(), settings_) == Master::Stochastic;
+  const auto common =
+      weight.scalar_type() == state.exp_avg.scalar_type() && !by_chance ? weight.scalar_type() : at::kFloat;
   Lists lists{{weight.to(common)},
               {unit.rows_of(unit.parameter->grad()).to(common)},
               {state.exp_avg.to(common)},
@@ -188,51 +250,45 @@ void Adam::update_mixed(Unit& unit, double lr, double weight_decay) const {
               {state.step}};
   if (settings_.amsgrad) lists.max_exp_avg_sqs.push_back(state.max_exp_avg_sq.to(common));
   update(lists, lr, weight_decay);
-  const auto back = [](at::Tensor& to, const at::Tensor& from) {
-    if (!to.is_same(from)) to.copy_(from);
-  };
-  back(weight, lists.weights[0]);
-  back(state.exp_avg, lists.exp_avgs[0]);
-  back(state.exp_avg_sq, lists.exp_avg_sqs[0]);
-  if (settings_.amsgrad) back(state.max_exp_avg_sq, lists.max_exp_avg_sqs[0]);
+  keep(unit, lists);
 }
 
-static bool has_kernel(const at::Tensor& weight, const at::Tensor& grad, const SliceState& state) {
-  const auto master = state.master.defined() ? kernels::cuda::Master::Full : kernels::cuda::Master::None;
+static bool has_kernel(const at::Tensor& weight, const at::Tensor& grad, const SliceState& state, Master master) {
   return weight.is_cuda() &&
          kernels::has_adam_update(weight.scalar_type(), grad.scalar_type(), state.exp_avg.scalar_type(), master);
 }
 
 // All weights that the GPU's kernel takes, in a few launches.
 void Adam::update_on_gpu(double lr, double weight_decay, const at::Tensor& stats) {
-  std::vector<kernels::AdamItem> plain, with_master;
-  for (size_t i = 0; i < units_.size(); ++i) {
-    auto& unit = units_[i];
+  std::map<Master, std::vector<kernels::AdamItem>> items;
+  for (auto& unit : units_) {
     if (!unit.parameter->grad().defined()) continue;
     const auto& s = unit.state;
     const auto weight = unit.rows_of(unit.parameter->value()), grad = unit.rows_of(unit.parameter->grad());
-    if (!has_kernel(weight, grad, s)) continue;
-    (s.master.defined() ? with_master : plain)
-        .push_back({.weight = weight,
-                    .low = s.master,
-                    .grad = grad,
-                    .m = s.exp_avg,
-                    .v = s.exp_avg_sq,
-                    .v_max = s.max_exp_avg_sq,
-                    .step = s.step,
-                    .lr = lr * unit.lr_mult,
-                    .decay = weight_decay * unit.wd_mult,
-                    .key = i});
+    const auto master = master_of(weight.scalar_type(), settings_);
+    if (!has_kernel(weight, grad, s, master)) continue;
+    items[master].push_back({.weight = weight,
+                             .low = master == Master::Split ? s.remainder : s.master,
+                             .grad = grad,
+                             .m = s.exp_avg,
+                             .v = s.exp_avg_sq,
+                             .v_max = s.max_exp_avg_sq,
+                             .step = s.step,
+                             .lr = lr * unit.lr_mult,
+                             .decay = weight_decay * unit.wd_mult,
+                             .key = unit.key});
   }
   kernels::AdamRule rule{.beta1 = settings_.beta1,
                          .beta2 = settings_.beta2,
                          .eps = settings_.eps,
                          .decoupled = settings_.decoupled,
                          .maximize = settings_.maximize,
-                         .amsgrad = settings_.amsgrad};
-  kernels::adam_update(plain, rule, stats);
-  rule.master = kernels::cuda::Master::Full;
-  kernels::adam_update(with_master, rule, stats);
+                         .amsgrad = settings_.amsgrad,
+                         .seed = settings_.seed};
+  for (const auto& [master, of_it] : items) {
+    rule.master = master;
+    kernels::adam_update(of_it, rule, stats);
+  }
 }
 
 void Adam::step(double lr, double weight_decay, const GradientNorm& norm) {
@@ -248,13 +304,15 @@ void Adam::step(double lr, double weight_decay, const GradientNorm& norm) {
     auto& state = unit.state;
     auto weight = unit.rows_of(unit.parameter->value());
     const auto grad = unit.rows_of(whole);
-    if (has_kernel(weight, grad, state)) continue;
+    const auto master = master_of(weight.scalar_type(), settings_);
+    if (has_kernel(weight, grad, state, master)) continue;
     AM_CHECK(!norm.stats.defined(), "{} has no update on the GPU", unit.parameter->name());
     if (state.master.defined()) {
       rounded.push_back(weight);
       masters.push_back(weight = state.master);
     }
-    if (grad.scalar_type() != weight.scalar_type() || state.exp_avg.scalar_type() != weight.scalar_type()) {
+    if (master == Master::Split || master == Master::Stochastic || grad.scalar_type() != weight.scalar_type() ||
+        state.exp_avg.scalar_type() != weight.scalar_type()) {
       update_mixed(unit, lr * unit.lr_mult, weight_decay * unit.wd_mult);
       continue;
     }
@@ -267,7 +325,7 @@ void Adam::step(double lr, double weight_decay, const GradientNorm& norm) {
     lists.steps.push_back(state.step);
   }
   for (auto& [key, lists] : groups) update(lists, lr * std::get<0>(key), weight_decay * std::get<1>(key));
-  if (!masters.empty()) at::_foreach_copy_(rounded, masters);
+  for (size_t i = 0; i < masters.size(); ++i) kernels::round_to_nearest(masters[i], rounded[i]);
 }
 
 void Adam::clear_grads() {
@@ -285,7 +343,8 @@ std::map<std::string, SliceState> Adam::state() {
         return whole.defined() ? whole.narrow(0, slice.begin - unit.begin, slice.rows) : whole;
       };
       const auto& s = unit.state;
-      states[slice.name] = {s.step, view(s.exp_avg), view(s.exp_avg_sq), view(s.max_exp_avg_sq), view(s.master)};
+      states[slice.name] = {s.step,         view(s.exp_avg),  view(s.exp_avg_sq), view(s.max_exp_avg_sq),
+                            view(s.master), view(s.remainder)};
     }
   }
   return states;
@@ -299,6 +358,7 @@ std::map<std::string, at::Tensor> Adam::state_tensors() {
     tensors[name + ".exp_avg_sq"] = state.exp_avg_sq;
     if (state.max_exp_avg_sq.defined()) tensors[name + ".max_exp_avg_sq"] = state.max_exp_avg_sq;
     if (state.master.defined()) tensors[name + ".master"] = state.master;
+    if (state.remainder.defined()) tensors[name + ".remainder"] = state.remainder;
   }
   return tensors;
 }
@@ -322,7 +382,8 @@ void Adam::restore(const std::map<std::string, at::Tensor>& tensors) {
                             "resume with the optimizer settings that the run was started with");
   for (auto [name, tensor] : ours) tensor.copy_(tensors.at(name));
   for (auto& unit : units_)
-    if (unit.state.master.defined()) unit.rows_of(unit.parameter->value()).copy_(unit.state.master);
+    if (unit.state.master.defined())
+      kernels::round_to_nearest(unit.state.master, unit.rows_of(unit.parameter->value()));
 }
 
 uint64_t Adam::state_bytes(const std::vector<ParameterPtr>& parameters, const AdamSettings& settings) {
@@ -330,7 +391,8 @@ uint64_t Adam::state_bytes(const std::vector<ParameterPtr>& parameters, const Ad
   for (const auto& parameter : distinct_trainable(parameters)) {
     const auto count = static_cast<uint64_t>(parameter->numel());
     bytes += count * c10::elementSize(state_dtype(parameter->dtype(), settings)) * (settings.amsgrad ? 3 : 2);
-    if (keeps_master(parameter->dtype(), settings)) bytes += count * sizeof(float);
+    const auto master = master_of(parameter->dtype(), settings);
+    bytes += count * (master == Master::Full ? sizeof(float) : master == Master::Split ? sizeof(int16_t) : 0);
   }
   return bytes;
 }

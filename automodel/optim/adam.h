@@ -10,7 +10,13 @@
 // rounded into it: otherwise updates smaller than half a unit in the weight's last place are lost. `state_dtype:
 // bfloat16` asks for NeMo AutoModel's torch.optim behaviour with bf16 weights: states in bf16 and no master. Within an
 // element the arithmetic is fp32 in every case (torch's fused kernels). Gradients are summed in fp32, but in the
-// weights' dtype where the states are in it too.
+// weights' dtype where the states are in it too. `master_weights` chooses what a bf16 weight keeps (kernels'
+// rounding.h):
+//   Full        an fp32 copy, 4 bytes
+//   Split       the 16 bits that the weight lacks of it, 2 bytes: bit for bit the numbers of Full
+//   Stochastic  nothing: rounded up or down by chance, so that the mean is right; a bf16 v too (m forgets fast enough).
+//               The chance is a function of (seed, update, name, element)
+//   None        nothing: rounded to nearest
 #pragma once
 
 #include <cstdint>
@@ -26,6 +32,8 @@
 
 namespace automodel::optim {
 
+using kernels::cuda::Master;
+
 /// The `optimizer:` section as this room needs it; lr and weight_decay are handed to every step.
 struct AdamSettings {
   bool decoupled = true;  // AdamW; false: Adam, whose weight decay is added to the gradient
@@ -33,15 +41,16 @@ struct AdamSettings {
   bool amsgrad = false;
   bool maximize = false;
   at::ScalarType state_dtype = at::kFloat;   // of m and v
-  std::optional<bool> master_weights;        // none: yes if state_dtype is fp32. Only for weights of less than fp32
+  std::optional<Master> master_weights;      // none: Full if state_dtype is fp32. Only for weights of less than fp32
   std::optional<at::ScalarType> grad_dtype;  // none: see gradient_dtype
   /// The pattern is a regular expression (ECMAScript) searched for anywhere in a Hugging Face name; the first that
   /// matches holds.
   std::vector<config::ParamGroupOverride> param_group_overrides;
+  uint64_t seed = 0;  // of Master::Stochastic
 };
 
 /// Throws UnsupportedError for another update rule or without bias correction, ConfigError for unknown words.
-AdamSettings make_adam_settings(const config::OptimizerSection& section);
+AdamSettings make_adam_settings(const config::OptimizerSection& section, uint64_t seed = 0);
 
 /// The dtype in which a weight's gradient is summed. Throws ConfigError where it is neither fp32 nor the weight's own.
 at::ScalarType gradient_dtype(at::ScalarType weight, const AdamSettings& settings);
@@ -53,7 +62,8 @@ struct SliceState {
   at::Tensor exp_avg;         // m
   at::Tensor exp_avg_sq;      // v
   at::Tensor max_exp_avg_sq;  // amsgrad only
-  at::Tensor master;          // fp32 weight, where one is kept
+  at::Tensor master;          // fp32 weight: Master::Full
+  at::Tensor remainder;       // int16, of the weight's fp32 value: Master::Split
 };
 
 class Adam {
@@ -61,7 +71,7 @@ class Adam {
   /// Takes the trainable parameters, each once, and sets the dtype of their gradients. Nothing is allocated until the
   /// first step(), state() or restore(): the masters then start from the weights as they are. Throws
   /// ConfigError{"optimizer.KEY"}: betas or eps out of range, a pattern that does not compile or matches no trainable
-  /// parameter (or only such as an earlier one took), no parameter at all.
+  /// parameter (or only such as an earlier one took), no parameter at all, fp16 weights with Split or Stochastic.
   Adam(const std::vector<ParameterPtr>& parameters, AdamSettings settings);
 
   /// One update of every parameter that has a gradient; gradients are left as they are. With the `norm` of the
@@ -71,10 +81,12 @@ class Adam {
 
   /// Views by Hugging Face name; write into them to restore, or call restore().
   std::map<std::string, SliceState> state();
-  /// The same as one flat map, "NAME.exp_avg", "NAME.exp_avg_sq", "NAME.step", "NAME.master", "NAME.max_exp_avg_sq".
+  /// The same as one flat map, "NAME.exp_avg", "NAME.exp_avg_sq", "NAME.step", "NAME.master", "NAME.remainder",
+  /// "NAME.max_exp_avg_sq".
   std::map<std::string, at::Tensor> state_tensors();
-  /// Copies from a flat map; a kept master also rewrites its weight. Throws CheckpointError{"optimizer state NAME.x"}
-  /// for a missing, unknown or wrongly shaped tensor; nothing is changed then.
+  /// Copies from a flat map; a kept master also rewrites its weight; a remainder goes with the weight as saved. Throws
+  /// CheckpointError{"optimizer state NAME.x"} for a missing, unknown or wrongly shaped tensor; nothing is changed
+  /// then.
   void restore(const std::map<std::string, at::Tensor>& tensors);
 
   const std::vector<ParameterPtr>& parameters() const { return parameters_; }
@@ -90,6 +102,7 @@ class Adam {
     size_t first_slice, slices;
     int64_t begin, rows;
     double lr_mult, wd_mult;
+    uint64_t key;  // of its random numbers
     SliceState state;
 
     at::Tensor rows_of(const at::Tensor& whole) const { return whole.narrow(0, begin, rows); }
@@ -102,6 +115,7 @@ class Adam {
   void allocate();
   void update(Lists& lists, double lr, double weight_decay) const;
   void update_mixed(Unit& unit, double lr, double weight_decay) const;
+  void keep(Unit& unit, const Lists& updated) const;
   void update_on_gpu(double lr, double weight_decay, const at::Tensor& stats);
 
   AdamSettings settings_;

@@ -47,7 +47,8 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
   const auto loader =
       make_loader(open_training_data(config, loaded.tokenizer, spec.max_positions, spec.embedding.vocab));
   auto engine = make_engine(loaded, config);
-  optim::Adam optimizer(loaded.trained_parameters(), optim::make_adam_settings(config.optimizer));
+  optim::Adam optimizer(loaded.trained_parameters(),
+                        optim::make_adam_settings(config.optimizer, static_cast<uint64_t>(config.seed)));
   const auto device = loaded.model->device;
 
   BenchmarkResult result{.device = device.is_cpu() ? "cpu" : kernels::load_cuda().gpus.front().name,

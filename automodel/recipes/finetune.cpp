@@ -139,7 +139,8 @@ RunResult finetune(const config::RecipeConfig& config) {
 
   // How it is trained.
   auto engine = make_engine(loaded, config);
-  optim::Adam optimizer(loaded.trained_parameters(), optim::make_adam_settings(config.optimizer));
+  optim::Adam optimizer(loaded.trained_parameters(),
+                        optim::make_adam_settings(config.optimizer, static_cast<uint64_t>(config.seed)));
   optim::StepScheduler scheduler(config.step_scheduler, 1, epoch_microbatches(config, *loader));
   const auto schedule = make_schedule(config, scheduler.total_steps());
   log_info("learning rate: " + schedule.describe());

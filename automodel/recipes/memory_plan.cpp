@@ -87,7 +87,7 @@ MemoryAdvisor::MemoryAdvisor(const config::RecipeConfig& config, models::Decoder
     : local_batch_size_(config.step_scheduler.local_batch_size),
       packed_(config.packed_sequence.packed_sequence_size > 0),
       adapters_(config.peft.has_value()),
-      settings_(optim::make_adam_settings(config.optimizer)),
+      settings_(optim::make_adam_settings(config.optimizer, static_cast<uint64_t>(config.seed))),
       spec_(std::move(spec)),
       model_(model) {}
 
@@ -101,7 +101,12 @@ uint64_t MemoryAdvisor::total(const MicrobatchShape& microbatch, Recompute recom
 }
 
 static optim::AdamSettings small_states(optim::AdamSettings settings) {
-  settings.state_dtype = at::kBFloat16, settings.master_weights = false, settings.grad_dtype.reset();
+  settings.state_dtype = at::kBFloat16, settings.master_weights = optim::Master::None, settings.grad_dtype.reset();
+  return settings;
+}
+
+static optim::AdamSettings split_masters(optim::AdamSettings settings) {
+  settings.master_weights = optim::Master::Split;
   return settings;
 }
 
@@ -134,6 +139,10 @@ std::vector<std::string> MemoryAdvisor::single_changes(const MicrobatchShape& mi
         tokens > 0 && fits(fmt::format("{}: {}", length, tokens),
                            {tokens * local_batch_size_, std::min(tokens, microbatch.document_tokens)}, now, settings_))
       break;
+  if (const auto less = split_masters(settings_);
+      settings_.master_weights.value_or(optim::Master::Full) == optim::Master::Full &&
+      total(microbatch, now, less) < total(microbatch, now, settings_))
+    fits("optimizer.master_weights: split, with the same numbers", microbatch, now, less);
   if (const auto less = small_states(settings_);
       !adapters_ && total(microbatch, now, less) < total(microbatch, now, settings_))
     fits("optimizer.state_dtype: bfloat16", microbatch, now, less);

@@ -99,9 +99,11 @@ void rows_loss(at::Tensor& logits, const int64_t* labels, const RowOptions& opti
   });
 }
 
+// `scale` is that of the gradient; on a GPU its kernel reads gradient_scale itself.
 RowOptions row_options(const Parameter& weight, double scale, const CrossEntropyOptions& o) {
+  const auto& factor = o.gradient_scale;
   return {weight.shape()[0],
-          static_cast<float>(scale),
+          static_cast<float>(factor.defined() && factor.is_cpu() ? scale * factor.item<double>() : scale),
           static_cast<float>(o.softcap),
           static_cast<float>(o.logit_scale),
           static_cast<float>(o.label_smoothing),
@@ -129,7 +131,8 @@ struct GpuHead {
   at::Tensor rows;  // of hidden that dx belongs to; undefined: all
 };
 
-at::Tensor chunk_losses_gpu(at::Tensor& logits, const at::Tensor& labels, const RowOptions& row, bool gradient) {
+at::Tensor chunk_losses_gpu(at::Tensor& logits, const at::Tensor& labels, const RowOptions& row, bool gradient,
+                            const at::Tensor& factor = {}) {
   auto losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
   const CudaLaunch on(logits);
   on(cuda_table().cross_entropy.softmax_loss({.dtype = cuda_dtype(logits),
@@ -146,7 +149,8 @@ at::Tensor chunk_losses_gpu(at::Tensor& logits, const at::Tensor& labels, const 
                                               .logit_scale = row.logit_scale,
                                               .smoothing = row.smoothing,
                                               .z_loss = row.z_loss,
-                                              .gradient = gradient},
+                                              .gradient = gradient,
+                                              .factor = factor.defined() ? factor.const_data_ptr<float>() : nullptr},
                                              on.stream()));
   return losses;
 }
@@ -168,8 +172,8 @@ GpuHead head_gpu(const at::Tensor& hidden, Parameter& weight, Parameter* bias, c
     const auto part = x.narrow(0, begin, n);
     auto logits = product(part, weight.value());
     if (bias) logits.add_(bias->value());
-    out.loss.add_(
-        at::sum(chunk_losses_gpu(logits, labels.narrow(0, begin, n), row, gradient), {0}, false, at::kDouble));
+    out.loss.add_(at::sum(chunk_losses_gpu(logits, labels.narrow(0, begin, n), row, gradient, options.gradient_scale),
+                          {0}, false, at::kDouble));
     if (!gradient) continue;
     if (out.dx.defined()) {
       auto dx = out.dx.narrow(0, begin, n);

@@ -16,6 +16,7 @@ struct CrossEntropyOptions {
   double z_loss = 0;            // + z * logsumexp^2
   int64_t chunk_tokens = 0;     // 0: chosen so that a chunk's logits take about 32 MiB, on a GPU 512
   int64_t trained_tokens = -1;  // labels that are not -100, where the caller knows: a GPU need not be asked
+  at::Tensor gradient_scale;    // 0-dim fp32, on hidden's device: gradients, not the loss, times it; undefined: 1
 };
 
 /// loss = scale * sum over t with labels[t] != -100 of CE(softmax(hidden[t] W^T + b), labels[t])

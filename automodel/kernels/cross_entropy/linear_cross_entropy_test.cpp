@@ -98,6 +98,23 @@ TEST(LinearCrossEntropy, EqualsThePlainLossInHalfPrecision) {
       expect_loss(30, 1, true, options, precision);
 }
 
+// The loss stays, the gradients of hidden, weight and bias are a power of two larger: to the bit.
+TEST(LinearCrossEntropy, ScalesGradientsAndNotTheLoss) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto gradients = [&](const at::Tensor& factor) {
+      const auto weight = random_parameter({kV, kH}, 2, dtype), bias = random_parameter({kV}, 3, dtype);
+      const auto x = random_tensor({20, kH}, 1, dtype).requires_grad_();
+      const auto loss =
+          linear_cross_entropy(x, *weight, bias.get(), labels_of(20, 1), 0.125, {.gradient_scale = factor});
+      loss.backward();
+      return std::vector<at::Tensor>{loss.detach(), x.grad(), weight->grad().clone(), bias->grad().clone()};
+    };
+    const auto plain = gradients({}), scaled = gradients(at::scalar_tensor(1024.0, at::kFloat).to(test_device()));
+    EXPECT_TRUE(scaled[0].equal(plain[0]));
+    for (size_t i = 1; i < plain.size(); ++i) EXPECT_TRUE(scaled[i].equal(plain[i] * 1024)) << dtype << i;
+  }
+}
+
 TEST(LinearCrossEntropy, TakesNoneOneAndManyTokens) {
   for (const int64_t T : {0, 1, 200})
     for (const int ignored : {0, 1}) expect_loss(T, ignored, true, {.chunk_tokens = 64}, {at::kFloat, 5e-6});

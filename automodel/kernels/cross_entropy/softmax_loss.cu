@@ -110,7 +110,8 @@ __global__ void __launch_bounds__(kThreads) rows_loss(SoftmaxLoss a) {
     }
     if (!a.gradient) continue;
     const float weight = (1 + 2 * a.z_loss * lse) / r.sum, spread = a.smoothing / float(a.columns);
-    const float factor = a.scale * a.logit_scale, cap = kCap ? 1 / (a.softcap * a.softcap) : 0.0f;
+    const float factor = a.scale * a.logit_scale * (a.factor ? *a.factor : 1.0f),
+                cap = kCap ? 1 / (a.softcap * a.softcap) : 0.0f;
     map_row<T, kVectors>(x, a.columns, [&](float raw, int64_t c) {
       const float v = bend<T, kCap>(raw, a);
       const float d = __expf(v - r.top) * weight - spread - (c == label ? 1 - a.smoothing : 0.0f);

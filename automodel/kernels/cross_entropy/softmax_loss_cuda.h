@@ -7,8 +7,8 @@ namespace automodel::kernels::cuda {
 
 /// Per row x = softcap(logit_scale * logits):
 ///   loss = (1 - s) (lse - x[label]) + s (lse - mean(x)) + z lse^2,   lse = log sum exp x
-/// and, if `gradient`, logits becomes d (scale * loss) / d logits. Rows whose label is `ignore` have loss and gradient
-/// 0; a label outside [0, columns) gives NaN. Everything is computed in fp32.
+/// and, if `gradient`, logits becomes d (scale * factor * loss) / d logits. Rows whose label is `ignore` have loss and
+/// gradient 0; a label outside [0, columns) gives NaN. Everything is computed in fp32.
 struct SoftmaxLoss {
   DType dtype;  // of logits
   int64_t rows, columns;
@@ -20,6 +20,7 @@ struct SoftmaxLoss {
   int64_t ignore;
   float scale, softcap, logit_scale, smoothing, z_loss;  // softcap 0: none
   bool gradient;
+  const float* factor;  // on the device; null: 1
 };
 
 struct CrossEntropy {

@@ -52,10 +52,23 @@ __device__ __forceinline__ uint4 random_words(uint64_t counter, uint64_t stream,
   return c;
 }
 
+// The bf16 nearest to x; of two as near the one away from zero, so that 16 bits more hold x (rounding.h).
+__device__ __forceinline__ bf16 round_away(float x) {
+  uint32_t bits = __float_as_uint(x);
+  if ((bits & 0x7f800000u) != 0x7f800000u)
+    bits += 0x8000u;
+  else if (bits & 0x007fffffu)
+    bits |= 0x00400000u;
+  return __ushort_as_bfloat16(static_cast<unsigned short>(bits >> 16));
+}
+
 // x rounded to bf16, up with the probability of what is cut off; `chance` has 16 random bits.
 __device__ __forceinline__ bf16 round_by_chance(float x, uint32_t chance) {
   uint32_t bits = __float_as_uint(x);
-  if ((bits & 0x7f800000u) != 0x7f800000u) bits += chance & 0xffffu;
+  if ((bits & 0x7f800000u) != 0x7f800000u)
+    bits += chance & 0xffffu;
+  else if (bits & 0x007fffffu)
+    bits |= 0x00400000u;
   return __ushort_as_bfloat16(static_cast<unsigned short>(bits >> 16));
 }
 
@@ -126,12 +139,17 @@ struct Element {
       w.at[k] = round_by_chance(x, chance);
     } else if constexpr (kMaster == Master::Split) {
       const uint32_t bits = __float_as_uint(x);
-      const uint32_t high = (bits + 0x8000u) >> 16;
-      w.at[k] = __ushort_as_bfloat16(static_cast<unsigned short>(high));
-      low.at[k] = static_cast<int16_t>(bits - (high << 16));
+      w.at[k] = round_away(x);
+      const bool finite = (bits & 0x7f800000u) != 0x7f800000u;
+      low.at[k] = finite ? static_cast<int16_t>(bits - (uint32_t(__bfloat16_as_ushort(w.at[k])) << 16)) : int16_t{0};
+    } else if constexpr (kMaster == Master::Full) {
+      low.at[k] = x;
+      if constexpr (std::is_same_v<W, bf16>)
+        w.at[k] = round_away(x);
+      else
+        w.at[k] = from_float<W>(x);
     } else {
       w.at[k] = from_float<W>(x);
-      if constexpr (kMaster == Master::Full) low.at[k] = x;
     }
   }
 };
@@ -148,10 +166,14 @@ __device__ __forceinline__ void advance(Element<W, G, S, kMaster>& e, const Adam
   constexpr int kPer = Element<W, G, S, kMaster>::kPer;
   Pack<S, kPer> v_max;
   if (s.amsgrad) v_max = load<S, kPer>(t.v_max, at, count);
+  // Element i takes word i % 4 of those of i / 4 * 4, wherever a thread begins: at a multiple of kPer / 2.
   uint4 chance[kPer / 4] = {};
-  if constexpr (kMaster == Master::Stochastic)
+  if constexpr (kMaster == Master::Stochastic) {
 #pragma unroll
-    for (int four = 0; four < kPer / 4; ++four) chance[four] = random_words(uint64_t(at + four * 4), t.key, r.seed);
+    for (int four = 0; four < kPer / 4; ++four)
+      chance[four] = random_words(uint64_t(at / 4 * 4 + four * 4), t.key, r.seed);
+    if (kPer == 4 && at % 4 != 0) chance[0].x = chance[0].z, chance[0].y = chance[0].w;
+  }
   const auto* words = reinterpret_cast<const uint32_t*>(chance);
 #pragma unroll
   for (int k = 0; k < kPer; ++k) {

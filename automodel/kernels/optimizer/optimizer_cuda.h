@@ -41,7 +41,7 @@ inline int64_t norm_partials(const NormTensor* tensors, int64_t count) {
 enum class Master : int32_t {
   None,        // the weight is all there is; rounded to nearest
   Full,        // `low` is an fp32 copy, the weight its rounding
-  Split,       // bf16 only: `low` is int16, weight and low together are the fp32 value (weight is its rounding)
+  Split,       // bf16 only: `low` is int16, weight and low together are the fp32 value (rounding.h)
   Stochastic,  // bf16 only: no copy, rounded up or down by chance so that the mean is right; a bf16 v too (m needs it
                // not)
 };
@@ -55,7 +55,7 @@ struct AdamTensor {
   const float* step;    // updates made so far; AdamW does not change it, AdamSteps does
   int64_t count;
   float lr, decay;  // of this tensor
-  uint64_t key;     // of its random numbers
+  uint64_t key;     // of its random numbers: Chance::stream
 };
 
 /// torch.optim's AdamW (or Adam, if not decoupled) with g = grad * stats->factor; formulas in optim/adam.h.
@@ -65,7 +65,7 @@ struct AdamUpdate {
   DType weight, grad, state;
   Master master;
   const GradientStats* stats;  // on the device; null: no clipping, nothing skipped
-  uint64_t seed;               // of Master::Stochastic
+  uint64_t seed;               // of Master::Stochastic: an update's Chance::seed is this + its number, from 1
   double beta1, beta2;
   float eps;
   bool decoupled, maximize, amsgrad;
