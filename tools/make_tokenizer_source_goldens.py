@@ -22,7 +22,8 @@ import make_tokenizer_goldens as small
 import tokenizer_oracle as oracle
 
 TEXTS = ["Hello world", " Hello  world. Don't you ?", "<s>Hi </s> there", "a<|end|>  b<mask> c<sep>d", "naïve e\u0301 世界 1234", "", " ", "\n x\n\n",
-         "Ｆｕｌｌ\tｗｉｄｔｈ ﬁ", "😀 мир \x00\u200b", "word words  wording   ", "▁ ▁a", "\U0001e5d0\U00016d40\u1c89", "x" * 80, "<extra_id_0> Straße<unk>"]
+         "Ｆｕｌｌ\tｗｉｄｔｈ ﬁ", "😀 мир \x00\u200b", "word words  wording   ", "▁ ▁a", "\U0001e5d0\U00016d40\u1c89", "x" * 80, "<extra_id_0> Straße<unk>",
+         "a\t\u0344 <mask>b  <mask> \u0344<mask>\u3000<mask>"]
 
 
 def bytes_of_character():
@@ -129,6 +130,12 @@ def further_setups():
         if model_type not in ("albert", "barthez"):  # barthez is no model type, albert's [CLS] must be in the vocabulary
             yield unigram, model_type, None
         yield unigram, model_type, {"tokenizer_class": name, **config}
+    # The mask of these takes the spaces before it along, and is looked for before the text is normalized.
+    for model_type, name in [("xlnet", "XLNetTokenizer"), ("barthez", "BarthezTokenizer"), ("camembert", "CamembertTokenizer")]:
+        yield unigram, model_type, {"tokenizer_class": name, "mask_token": "<mask>"}
+    yield unigram, "rembert", {"tokenizer_class": "RemBertTokenizer", "mask_token": {"__type": "AddedToken", "content": "<mask>", "lstrip": True, "normalized": True}}
+    yield bytes_, "blenderbot", {"tokenizer_class": "BlenderbotTokenizer", "mask_token": "<|end|>"}
+    yield pieces, "mpnet", {"tokenizer_class": "MPNetTokenizer", "mask_token": "<mask>", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     yield pieces, "funnel", {"tokenizer_class": "FunnelTokenizerFast", "do_lower_case": False, "strip_accents": True, "tokenize_chinese_chars": False, "clean_text": False, "cls_token": "[CLS]",
                              "sep_token": "[SEP]", "unk_token": "[UNK]"}
 
@@ -188,11 +195,10 @@ def write_folder(folder, sources, files, model_type, config):
         (folder / "config.json").write_text(json.dumps({"model_type": model_type}), encoding="utf-8")
 
 
-def cases_of(answer, texts=TEXTS):
+def cases_of(judge, texts=TEXTS):
     """[index of the text, ids without special tokens (null: as with them), ids, offsets, decoded, decoded without specials (null: the same)]"""
     rows = []
-    for text in texts:
-        plain, special, offsets, decoded, skipped = answer(text)
+    for text, (plain, special, offsets, decoded, skipped) in zip(texts, judge(texts)):
         rows.append([TEXTS.index(text), None if plain == special else plain, special, offsets, decoded, None if skipped == decoded else skipped])
     return rows
 
@@ -213,14 +219,14 @@ def main():
         with tempfile.TemporaryDirectory() as scratch:
             write_folder(pathlib.Path(scratch), folder, files, model_type, config)
             try:
-                answer = oracle.auto(scratch)
+                judge = oracle.auto(scratch)
             except Exception as error:
                 raise SystemExit(f"{files} {model_type} {config}: {error}")
             from transformers import AutoTokenizer
             tokenizer = AutoTokenizer.from_pretrained(scratch)
         rows.append({"kind": "auto", "files": files, "model_type": model_type, "config": config, "class": type(tokenizer).__name__, "size": len(tokenizer),
                      "bos": [tokenizer.bos_token, tokenizer.bos_token_id], "eos": [tokenizer.eos_token, tokenizer.eos_token_id],
-                     "pad": [tokenizer.pad_token, tokenizer.pad_token_id], "cases": cases_of(answer)})
+                     "pad": [tokenizer.pad_token, tokenizer.pad_token_id], "cases": cases_of(judge)})
     for name in ["bpe", "unigram", "bytes", "suffix"]:
         rows.append({"kind": "sentencepiece", "file": f"{name}.model", "cases": cases_of(oracle.sentencepiece(str(folder / f"{name}.model")))})
     no_specials = [text for text in TEXTS if "<" not in text]

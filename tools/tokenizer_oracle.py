@@ -9,7 +9,7 @@ sentencepiece a NAME.model                  sentencepiece
 tiktoken      a NAME.tiktoken               tiktoken, with the pattern and special tokens of its encoding NAME
 tekken        a tekken.json                 mistral-common
 
-TEXTS: a list of strings. ANSWERS: for each [ids, ids with special tokens, flat byte offsets of those, decoded, decoded without specials];
+A judge is a function from texts to answers. TEXTS: a list of strings. ANSWERS: for each [ids, ids with special tokens, flat byte offsets of those, decoded, decoded without specials];
 null where the judge has no answer. Prints "rejected: why" and writes nothing if the judge does not take the place.
 """
 import json
@@ -22,11 +22,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TIKTOKEN_CACHE_DIR"] = ""  # it would answer with an older file of the same path
 
 
-def byte_starts(text):
+def byte_spans(text, spans):
+    """Spans of characters as one flat list of bytes."""
+    if text.isascii():
+        return [at for span in spans for at in span]
     starts = [0]
     for character in text:
         starts.append(starts[-1] + len(character.encode()))
-    return starts
+    return [starts[at] for span in spans for at in span]
 
 
 def library(place):
@@ -35,12 +38,13 @@ def library(place):
     tokenizer.no_truncation()
     tokenizer.no_padding()
 
-    def answer(text):
-        special = tokenizer.encode(text)
-        starts = byte_starts(text)
-        return [tokenizer.encode(text, add_special_tokens=False).ids, special.ids, [starts[at] for span in special.offsets for at in span],
-                tokenizer.decode(special.ids, skip_special_tokens=False), tokenizer.decode(special.ids)]
-    return answer
+    def answers(texts):
+        special = tokenizer.encode_batch(texts)
+        ids = [one.ids for one in special]
+        return [list(row) for row in zip((one.ids for one in tokenizer.encode_batch(texts, add_special_tokens=False)), ids,
+                                         (byte_spans(text, one.offsets) for text, one in zip(texts, special)),
+                                         tokenizer.decode_batch(ids, skip_special_tokens=False), tokenizer.decode_batch(ids))]
+    return answers
 
 
 def auto(place):
@@ -50,14 +54,19 @@ def auto(place):
     tokenizer = AutoTokenizer.from_pretrained(place)
     tokenizer._tokenizer.no_truncation()
     tokenizer._tokenizer.no_padding()
+    wanted = {"return_attention_mask": False, "return_token_type_ids": False}
 
-    def answer(text):
-        special = tokenizer(text, return_offsets_mapping=True)
-        starts = byte_starts(text)
+    def answers(texts):
+        special = tokenizer(texts, return_offsets_mapping=True, **wanted)
         ids = special["input_ids"]
-        return [tokenizer(text, add_special_tokens=False)["input_ids"], ids, [starts[at] for span in special["offset_mapping"] for at in span],
-                tokenizer.decode(ids, skip_special_tokens=False), tokenizer.decode(ids, skip_special_tokens=True)]
-    return answer
+        return [list(row) for row in zip(tokenizer(texts, add_special_tokens=False, **wanted)["input_ids"], ids,
+                                         (byte_spans(text, spans) for text, spans in zip(texts, special["offset_mapping"])),
+                                         tokenizer.batch_decode(ids, skip_special_tokens=False), tokenizer.batch_decode(ids, skip_special_tokens=True))]
+    return answers
+
+
+def each(answer):
+    return lambda texts: [answer(text) for text in texts]
 
 
 def sentencepiece(place):
@@ -68,7 +77,7 @@ def sentencepiece(place):
         pieces = processor.encode(text, return_type="proto").pieces  # begin and end count bytes
         ids = [piece.id for piece in pieces]
         return [ids, ids, [at for piece in pieces for at in (piece.begin, piece.end)], processor.decode(ids), processor.decode(ids)]
-    return answer
+    return each(answer)
 
 
 def tiktoken(place):
@@ -92,7 +101,7 @@ def tiktoken(place):
     def answer(text):
         ids = encoding.encode(nfc.normalize_str(text) if name == "qwen" else text, allowed_special="all")
         return [ids, ids, None, encoding.decode(ids), None]
-    return answer
+    return each(answer)
 
 
 def tekken(place):
@@ -102,20 +111,20 @@ def tekken(place):
     def answer(text):
         plain, special = tokenizer.encode(text, bos=False, eos=False), tokenizer.encode(text, bos=True, eos=False)
         return [plain, special, None, None, tokenizer.decode(special)]
-    return answer
+    return each(answer)
 
 
 def main():
     kind, place, texts_path, answers_path = sys.argv[1:]
     try:
-        answer = {"library": library, "auto": auto, "sentencepiece": sentencepiece, "tiktoken": tiktoken, "tekken": tekken}[kind](place)
+        judge = {"library": library, "auto": auto, "sentencepiece": sentencepiece, "tiktoken": tiktoken, "tekken": tekken}[kind](place)
     except Exception as error:
         print("rejected:", type(error).__name__, str(error)[:300])
         return
     with open(texts_path, encoding="utf-8") as file:
         texts = json.load(file)
     with open(answers_path, "w", encoding="utf-8") as file:
-        json.dump([answer(text) for text in texts], file)
+        json.dump([row for at in range(0, len(texts), 8192) for row in judge(texts[at:at + 8192])], file)
 
 
 if __name__ == "__main__":

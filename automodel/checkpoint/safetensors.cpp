@@ -3,7 +3,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <sys/mman.h>
 
 #include <cstring>
@@ -13,16 +12,6 @@
 #include "automodel/base/text.h"
 
 namespace automodel::checkpoint {
-
-int64_t TensorEntry::numel() const {
-  int64_t product = 1;
-  for (const int64_t dim : shape) product *= dim;
-  return product;
-}
-
-std::string format_shape(at::IntArrayRef shape) {
-  return fmt::format("[{}]", fmt::join(shape.begin(), shape.end(), ", "));
-}
 
 struct SafetensorsFile::Mapping {
   explicit Mapping(const std::filesystem::path& path)

@@ -1,8 +1,9 @@
-// libFuzzer's entry for the header of safetensors files; not part of the ordinary build. With clang and the flags of
-// the rooms:
-//   clang++ -std=c++20 -g -fsanitize=fuzzer,address,undefined ... safetensors_fuzz.cpp safetensors_header.cpp (and
-//   base's sources)
-// Start it with testdata/ as its corpus. Any outcome but a header inside the file or a CheckpointError is a fault.
+// libFuzzer entry for the header of safetensors files: any outcome but a header inside the file or a CheckpointError is
+// a fault.
+//
+// Build and run: tools/fuzz checkpoint/safetensors
+// Sources: checkpoint/safetensors_header
+// Links: -lc10
 #include <cstdint>
 #include <cstdlib>
 

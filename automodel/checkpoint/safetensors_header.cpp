@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <bit>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -9,6 +12,16 @@
 namespace automodel::checkpoint {
 
 static_assert(std::endian::native == std::endian::little, "safetensors are little-endian, and so must the machine be");
+
+int64_t TensorEntry::numel() const {
+  int64_t product = 1;
+  for (const int64_t dim : shape) product *= dim;
+  return product;
+}
+
+std::string format_shape(at::IntArrayRef shape) {
+  return fmt::format("[{}]", fmt::join(shape.begin(), shape.end(), ", "));
+}
 
 static constexpr std::pair<std::string_view, at::ScalarType> kDtypes[] = {
     {"F64", at::kDouble},

@@ -1,7 +1,7 @@
 // libFuzzer entry for a data set's README.md and the layout rules: any text gives splits or an error.
 //
 // Build and run: tools/fuzz data/card
-// Sources: data/dataset_card data/dataset_layout data/path_pattern config/yaml_* config/value
+// Sources: data/dataset_card data/dataset_layout data/path_pattern config/*
 // Links: -lyaml-cpp
 #include <algorithm>
 #include <cstdint>

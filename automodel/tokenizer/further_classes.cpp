@@ -239,12 +239,8 @@ Json default_further_tokens(const std::string& name) {
   if (name == "FunnelTokenizer" || name == "XLNetTokenizer")
     tokens["sep_token"] = "<sep>", tokens["cls_token"] = "<cls>";
   if (name != "HerbertTokenizer" && name != "FunnelTokenizer")  // its mask takes the space before it along
-    tokens["mask_token"] = {{"content", "<mask>"},
-                            {"lstrip", true},
-                            {"rstrip", false},
-                            {"single_word", false},
-                            {"normalized", name != "BlenderbotTokenizer" && name != "CamembertTokenizer"}};
-  if (name == "CamembertTokenizer") tokens["mask_token"]["normalized"] = false;
+    tokens["mask_token"] = {
+        {"content", "<mask>"}, {"lstrip", true}, {"rstrip", false}, {"single_word", false}, {"normalized", false}};
   return tokens;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "automodel/base/error.h"
 #include "automodel/tokenizer/class_rules.h"
@@ -60,10 +61,19 @@ void TokenRules::read_named(const Json& config, const std::string& name, const S
   Json tokens = source.named;
   const Json defaults = default_tokens(name);
   for (const auto& [key, value] : defaults.items()) tokens[key] = value;
-  for (const char* key : kNamedTokens)
-    if (config.contains(key)) tokens[key] = config[key];
+  for (const char* key : kNamedTokens) {
+    if (!config.contains(key)) continue;
+    const bool as_class = config[key].is_string() && defaults.contains(key) && defaults[key].is_object();
+    if (as_class)
+      tokens[key]["content"] = config[key];  // with the flags that the class gives this token, whatever its text
+    else
+      tokens[key] = config[key];
+  }
   for (const auto& [key, value] : tokens.items())
-    if (!value.is_null() && is_named(key)) named[key] = known(special_token(value, where + ": " + key));
+    if (!value.is_null() && is_named(key)) {
+      const AddedToken token = special_token(value, where + ": " + key);
+      named[key] = config.contains(key) || !defaults.contains(key) ? known(token) : token;
+    }
   for (const auto& [key, value] : tokens.items())  // the class's own, as prefix_token
     if (!is_named(key) && !config.contains(key)) specific.push_back(known(special_token(value, where)));
   for (const auto& [key, value] : config.items())  // image_token and the like
@@ -78,8 +88,13 @@ void TokenRules::read_extra(const Json& config, const std::string& name, const S
     if (found->is_null()) return;
     if (!found->is_array() && !found->is_object())
       throw DataError(where, "'extra_special_tokens' (or 'additional_special_tokens') must be a list");
-    auto& target = found->is_object() ? specific : extra;
-    for (const Json& value : *found) target.push_back(known(read_token(value, where + ": extra_special_tokens")));
+    for (const Json& value : *found) {
+      const AddedToken token = read_token(value, where + ": extra_special_tokens");
+      if (found->is_object())
+        specific.push_back(known(token));
+      else
+        extra.push_back(token);
+    }
     return;
   }
   extra = source.extra;
@@ -97,11 +112,11 @@ bool TokenRules::names(const std::string& content) const {
          std::any_of(specific.begin(), specific.end(), is);
 }
 
-// With its flags if it is among the added ones.
+// With its flags if it is among the added ones, those of the last one of its text.
 AddedToken TokenRules::known(AddedToken token) const {
-  for (const AddedToken& other : added)
-    if (other.content == token.content) return other;
-  return token;
+  const auto found =
+      std::find_if(added.rbegin(), added.rend(), [&](const auto& other) { return other.content == token.content; });
+  return found == added.rend() ? token : *found;
 }
 
 void TokenRules::read_decoder(const Json& decoder, const std::string& where) {
@@ -149,32 +164,36 @@ void TokenRules::read_companions(const fs::path& folder, Json& config, const Sou
 }
 
 std::vector<AddedToken> TokenRules::to_add(const std::string& name, const std::vector<AddedToken>& of_source) const {
-  std::vector<AddedToken> tokens;
-  std::vector<std::string> present;
-  for (const AddedToken& token : of_source) present.push_back(token.content);
-  for (AddedToken token : added) {
-    if (std::find(of_source.begin(), of_source.end(), token) != of_source.end()) continue;
+  std::vector<AddedToken> tokens, listed;  // listed: as named, before a name makes them special
+  std::set<std::string> present;
+  for (const AddedToken& token : of_source) present.insert(token.content);
+  const auto list = [&](AddedToken token) {
+    listed.push_back(token);
     token.special |= names(token.content);
-    present.push_back(token.content);
     tokens.push_back(std::move(token));
+  };
+  for (const AddedToken& token : added) {
+    present.insert(token.content);
+    if (std::find(of_source.begin(), of_source.end(), token) == of_source.end()) list(token);
   }
-  const auto add_missing = [&](AddedToken token) {
-    if (std::find(present.begin(), present.end(), token.content) != present.end()) return;
-    token.special |= names(token.content);
-    present.push_back(token.content);
-    tokens.push_back(std::move(token));
+  // Those of one text with other flags follow each other, and the last one holds.
+  const auto list_missing = [&](const AddedToken& token) {
+    if (!present.contains(token.content) && std::find(listed.begin(), listed.end(), token) == listed.end()) list(token);
   };
   for (const char* key : kNamedTokens)
-    if (const auto found = named.find(key); found != named.end()) add_missing(found->second);
-  for (const AddedToken& token : specific) add_missing(token);
-  for (const AddedToken& token : extra) add_missing(token);
-  if (name != "Qwen2Tokenizer" && name != "ReformerTokenizer" && name != "RemBertTokenizer") return tokens;
-  const auto plain = [&](const AddedToken& token) {  // they add all special tokens again, with plain flags
-    tokens.push_back({token.content, false, false, false, false, true});
+    if (const auto found = named.find(key); found != named.end()) list_missing(found->second);
+  for (const AddedToken& token : specific) list_missing(token);
+  for (const AddedToken& token : extra) list_missing(token);
+  const bool by_text = name == "Qwen2Tokenizer";
+  if (!by_text && name != "ReformerTokenizer" && name != "RemBertTokenizer" && name != "CohereTokenizer") return tokens;
+  const auto again = [&](const AddedToken& token) {
+    const AddedToken plain{token.content, false, false, false, false, true};
+    tokens.push_back(by_text ? plain : token);
+    tokens.back().special = true;
   };
-  for (const auto& [key, token] : named) plain(token);
-  for (const AddedToken& token : specific) plain(token);
-  for (const AddedToken& token : extra) plain(token);
+  for (const auto& [key, token] : named) again(token);
+  for (const AddedToken& token : specific) again(token);
+  for (const AddedToken& token : extra) again(token);
   return tokens;
 }
 
