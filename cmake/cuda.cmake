@@ -2,7 +2,7 @@
 # front end and cuBLASLt; linked with nothing but CUDA's runtime. The program never links it; it is loaded where a driver is there (automodel/kernels/cuda/library.h). CMake's own CUDA language
 # is not used: it wants a whole toolkit at configure time, and tools/setup brings only the compiler.
 option(AUTOMODEL_CUDA "Build the GPU kernels (needs nvcc 13, no GPU)" OFF)
-set(AUTOMODEL_CUDA_ARCHS "90a" CACHE STRING "compute capabilities to build for, e.g. \"80;89;90a;120a\"")
+set(AUTOMODEL_CUDA_ARCHS "90a" CACHE STRING "compute capabilities to build for, e.g. \"80;89;90a;120\"")
 
 # Both sides are built from the same declarations or refuse each other: the version is their hash.
 file(GLOB_RECURSE cuda_declarations CONFIGURE_DEPENDS
@@ -61,6 +61,7 @@ if(AUTOMODEL_CUDA)
   endforeach()
   string(REPLACE ";" " " archs_text "${AUTOMODEL_CUDA_ARCHS}")
   set(objects "")
+  set(oldest "")
   foreach(source ${cuda_sources})
     file(RELATIVE_PATH name ${CMAKE_SOURCE_DIR} ${source})
     set(object ${CMAKE_BINARY_DIR}/cuda/${name}.o)
@@ -71,7 +72,15 @@ if(AUTOMODEL_CUDA)
         -I${CMAKE_SOURCE_DIR} -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra -Werror=all-warnings
         -DAUTOMODEL_CUDA_VERSION="${AUTOMODEL_CUDA_VERSION}" "-DAUTOMODEL_CUDA_ARCHS=\"${archs_text}\"")
     list(APPEND objects ${object})
+    # CI also holds the code to what the oldest GPU understands, Ampere, without optimising it: 20 s of one core.
+    add_custom_command(OUTPUT ${object}.sm_80 DEPENDS ${source} DEPFILE ${object}.sm_80.d VERBATIM COMMENT "Compiling ${name} for sm_80"
+      COMMAND ${AUTOMODEL_CCACHE} ${AUTOMODEL_NVCC} -std=c++20 -arch=sm_80 -cubin -Xptxas=-O0 -c ${source} -o ${object}.sm_80 -MD -MF ${object}.sm_80.d
+        -I${CMAKE_SOURCE_DIR} -Werror=all-warnings "-DAUTOMODEL_CUDA_VERSION=\"\"" "-DAUTOMODEL_CUDA_ARCHS=\"80\"")
+    list(APPEND oldest ${object}.sm_80)
   endforeach()
+  if("$ENV{AUTOMODEL_CUDA_WHOLE}")
+    add_custom_target(automodel_cuda_oldest ALL DEPENDS ${oldest})
+  endif()
   get_filename_component(toolkit ${AUTOMODEL_NVCC}/../.. ABSOLUTE)
   # Headers of cuDNN and cuBLAS come with wheels of 370 and 420 MB, which a machine that only compiles need not keep (tools/setup
   # --cuda-headers brings the headers alone): a .cc whose header is missing is left out, and the program then takes libtorch's operators.
