@@ -62,8 +62,9 @@ def gsm8k(assets):
 
 
 def airline(assets):
+    """Calls of tools and their answers as plain text: some of the answers lack the id of the call, which a chat with tools must have."""
     for row in json.loads((assets / "datasets/tau-bench/gpt-4o-airline.json").read_text()):
-        yield [{"role": m["role"], "content": (m.get("content") or "") + (json.dumps(m["tool_calls"]) if m.get("tool_calls") else "")}
+        yield [{"role": m["role"].replace("tool", "user"), "content": (m.get("content") or "") + (json.dumps(m["tool_calls"]) if m.get("tool_calls") else "")}
                for m in row["traj"]]
 
 

@@ -89,7 +89,7 @@ void expect_equals_reference(const Case& c, Implementation op) {
   EXPECT_LT(norm_error(d.k, d64.k), bound) << "dk";
   EXPECT_LT(norm_error(d.v, d64.v), bound) << "dv";
   if (c.sinks) {
-    EXPECT_LT(norm_error(sinks->grad(), sinks64->grad()), bound) << "d sinks";
+    EXPECT_LT(norm_error(sinks->grad(), sinks64->grad()), 2 * bound) << "d sinks";  // sums of what nearly cancels
   }
   const at::NoGradGuard guard;
   EXPECT_TRUE(op(x.q, x.k, x.v, plan).equal(y)) << "without gradients";
@@ -121,12 +121,17 @@ TEST(AttentionOnGpu, ByCudnnEqualsTheReference) {
 
 TEST(AttentionOnGpu, ByCudnnCapsItsScores) {
   NEEDS_GPU();
-  for (const int64_t D : {64, 128, 256})
-    for (auto c : cases(D))
-      for (const int64_t window : {0, 65}) {
-        c.window = window, c.softcap = 1.5;
-        expect_equals_reference(c, attention);
-      }
+  for (const auto& lengths : {kUneven, std::vector<int64_t>{512, 512}, std::vector<int64_t>{1}})
+    for (const int64_t D : {64, 256})
+      for (const int64_t window : {0, 65})
+        expect_equals_reference({.lengths = lengths,
+                                 .heads = 8,
+                                 .kv_heads = 4,
+                                 .D = D,
+                                 .window = window,
+                                 .sinks = window > 0,
+                                 .softcap = 1.5},
+                                attention_cudnn);
 }
 
 TEST(AttentionOnGpu, ByFlashEqualsTheReference) {
