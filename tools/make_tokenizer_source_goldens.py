@@ -23,7 +23,8 @@ import tokenizer_oracle as oracle
 
 TEXTS = ["Hello world", " Hello  world. Don't you ?", "<s>Hi </s> there", "a<|end|>  b<mask> c<sep>d", "naïve e\u0301 世界 1234", "", " ", "\n x\n\n",
          "Ｆｕｌｌ\tｗｉｄｔｈ ﬁ", "😀 мир \x00\u200b", "word words  wording   ", "▁ ▁a", "\U0001e5d0\U00016d40\u1c89", "x" * 80, "<extra_id_0> Straße<unk>",
-         "a\t\u0344 <mask>b  <mask> \u0344<mask>\u3000<mask>"]
+         "a\t\u0344 <mask>b  <mask> \u0344<mask>\u3000<mask>",
+         "<|startofprev|>before<|startoftranscript|><|0.00|> Hello <|1.50|><|2.|><|.5|><||><|12.5|", "<|startofprev|> Hello<|0.00|>"]
 
 
 def bytes_of_character():
@@ -115,6 +116,8 @@ def further_setups():
     yield bytes_, "whisper", {"added_tokens_decoder": {str(700 + i): {"content": t, "special": True, "normalized": False} for i, t in enumerate(
         ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|translate|>", "<|transcribe|>", "<|notimestamps|>"])}}
     yield bytes_, "whisper", {"tokenizer_class": "WhisperTokenizer", "add_prefix_space": True, "predict_timestamps": True, "extra_special_tokens": ["<|startoftranscript|>", "<|notimestamps|>"]}
+    yield bytes_, "whisper", {"added_tokens_decoder": {str(700 + i): {"content": t, "special": t[2] != "0", "normalized": False} for i, t in enumerate(
+        ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|translate|>", "<|transcribe|>", "<|notimestamps|>", "<|startofprev|>", "<|0.00|>", "<|1.50|>"])}}
     yield bytes_, "blenderbot", None
     yield bytes_, "blenderbot", {"tokenizer_class": "BlenderbotTokenizer", "add_prefix_space": False, "bos_token": "<s>", "add_bos_token": True}
     yield spm, "reformer", None

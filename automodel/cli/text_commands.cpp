@@ -115,11 +115,24 @@ std::string marked(const std::string& text, const Spans& spans) {
   return out + text.substr(at);
 }
 
+// How many ids the model beside a tokenizer has rows for; those of the tokenizer where no model says.
+int64_t vocabulary_of(const std::filesystem::path& folder, const tokenizer::Tokenizer& tokenizer) {
+  if (!std::filesystem::is_regular_file(folder / "config.json")) return tokenizer.vocab_size();
+  const Json config = load_json(folder / "config.json");
+  const Json* named = &config;
+  if (config.is_object() && config.contains("text_config")) named = &config["text_config"];
+  const auto size = named->is_object() ? named->value("vocab_size", Json()) : Json();
+  return size.is_number_unsigned() ? size.get<int64_t>() : tokenizer.vocab_size();
+}
+
 class Renderer {
  public:
   explicit Renderer(const RenderOptions& options) : options_(options) {
-    if (!options.model.empty())
-      tokenizer_ = tokenizer::load(net::resolve_model(options.model, "", net::ModelFiles::Tokenizer));
+    if (!options.model.empty()) {
+      const auto folder = net::resolve_model(options.model, "", net::ModelFiles::Tokenizer);
+      tokenizer_ = tokenizer::load(folder);
+      vocabulary_ = vocabulary_of(folder, *tokenizer_);
+    }
     if (options.template_file.empty() && (!tokenizer_ || tokenizer_->template_for(true).empty()))
       throw DataError(options.model.empty() ? "render" : options.model, "there is no chat template",
                       "name one with --template FILE");
@@ -195,7 +208,9 @@ class Renderer {
   void tell(const data::ChatFormat::Tokens& tokens) const {
     const auto trained = std::count(tokens.trained.begin(), tokens.trained.end(), true);
     log_info(fmt::format("{} tokens, {} trained", tokens.ids.size(), trained));
-    const auto faults = data::faults_of(data::shift(tokens.ids, tokens.trained), *tokenizer_, tokenizer_->vocab_size());
+    const auto faults = data::faults_of(data::shift(tokens.ids, tokens.trained), *tokenizer_, vocabulary_);
+    if (faults.outside)
+      log_warning(fmt::format("holds the token id {}, outside the vocabulary of {}", *faults.outside, vocabulary_));
     if (faults.untrained) log_warning("nothing is trained");
     if (faults.double_bos) log_warning("begins with two bos tokens");
     if (faults.no_stop) log_warning("the token that ends the assistant's turn is not trained");
@@ -204,6 +219,7 @@ class Renderer {
 
   const RenderOptions& options_;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  int64_t vocabulary_ = 0;
   std::optional<tokenizer::ChatTemplate> templates_[2];
   std::optional<data::ChatFormat> format_;
   Json tools_;

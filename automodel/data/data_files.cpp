@@ -163,9 +163,10 @@ std::vector<DataFile> files_of_repo(std::string id, const DataPlace& place, cons
     id.resize(at);
   }
   const auto repo = place.hub(id, revision);
+  const std::vector<std::string> names = files_of_split(repo->list(), place.name, split);
+  if (place.all_needed || names.size() == 1) repo->require(names);
   std::vector<DataFile> files;
-  for (const auto& file : files_of_split(repo->list(), place.name, split))
-    files.push_back({"", id + "/" + file, [repo, file] { return repo->fetch(file); }});
+  for (const auto& file : names) files.push_back({"", id + "/" + file, [repo, file] { return repo->fetch(file); }});
   return files;
 }
 

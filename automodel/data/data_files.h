@@ -18,6 +18,8 @@ class DatasetRepo {
   virtual FolderListing list() = 0;
   /// The local path of one of them, fetched if need be.
   virtual std::string fetch(const std::string& file) = 0;
+  /// Throws, without fetching anything, where it is known that one of the files cannot be had.
+  virtual void require(const std::vector<std::string>& files) {}
 };
 /// Opens "org/name" at a revision ("": the main one). What recipes hand in, so that this room needs no network.
 using OpenDatasetRepo = std::function<std::shared_ptr<DatasetRepo>(const std::string& id, const std::string& revision)>;
@@ -27,6 +29,7 @@ struct DataPlace {
   std::string name;                // configuration of a folder's or Hub data set's README.md
   std::string revision;            // of a Hub data set
   OpenDatasetRepo hub;             // empty: ids of the Hub are refused
+  bool all_needed = false;         // every file will be read: what is missing is an error now
 };
 
 /// A file that may still have to be fetched.

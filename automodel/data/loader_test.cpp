@@ -228,6 +228,41 @@ TEST(Loader, WithoutPackingAMicrobatchIsSamplesEndToEnd) {
   EXPECT_TRUE(loader->at_epoch_end());
 }
 
+// What stands in one row reaches no other document: neither its tokens, its targets nor its place in the packs.
+TEST(Loader, AnotherTextInOneRowChangesNoOtherDocument) {
+  struct Changed : CountingBuilder {
+    int64_t row = -1;
+    Sample build(const Row& read) const override {
+      Sample sample = CountingBuilder::build(read);
+      if (read.index != row) return sample;
+      for (auto& id : sample.ids) id += 500;
+      for (auto& label : sample.labels) label += label == kNotTrained ? 0 : 500;
+      return sample;
+    }
+  };
+  rc::check("documents of two loaders that differ in one row differ in that document alone", [] {
+    auto options = any_options();
+    options.read.max_tokens = 0;
+    auto changed = std::make_shared<Changed>();
+    changed->row = *rc::gen::inRange<int64_t>(0, 30);
+    Loader one(mock_rows(30), std::make_shared<Changed>(), options), other(mock_rows(30), changed, options);
+    for (int i = 0; i < 6; ++i) {
+      const auto a = one.next(), b = other.next();
+      RC_ASSERT(a.has_value() == b.has_value());
+      if (!a) continue;
+      RC_ASSERT(a->cu_seqlens == b->cu_seqlens);
+      const auto* ids = a->ids.const_data_ptr<int64_t>();
+      const auto* labels = a->labels.const_data_ptr<int64_t>();
+      for (size_t document = 0; document + 1 < a->cu_seqlens.size(); ++document) {
+        const auto begin = a->cu_seqlens[document], end = a->cu_seqlens[document + 1];
+        const bool same = ids[begin] / 1000 != changed->row;
+        RC_ASSERT(std::equal(ids + begin, ids + end, b->ids.const_data_ptr<int64_t>() + begin) == same);
+        RC_ASSERT(!same || std::equal(labels + begin, labels + end, b->labels.const_data_ptr<int64_t>() + begin));
+      }
+    }
+  });
+}
+
 TEST(Loader, GroupsEndWithTheEpoch) {
   LoaderOptions options;
   options.pack.local_batch_size = 2;

@@ -25,6 +25,7 @@ class ReadAhead {
 
  private:
   void work();
+  bool worth_waking() const;
   std::shared_ptr<const RowReader> reader_;
   std::mutex mutex_;
   std::condition_variable room_, done_;

@@ -169,9 +169,11 @@ std::unique_ptr<Rows> open_file(const std::string& path) {
 std::unique_ptr<Rows> open_rows(const RowsOptions& options) {
   if (options.paths.empty()) throw ConfigError("dataset", "names no file or folder");
   allow_many_files();
-  const DataPlace place{options.paths, options.name, options.revision, options.hub};
+  DataPlace place{options.paths, options.name, options.revision, options.hub};
   std::vector<std::unique_ptr<Rows>> parts;
   for (const auto& slice : parse_split(options.split)) {
+    const bool whole = !slice.from && !slice.to && !options.shuffle_seed;
+    place.all_needed = slice.needs_size() || options.shuffle_seed || (whole && options.limit < 0);
     std::vector<std::unique_ptr<Rows>> files;
     for (auto& file : find_data_files(place, slice.name)) {
       if (file.path.empty())
@@ -179,7 +181,6 @@ std::unique_ptr<Rows> open_rows(const RowsOptions& options) {
       else
         files.push_back(open_file(file.path));
     }
-    const bool whole = !slice.from && !slice.to && !options.shuffle_seed;
     auto rows = chain(std::move(files));
     parts.push_back(whole ? std::move(rows) : std::make_unique<Part>(std::move(rows), slice, options.shuffle_seed));
   }

@@ -1,5 +1,6 @@
 #include "automodel/data/rows.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -160,6 +161,62 @@ TEST(Rows, FilesNamedOneByOneAndPatternsAreReadInOrder) {
   EXPECT_THAT(all(*open_rows({.paths = {b, a}, .split = "validation[1:3]"})), testing::ElementsAre(1, 2));
   EXPECT_THAT(all(*open_rows({.paths = {(folder.path() / "*.jsonl").string()}})), testing::ElementsAre(2, 3, 0, 1));
   EXPECT_EQ(open_rows({.paths = {b, a}})->at(3).index, 3);
+}
+
+// Which files a split is: by the card's configurations, else by the names of files and folders; other ones stay out.
+TEST(Rows, SplitsAreTheFilesThatACardOrTheirNamesSay) {
+  const TemporaryFolder folder;
+  const auto read = [&](const std::string& place, const std::string& split, const std::string& name = "") {
+    return all(*open_rows({.paths = {(folder.path() / place).string()}, .split = split, .name = name}));
+  };
+  for (int i = 0; i < 4; ++i) folder.write(fmt::format("card/part-{}.jsonl", i), numbers(10 * i, 10 * i + 2));
+  folder.write("card/train.jsonl", numbers(90, 92));
+  folder.write("card/README.md", R"(---
+configs:
+- config_name: pair
+  default: true
+  data_files:
+  - split: train
+    path: [part-2.jsonl, part-0.jsonl]
+  - split: validation
+    path: part-1.jsonl
+- config_name: rest
+  data_files: part-3.jsonl
+---
+)");
+  EXPECT_THAT(read("card", "train"), testing::UnorderedElementsAre(20, 21, 0, 1));
+  EXPECT_THAT(read("card", "validation"), testing::ElementsAre(10, 11));
+  EXPECT_THAT(read("card", "train", "rest"), testing::ElementsAre(30, 31));
+  EXPECT_THAT(read("card", "train+validation"), testing::SizeIs(6));
+  EXPECT_THAT(message_of([&] { read("card", "validation", "rest"); }), HasSubstr("no file of the split 'validation'"));
+  EXPECT_THAT(message_of([&] { read("card", "train", "none"); }), testing::AllOf(HasSubstr("pair"), HasSubstr("rest")));
+
+  for (const char* name : {"train/a.jsonl", "train/b.jsonl", "dev/a.jsonl", "test-00000-of-00001.jsonl"})
+    folder.write(std::string("names/") + name, numbers(0, 3));
+  EXPECT_THAT(read("names", "train"), testing::SizeIs(6));
+  EXPECT_THAT(read("names", "validation"), testing::SizeIs(3));
+  EXPECT_THAT(read("names", "test[:1]"), testing::SizeIs(1));
+}
+
+// A split that will be read whole is asked for at once; a slice from the front may do with its first file.
+TEST(Rows, WhatARepositoryCannotGiveIsAnErrorBeforeTheFirstRow) {
+  struct Repo : DatasetRepo {
+    FolderListing list() override { return {"org/set", {"train-0.jsonl", "train-1.jsonl", "test.jsonl"}, ""}; }
+    std::string fetch(const std::string& file) override { throw DataError(file, "was fetched"); }
+    void require(const std::vector<std::string>& files) override {
+      throw DataError("org/set", fmt::format("{} files are not here", files.size()));
+    }
+  };
+  const auto open = [&](const std::string& split, int64_t limit = -1) {
+    open_rows({.paths = {"org/set"}, .split = split, .limit = limit, .hub = [](const std::string&, const std::string&) {
+                 return std::make_shared<Repo>();
+               }});
+  };
+  for (const char* whole : {"train", "train[50%:]"})
+    EXPECT_THAT(message_of([&] { open(whole); }), HasSubstr("2 files are not here"));
+  EXPECT_THAT(message_of([&] { open("test[:3]"); }), HasSubstr("1 files are not here"));
+  EXPECT_NO_THROW(open("train[:3]"));
+  EXPECT_NO_THROW(open("train", 3));
 }
 
 TEST(Rows, FilesOfAHubDataSetAreFetchedWhenTheyAreTouched) {

@@ -1,8 +1,13 @@
 #include "automodel/recipes/hub_dataset.h"
 
-#include <algorithm>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
+
+#include "automodel/base/error.h"
 #include "automodel/base/file.h"
+#include "automodel/base/text.h"
 #include "automodel/net/hub.h"
 
 namespace automodel::recipes {
@@ -21,6 +26,21 @@ class HubDataset : public data::DatasetRepo {
   }
   data::FolderListing list() override { return listing_; }
   std::string fetch(const std::string& file) override { return hub_.file(repo_, file, net::show_progress()).string(); }
+  void require(const std::vector<std::string>& files) override {
+    if (!hub_.settings().offline) return;
+    const auto cached = hub_.find_cached(repo_);
+    std::vector<std::string> missing;
+    for (const auto& file : files)
+      if (!cached || !std::filesystem::exists(*cached / file)) missing.push_back(file);
+    if (missing.empty()) return;
+    const size_t count = missing.size();
+    if (count > 3) missing.resize(3), missing.push_back("...");
+    throw net::HubError(
+        repo_.repo,
+        fmt::format("{} of the {} files of the split are not in the cache, and HF_HUB_OFFLINE is set: {}", count,
+                    files.size(), join(missing, ", ")),
+        "unset it once, so that they are fetched");
+  }
 
  private:
   net::Hub hub_;

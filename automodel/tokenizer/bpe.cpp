@@ -4,6 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <tuple>
 
 #include "automodel/base/error.h"
 #include "automodel/tokenizer/config_reader.h"
@@ -67,6 +68,7 @@ class Bpe final : public Model {
  private:
   void read_settings(const Json& settings, const std::string& where);
   void read_merges(const ModelFile& file, const std::string& where);
+  int32_t find_merged(std::string_view left, std::string_view right, int32_t guess) const;
   void index_characters();
   void find_boundary(const ModelFile& file);
 
@@ -116,25 +118,37 @@ void Bpe::read_settings(const Json& settings, const std::string& where) {
 
 void Bpe::read_merges(const ModelFile& file, const std::string& where) {
   merges_.reserve(file.merges.size());
-  std::string whole;
-  uint32_t rank = 0;
-  for (const auto& [left, right] : file.merges) {
-    const int32_t a = vocabulary_.find(left), b = vocabulary_.find(right);
+  constexpr size_t kAtOnce = 16;
+  std::string_view sides[2 * kAtOnce];
+  int32_t ids[2 * kAtOnce], merged = kNoToken;
+  for (size_t rank = 0; rank < file.merges.size(); ++rank) {
+    const auto& [left, right] = file.merges[rank];
+    if (const size_t at = rank % kAtOnce; at == 0) {
+      const size_t count = std::min(kAtOnce, file.merges.size() - rank);
+      for (size_t i = 0; i < count; ++i) std::tie(sides[2 * i], sides[2 * i + 1]) = file.merges[rank + i];
+      vocabulary_.find_all({sides, 2 * count}, {ids, 2 * count});
+    }
+    const int32_t a = ids[2 * (rank % kAtOnce)], b = ids[2 * (rank % kAtOnce) + 1];
     if (left.empty() || right.empty()) throw DataError(where, fmt::format("merge {} has an empty side", rank));
     if (right.size() < prefix_.size())
       throw DataError(where, fmt::format("merge {} ('{}' '{}') is shorter than the subword prefix", rank, left, right));
-    whole.assign(left).append(right.substr(prefix_.size()));
-    const int32_t merged = vocabulary_.find(whole);
+    merged = find_merged(left, right.substr(prefix_.size()), merged + 1);
     if (a < 0 || b < 0 || merged < 0)
-      throw DataError(where, fmt::format("merge {} ('{}' '{}') names the token '{}', which is not in the vocabulary",
-                                         rank, left, right,
-                                         a < 0   ? left
-                                         : b < 0 ? right
-                                                 : std::string_view(whole)));
-    const uint32_t place = file.merge_ranks.empty() ? rank : file.merge_ranks[rank];
+      throw DataError(where, fmt::format("merge {} ('{}' '{}') names the token '{}{}', which is not in the vocabulary",
+                                         rank, left, right, a < 0 || b >= 0 ? left : right,
+                                         a < 0 || b < 0 ? "" : right.substr(prefix_.size())));
+    const uint32_t place = file.merge_ranks.empty() ? static_cast<uint32_t>(rank) : file.merge_ranks[rank];
     merges_.set(static_cast<uint32_t>(a), static_cast<uint32_t>(b), {place, merged});
-    ++rank;
   }
+}
+
+// The token that reads left + right; most often it is the next one of the vocabulary.
+int32_t Bpe::find_merged(std::string_view left, std::string_view right, int32_t guess) const {
+  if (vocabulary_.contains(guess)) {
+    const std::string_view next = vocabulary_.token(guess);
+    if (next.size() == left.size() + right.size() && next.starts_with(left) && next.ends_with(right)) return guess;
+  }
+  return vocabulary_.find(std::string(left).append(right));
 }
 
 void Bpe::index_characters() {

@@ -78,6 +78,7 @@ std::shared_ptr<const Tokenizer> load_folder(const fs::path& folder) {
       flag_member(config, "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output", where, false);
   pipeline->set_clean_up(flag_member(config, "clean_up_tokenization_spaces", where, false) && (!bpe || forced));
   pipeline->set_word_end(word_end_of(name));
+  if (name == "WhisperTokenizer") pipeline->set_speech();
   pipeline->chat_templates = read_chat_templates(folder, config);
   if (const auto found = pipeline->chat_templates.find("default"); found != pipeline->chat_templates.end())
     pipeline->chat_template = found->second;

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <vector>
+
+#include "automodel/tokenizer/huge_pages.h"
 
 namespace automodel::tokenizer {
 
@@ -54,14 +55,14 @@ class MergeTable {
   }
 
   void resize(size_t size) {
-    std::vector<Entry> old(size);
+    HugeVector<Entry> old(size);
     old.swap(entries_);
     shift_ = 64 - std::countr_zero(size);
     for (const Entry& entry : old)
       if (entry.key != kFree) slot(entry.key) = entry;
   }
 
-  std::vector<Entry> entries_;
+  HugeVector<Entry> entries_;
   size_t count_ = 0;
   int shift_ = 63;
 };

@@ -43,8 +43,8 @@ class Model {
 struct ModelFile {
   Json settings;  // all keys but vocab and merges
   Vocabulary vocabulary;
-  std::vector<double> scores;                                         // Unigram: by id
-  std::vector<std::pair<std::string_view, std::string_view>> merges;  // BPE: in order, into `merge_text`
+  std::vector<double> scores;                                        // Unigram: by id
+  HugeVector<std::pair<std::string_view, std::string_view>> merges;  // BPE: in order, into `merge_text`
   std::vector<uint32_t> merge_ranks;   // of the merges, where they are not just their order
   std::deque<std::string> merge_text;  // what the views point into where the file's own bytes do not do
   bool has_vocab = false, has_merges = false;

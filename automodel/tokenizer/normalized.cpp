@@ -10,12 +10,12 @@ void Normalized::assign(std::string_view input, size_t begin, size_t end, bool t
   tracked = track;
   align.clear();
   if (!track) return;
-  align.reserve(text.size());
+  align.resize(text.size());
+  Span* spans = align.data();
   for (size_t i = 0; i < text.size();) {
     const size_t size = utf8_length(static_cast<unsigned char>(text[i]));
     const Span span{static_cast<uint32_t>(begin + i), static_cast<uint32_t>(begin + i + size)};
-    align.insert(align.end(), size, span);
-    i += size;
+    for (const size_t end = i + size; i < end; ++i) spans[i] = span;
   }
 }
 

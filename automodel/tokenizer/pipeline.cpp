@@ -229,7 +229,36 @@ static std::string clean_up_spaces(std::string text) {
   return text;
 }
 
+// <|12.34|>, wherever it stands.
+static std::string drop_time_stamps(std::string text) {
+  const auto digits = [&](size_t at) {
+    while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
+    return at;
+  };
+  for (size_t begin = text.find("<|"); begin != text.npos; begin = text.find("<|", begin)) {
+    const size_t point = digits(begin + 2), end = digits(point + 1);
+    if (point > begin + 2 && text[point] == '.' && end > point + 1 && text.compare(end, 2, "|>") == 0)
+      text.erase(begin, end + 2 - begin);
+    else
+      ++begin;
+  }
+  return text;
+}
+
+void Pipeline::set_speech() {
+  speech_ = true;
+  const auto unknown = token_to_id(unk_token);
+  prompt_id_ = token_to_id("<|startofprev|>");
+  if (!prompt_id_) prompt_id_ = unknown;  // as in transformers: what has no id has the unknown token's
+  transcript_id_ = token_to_id("<|startoftranscript|>");
+  if (!transcript_id_) transcript_id_ = unknown;
+}
+
 std::string Pipeline::decode(std::span<const int32_t> ids, bool skip_special) const {
+  if (speech_ && skip_special && !ids.empty() && ids[0] == prompt_id_) {
+    const auto start = transcript_id_ ? std::find(ids.begin(), ids.end(), *transcript_id_) : ids.end();
+    ids = ids.subspan(static_cast<size_t>(start - ids.begin()));
+  }
   std::vector<std::string> tokens;
   tokens.reserve(ids.size());
   for (const int32_t id : ids) {
@@ -252,7 +281,8 @@ std::string Pipeline::decode(std::span<const int32_t> ids, bool skip_special) co
     text = join(tokens, " ");
   }
   if (!word_end_.empty()) text = jinja::strip(replace_all(std::move(text), word_end_, " "), true, true);
-  return clean_up_ ? clean_up_spaces(std::move(text)) : text;
+  if (clean_up_) text = clean_up_spaces(std::move(text));
+  return speech_ ? drop_time_stamps(std::move(text)) : text;
 }
 
 int64_t Pipeline::vocab_size() const { return std::max(model_->vocabulary().end_id(), added_.end_id()); }

@@ -46,6 +46,9 @@ class Pipeline final : public Tokenizer {
   void set_clean_up(bool clean_up) { clean_up_ = clean_up; }
   /// decode() makes this mark a space and trims white space at both ends; empty: it does not.
   void set_word_end(std::string mark) { word_end_ = std::move(mark); }
+  /// decode() leaves time stamps (<|1.50|>) out and, without special tokens, the prompt before the transcript, as
+  /// Whisper's does. After the last add_tokens().
+  void set_speech();
 
  private:
   struct Scratch;
@@ -62,7 +65,8 @@ class Pipeline final : public Tokenizer {
   PostProcessor post_;
   std::unique_ptr<const Decoder> decoder_;
   AddedTokens added_;
-  bool has_post_ = false, always_align_ = false, clean_up_ = false;
+  bool has_post_ = false, always_align_ = false, clean_up_ = false, speech_ = false;
+  std::optional<int32_t> prompt_id_, transcript_id_;  // where a speech prompt and its transcript begin
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Scratch>> idle_;
 };

@@ -1,6 +1,8 @@
 // bench_tokenizer TOKENIZER.json TEXTS.json THREADS: loads the tokenizer, encodes every text of a JSON list once (so
-// all caches are cold), prints one line of JSON: {"load_s", "bytes", "tokens", "seconds"}. Run by bench/tokenizer.py.
+// all caches are cold), prints one line of JSON: {"load_s", "bytes", "tokens", "seconds", ...}; "waits": how often its
+// threads slept waiting for something, "preempted": how often another process took a core. Run by bench/tokenizer.py.
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <chrono>
@@ -39,6 +41,8 @@ int main(int count, char** words) {
       });
     for (std::thread& thread : threads) thread.join();
     const double done = now(), done_cpu = cpu();
+    rusage used{};
+    ::getrusage(RUSAGE_SELF, &used);
     size_t bytes = 0;
     for (const std::string& text : texts) bytes += text.size();
     const Json report = {{"load_s", loaded - start},
@@ -46,7 +50,9 @@ int main(int count, char** words) {
                          {"tokens", tokens.load()},
                          {"seconds", done - loaded},
                          {"load_cpu_s", loaded_cpu - start_cpu},
-                         {"cpu_s", done_cpu - loaded_cpu}};
+                         {"cpu_s", done_cpu - loaded_cpu},
+                         {"waits", used.ru_nvcsw},
+                         {"preempted", used.ru_nivcsw}};
     std::cout << report.dump() << "\n";
   } catch (const Error& error) {
     std::cerr << error.what() << "\n";

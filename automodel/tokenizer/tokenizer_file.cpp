@@ -37,6 +37,7 @@ void add_token(JsonCursor& in, ModelFile& model, std::string_view token, long id
 
 void read_merges(JsonCursor& in, ModelFile& model, std::string_view text) {
   model.has_merges = true;
+  model.merges.reserve(std::min<size_t>((text.size() - in.at()) / 12, 1 << 20));  // what is not used is not touched
   std::string buffer;
   const auto stays = [&](std::string_view view) {  // a view into the file, or a copy that stays where it is
     if (view.data() >= text.data() && view.data() + view.size() <= text.data() + text.size()) return view;

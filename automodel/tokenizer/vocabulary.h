@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "automodel/tokenizer/huge_pages.h"
 
 namespace automodel::tokenizer {
 
@@ -21,6 +24,9 @@ class Vocabulary {
   bool add(std::string_view token, int32_t id);
 
   int32_t find(std::string_view token) const;  // -1: unknown
+  /// find() of each, in the time of few: their places in memory are asked for ahead of their use. As many ids as
+  /// tokens.
+  void find_all(std::span<const std::string_view> tokens, std::span<int32_t> ids) const;
   bool contains(int32_t id) const {
     return id >= 0 && static_cast<size_t>(id) < by_id_.size() && by_id_[static_cast<size_t>(id)].used;
   }
@@ -34,11 +40,12 @@ class Vocabulary {
     bool used = false;
   };
   void grow();
+  int32_t find(std::string_view token, uint64_t hash, size_t& slot) const;  // `slot`: where it is or would be
   std::string_view view(const Entry& entry) const { return {arena_.data() + entry.begin, entry.size}; }
 
   std::string arena_;
-  std::vector<Entry> by_id_;
-  std::vector<uint64_t> slots_;  // high bits of the hash << 32 | id + 1; 0: free
+  HugeVector<Entry> by_id_;
+  HugeVector<uint64_t> slots_;  // high bits of the hash << 32 | id + 1; 0: free
   size_t count_ = 0;
 };
 

@@ -345,6 +345,41 @@ TEST_F(Command, DataWarnsAboutTheDataSet) {
               HasSubstr("1 of 2 rows have no trained tokens and will stop the run"));
 }
 
+// A token too many at the front, and ids that the model has no row for.
+TEST_F(Command, DataAndRenderWarnAboutTwoBosAndIdsOutsideTheVocabulary) {
+  const auto folder = folder_ / "bos";
+  fs::create_directories(folder);
+  for (const char* name : {"tokenizer.json", "config.json"}) fs::copy_file(fs::path(model()) / name, folder / name);
+  Json of_tokenizer = load_json(fs::path(model()) / "tokenizer_config.json");
+  of_tokenizer["bos_token"] = "<|im_start|>";
+  write_file_atomically(folder / "tokenizer_config.json", of_tokenizer.dump());
+  const auto source = write("t.jinja",
+                            "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m.role }}\n"
+                            "{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}\n{% endfor %}");
+  const auto warnings = [&](const Arguments& more) {
+    Arguments all = {"data", config(), "--dataset.chat_template", source.string(), "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    return json_of(all).at("warnings").dump();
+  };
+  const std::string twice = "begin with two bos tokens", beyond = "hold token ids outside the vocabulary";
+  const auto with_bos = warnings({"--tokenizer.pretrained_model_name_or_path", folder.string()});
+  EXPECT_THAT(with_bos, testing::AllOf(HasSubstr("60 of 60 rows " + twice), testing::Not(HasSubstr(beyond))));
+  const auto as_it_is = warnings({});
+  EXPECT_THAT(as_it_is, testing::Not(testing::AnyOf(HasSubstr(twice), HasSubstr(beyond))));
+
+  const std::string chat = R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])";
+  const Arguments render = {"render", "--model", folder.string(), "--mask", "--template", source.string()};
+  const auto rendered = run(render, {.input = chat});
+  EXPECT_THAT(rendered.err, testing::AllOf(HasSubstr("two bos tokens"), testing::Not(HasSubstr("outside"))));
+
+  Json small = load_json(fs::path(model()) / "config.json");
+  small["vocab_size"] = 300;
+  write_file_atomically(folder / "config.json", small.dump());
+  EXPECT_THAT(warnings({"--model.pretrained_model_name_or_path", folder.string()}),
+              testing::AllOf(HasSubstr(beyond), HasSubstr("id ")));
+  EXPECT_THAT(run(render, {.input = chat}).err, HasSubstr("outside the vocabulary of 300"));
+}
+
 TEST_F(Command, ScoreGivesLossAndLogProbabilities) {
   const auto batch = write("b.json", R"({"documents": [{"input_ids": [5, 6, 7, 8]}, {"input_ids": [9, 10]}]})");
   const auto scored = json_of({"score", "--model", model(), "--batch", batch.string()});

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "automodel/base/file.h"
 #include "tests/program/tiny.h"
 
 namespace automodel::program {
@@ -57,6 +58,23 @@ TEST(Equal, PackedDocumentsLoseWhatTheyLoseUnpacked) {
                   "--step_scheduler.local_batch_size", "1", "--packed_sequence.packed_sequence_size", "512"});
   ASSERT_EQ(unpacked.size(), 1u);
   expect_equal(packed, unpacked, 2e-6);
+}
+
+// Through the model: what stands in one document reaches no other one of its pack, in no bit.
+TEST(Equal, AnotherTextInOneDocumentChangesNoBitOfTheOthers) {
+  TemporaryFolder folder;
+  const auto score = [&](const std::vector<int>& middle) {
+    Json documents = Json::array();
+    const std::vector<int> first = {5, 6, 7, 8, 400, 9}, last = {900, 31, 32, 33, 34, 35, 36};
+    for (const auto& ids : {first, middle, last}) documents.push_back({{"input_ids", ids}});
+    write_file_atomically(folder / "b.json", Json{{"documents", documents}}.dump());
+    return json_of({"score", "--model", tiny_base().string(), "--batch", (folder / "b.json").string()})["documents"];
+  };
+  const Json one = score({10, 11, 12, 13, 14}), other = score({3000, 2, 17, 17, 4});
+  ASSERT_EQ(one.size(), 3u);
+  EXPECT_EQ(one[0]["log_probs"].dump(), other[0]["log_probs"].dump());
+  EXPECT_EQ(one[2]["log_probs"].dump(), other[2]["log_probs"].dump());
+  EXPECT_NE(one[1]["log_probs"].dump(), other[1]["log_probs"].dump());
 }
 
 }  // namespace

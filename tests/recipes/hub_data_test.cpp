@@ -125,6 +125,11 @@ TEST_F(HubData, OfAConfigurationASliceARevisionAndAPrefixedId) {
   write_chats(repo_.string() + "@older/train.jsonl", 5);
   EXPECT_EQ(look(from_hub("org/chats", {"--dataset.revision", "older"}))["statistics"]["rows"], 5);
   EXPECT_EQ(look(from_hub("org/chats@older"))["statistics"]["rows"], 5);
+  // As in NeMo AutoModel an unquoted none is no value; a revision of that name is quoted.
+  EXPECT_EQ(look(from_hub("org/chats", {"--dataset.revision", "none"}))["statistics"]["rows"], 20);
+  fs::create_directories(repo_.string() + "@none");
+  write_chats(repo_.string() + "@none/train.jsonl", 6);
+  EXPECT_EQ(look(from_hub("org/chats", {"--dataset.revision", "'none'"}))["statistics"]["rows"], 6);
 }
 
 TEST_F(HubData, WhatIsNotThereIsNamed) {
@@ -146,7 +151,10 @@ TEST_F(HubData, WhatIsNotThereIsNamed) {
   refused("org/closed", {}, {"org/closed", "token"});
   // What the card and the list promise, but the cache lacks without the network.
   look(from_hub("org/chats", {"--dataset.name", "long"}));
-  refused("org/chats", {}, {"part-0.jsonl"}, true);
+  refused("org/chats", {}, {"2 of the 2 files", "part-0.jsonl, short/part-1.jsonl", "HF_HUB_OFFLINE"}, true);
+  look(from_hub("org/chats", {"--dataset.split", "train[:5]"}));  // fetches the first part alone
+  refused("org/chats", {}, {"1 of the 2 files", "part-1.jsonl", "HF_HUB_OFFLINE"}, true);
+  EXPECT_EQ(look(from_hub("org/chats", {"--dataset.split", "train[:5]"}), true)["statistics"]["rows"], 5);
 }
 
 TEST_F(HubData, APushBetweenTwoRunsIsSeenAndFetchesOnlyWhatChanged) {
