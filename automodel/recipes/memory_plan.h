@@ -22,7 +22,7 @@ struct RecomputeChoice {
 struct MemoryPlan {
   optim::TrainingMemory kept;
   models::MicrobatchShape microbatch;    // the largest one
-  std::vector<RecomputeChoice> choices;  // none, selective, full: from the fastest to the smallest
+  std::vector<RecomputeChoice> choices;  // none, selective, full: from the largest to the smallest
 
   const RecomputeChoice& choice(nn::Recompute recompute) const;
   uint64_t total(nn::Recompute recompute) const;
