@@ -24,7 +24,7 @@ class Memory : public testing::Test {
     return first;
   }
   double total_of(const std::string& choice) const {
-    return json_of(arguments("none", {}, {"plan", "--json"})).at("choices").at(choice).at("total").get<double>();
+    return json_of(arguments("false", {}, {"plan", "--json"})).at("choices").at(choice).at("total").get<double>();
   }
 
   TemporaryFolder folder_;
@@ -75,7 +75,7 @@ TEST_F(Memory, ThatDoesNotSufficeIsRefusedWithWhatWouldFit) {
     EXPECT_FALSE(std::filesystem::exists(folder_ / "out"));
     return ended.err;
   };
-  const auto almost = refusal("none", (none + selective) / 2);
+  const auto almost = refusal("false", (none + selective) / 2);
   EXPECT_THAT(almost,
               testing::AllOf(testing::HasSubstr("are needed"), testing::HasSubstr("activations"),
                              testing::HasSubstr("one of these fits: distributed.activation_checkpointing: selective ("),
@@ -93,7 +93,7 @@ TEST_F(Memory, WhatIsSaidToFitFits) {
   const double limit = (total_of("none") + total_of("selective")) / 2;
   for (const Arguments& change : {Arguments{"--distributed.activation_checkpointing", "selective"},
                                   Arguments{"--step_scheduler.local_batch_size", "1"}}) {
-    auto all = arguments("none", limit);
+    auto all = arguments("false", limit);
     all.insert(all.end(), change.begin(), change.end());
     expect_success(run(all));
     std::filesystem::remove_all(folder_ / "out");
