@@ -10,8 +10,9 @@ namespace automodel::config {
 struct DistributedSection {
   std::optional<int64_t> dp_size;  ///< nullopt: what the other sizes leave
   int64_t tp_size = 1, pp_size = 1, cp_size = 1, ep_size = 1;
-  std::string activation_checkpointing = "false";  ///< false, true, none, full, selective or auto
-  std::optional<double> memory_limit_gib;          ///< nullopt: what the GPU has free; on the CPU no limit
+  std::string activation_checkpointing =
+      "false";                             ///< false, true, full, selective or auto; none is null, and the default
+  std::optional<double> memory_limit_gib;  ///< nullopt: what the GPU has free; on the CPU no limit
 
   template <class F>
   void describe(F& f) {
@@ -21,9 +22,9 @@ struct DistributedSection {
     f("cp_size", cp_size, "context-parallel ranks", "int[1,]|null");
     f("ep_size", ep_size, "expert-parallel ranks", "int[1,]|null");
     f("activation_checkpointing", activation_checkpointing,
-      "what runs again in the backward instead of being kept: none and false nothing, selective norms and activations, "
+      "what runs again in the backward instead of being kept: false and none nothing, selective norms and activations, "
       "full and true whole layers; auto takes the fastest that fits into the memory",
-      "bool|=none|=full|=selective|=auto");
+      "bool|=full|=selective|=auto|null");
     f("memory_limit_gib", memory_limit_gib,
       "memory of the device that may be filled: auto fits it, and a run that needs more is refused at its start; null: "
       "what a GPU has free",

@@ -133,6 +133,7 @@ at::Tensor Engine::forward_backward(const Batch& batch, Context& context) {
     if (i >= start) visits.push_back(std::move(visit));
   }
   const auto loss = weighted_sum(flow.losses);
+  if (at_turn) at_turn();
 
   Flow grads;
   flow = {};

@@ -8,6 +8,7 @@
 // it. Not thread-safe: one engine a process.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "automodel/nn/model.h"
@@ -32,6 +33,10 @@ class Engine {
   /// Where a non-finite number first appears: "parameter x", "output of model.layers.3", "gradient of x", or "" if
   /// nowhere.
   std::string find_non_finite(const Batch& batch, Context& context);
+
+  /// Called in forward_backward where the forward ends: what lies in memory then is kept for the backward. May be
+  /// empty.
+  std::function<void()> at_turn;
 
   nn::Model& model() { return model_; }
   Recompute recompute() const { return recompute_; }

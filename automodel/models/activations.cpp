@@ -99,7 +99,7 @@ ActivationMemory activation_memory(const DecoderSpec& spec, const nn::Model& mod
 
 double relative_step_time(const DecoderSpec& spec, const nn::Model& model, int64_t document_tokens,
                           nn::Recompute recompute) {
-  constexpr double kOperationsAByte = 150;
+  const double operations_a_byte = model.device.is_cpu() ? 15 : 150;
   bool adapters = false;
   for (nn::Linear* linear : model.linears()) adapters |= !linear->op->view().adapters.empty();
   const double whole = training_flops_per_token(spec, document_tokens, adapters);
@@ -110,7 +110,7 @@ double relative_step_time(const DecoderSpec& spec, const nn::Model& model, int64
       const auto layer = layer_of(spec.layers[i], *model.layers.at(i), model.device, 0);
       double values = (layer.of_qkv.input + layer.of_in.input) * 2.0 * static_cast<double>(layer.H);
       if (layer.of_down.input) values += static_cast<double>(layer.gate_up + layer.inner);
-      again += kOperationsAByte * values * static_cast<double>(c10::elementSize(model.embedding->weight()->dtype()));
+      again += operations_a_byte * values * static_cast<double>(c10::elementSize(model.embedding->weight()->dtype()));
     }
   return 1 + again / whole;
 }

@@ -91,6 +91,7 @@ class Adam {
 
   const std::vector<ParameterPtr>& parameters() const { return parameters_; }
   const AdamSettings& settings() const { return settings_; }
+  bool has_states() const { return allocated_; }
 
   /// Bytes of states and masters that training `parameters` will take; needs no storage.
   static uint64_t state_bytes(const std::vector<ParameterPtr>& parameters, const AdamSettings& settings);

@@ -60,6 +60,8 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
                        format_count(static_cast<uint64_t>(result.parameters)),
                        format_count(static_cast<uint64_t>(result.trained_parameters)), result.device, steps,
                        settings.warmup_steps));
+  const MemoryAdvisor advisor(config, spec, *loaded.model);
+  MemoryMeter meter(engine, optimizer);
   StepClock clock(device);
   std::vector<double> host_ms;
   const auto next = [&](int64_t step) {
@@ -72,7 +74,8 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
                       {.seed = static_cast<uint64_t>(config.seed),
                        .step = step,
                        .lr = config.optimizer.lr,
-                       .weight_decay = config.optimizer.weight_decay});
+                       .weight_decay = config.optimizer.weight_decay,
+                       .advisor = &advisor});
   };
   LaunchedStep last;
   for (int64_t step = 0; step < steps; ++step) {
@@ -81,6 +84,7 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
     last = launch(microbatches, step);
     const std::chrono::duration<double, std::milli> launched = std::chrono::steady_clock::now() - began;
     clock.step_launched();
+    if (step == 1) meter.stop();  // by then all is there that is kept
     if (step == 0) {
       result.first_loss = read_step(engine, last).loss;
       const std::chrono::duration<double> first = std::chrono::steady_clock::now() - began;
@@ -104,6 +108,8 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
   result.peak_memory_bytes =
       peak_memory_since_last_call(device).value_or(metrics::read_process_memory().peak_resident_bytes);
   result.kept = optim::training_memory(loaded.model->parameters(), optimizer.settings());
+  result.memory = meter.report(result.peak_memory_bytes);
+  result.recompute = recompute_name(engine.recompute());
   if (!settings.profile_path.empty()) {
     Profiler profiler(device);
     for (int64_t step = steps; step < steps + kProfiledSteps; ++step) last = launch(next(step), step);
@@ -129,11 +135,12 @@ Json BenchmarkResult::json() const {
               {"first_step_s", first_step_s},
               {"start_to_first_step_s", start_to_first_step_s},
               {"peak_memory_bytes", peak_memory_bytes},
-              {"memory_bytes",
-               {{"weights", kept.weights},
-                {"gradients", kept.gradients},
-                {"optimizer", kept.optimizer},
-                {"other", working_bytes()}}},
+              {"activation_checkpointing", recompute},
+              {"memory_bytes", memory ? memory->json()
+                                      : Json{{"weights", kept.weights},
+                                             {"gradients", kept.gradients},
+                                             {"optimizer", kept.optimizer},
+                                             {"other", working_bytes()}}},
               {"first_loss", first_loss},
               {"last_loss", last_loss}};
   if (profile) out["profile"] = profile->json();
@@ -149,9 +156,11 @@ std::string BenchmarkResult::text() const {
       median_ms, p95_ms, min_ms, max_ms, steps, tokens_per_step, host_ms);
   out += fmt::format("start        first step {:.2f} s, finished {:.2f} s after the start of the process\n",
                      first_step_s, start_to_first_step_s);
-  out += fmt::format("memory       {} at most: {}, {} {}\n", format_bytes(peak_memory_bytes), kept.text(),
-                     device == "cpu" ? "activations and the program" : "activations and workspace",
-                     format_bytes(working_bytes()));
+  out += "memory       " +
+         (memory ? memory->text()
+                 : fmt::format("{} at most: {}, activations and the program {}", format_bytes(peak_memory_bytes),
+                               kept.text(), format_bytes(working_bytes())));
+  out += fmt::format("; recomputation: {}\n", recompute);
   out += fmt::format("loss         {:.4f} at first, {:.4f} at last\n", first_loss, last_loss);
   out += fmt::format("formula      {:.3f} GFLOP a token: {} x parameters of the products + causal attention\n",
                      flops_per_token / 1e9, trained_parameters < parameters ? 4 : 6);

@@ -7,6 +7,7 @@
 #include "automodel/base/json.h"
 #include "automodel/config/recipe_config.h"
 #include "automodel/optim/memory.h"
+#include "automodel/recipes/memory_report.h"
 #include "automodel/recipes/profile.h"
 
 namespace automodel::recipes {
@@ -22,6 +23,8 @@ struct BenchmarkResult {
   double first_step_s = 0, start_to_first_step_s = 0;  // the first one alone; from the start of the process to its end
   uint64_t peak_memory_bytes = 0;                      // of the GPU's tensors; of the process on the CPU
   optim::TrainingMemory kept;                          // of them from step to step; what else there is: working_bytes()
+  std::optional<MemoryReport> memory;                  // by kind, counted; on a GPU
+  std::string recompute;                               // "none", "selective", "full": as asked, or as auto chose
   double first_loss = 0, last_loss = 0;
   double peak_tflops = 0;                 // benchmark.peak_tflops
   std::optional<ProfileSummary> profile;  // of three further steps, where benchmark.profile_path is set

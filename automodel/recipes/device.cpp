@@ -21,6 +21,18 @@ at::Device choose_device(const std::string& asked, const std::string& key) {
   return at::Device(at::kCUDA, 0);
 }
 
+std::optional<DeviceMemory> device_memory(at::Device device) {
+  if (device.is_cpu()) return std::nullopt;
+  auto* allocator = at::getDeviceAllocator(device.type());
+  const auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  const auto stats = allocator->getDeviceStats(device.index());
+  const auto [free, total] = allocator->getMemoryInfo(device.index());
+  return DeviceMemory{.allocated = static_cast<uint64_t>(stats.allocated_bytes[all].current),
+                      .reserved = static_cast<uint64_t>(stats.reserved_bytes[all].current),
+                      .peak_reserved = static_cast<uint64_t>(stats.reserved_bytes[all].peak),
+                      .used = total - free};
+}
+
 std::optional<uint64_t> peak_memory_since_last_call(at::Device device) {
   if (device.is_cpu()) return std::nullopt;
   auto* allocator = at::getDeviceAllocator(device.type());

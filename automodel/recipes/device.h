@@ -14,6 +14,14 @@ namespace automodel::recipes {
 /// where no GPU is ready, ConfigError for another word.
 at::Device choose_device(const std::string& asked, const std::string& key);
 
+struct DeviceMemory {
+  uint64_t allocated;                // by tensors, now
+  uint64_t reserved, peak_reserved;  // by the allocator, for tensors and for what it keeps ready
+  uint64_t used;                     // of the device by everybody
+};
+/// Nothing on the CPU.
+std::optional<DeviceMemory> device_memory(at::Device device);
+
 /// The most that tensors held at a time on a GPU since the last call; nothing on the CPU.
 std::optional<uint64_t> peak_memory_since_last_call(at::Device device);
 

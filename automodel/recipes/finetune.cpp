@@ -65,6 +65,7 @@ struct Run {
   RunCheckpoint& checkpoints;
   metrics::Logger& log;
   StepLog& steps;
+  const MemoryAdvisor& advisor;
   optim::StepEvents events{};  // of the last step made
   RunResult result{};
 };
@@ -97,7 +98,8 @@ static std::optional<LaunchedStep> train_on_next_group(Run& run) {
                        .step = step,
                        .lr = run.schedule.lr(step),
                        .weight_decay = run.schedule.weight_decay(step),
-                       .max_norm = run.config.clip_grad_norm.max_norm.value_or(0)});
+                       .max_norm = run.config.clip_grad_norm.max_norm.value_or(0),
+                       .advisor = &run.advisor});
   } catch (const kernels::DeviceError&) {
     throw;
   } catch (const Error&) {  // a bad row must not cost the steps made before it
@@ -155,10 +157,12 @@ RunResult finetune(const config::RecipeConfig& config) {
                        .total_steps = scheduler.total_steps(),
                        .loss_average_window_steps = config.step_scheduler.loss_average_window_steps,
                        .tensorboard = config.tensorboard});
-  StepLog steps(engine, log);
+  MemoryMeter meter(engine, optimizer);
+  StepLog steps(engine, log, meter);
   install_stop_signals(preemption_signals(config.step_scheduler));
 
-  Run run{config, engine, optimizer, scheduler, *loader, schedule, validation_sets, checkpoints, log, steps};
+  const MemoryAdvisor advisor(config, loaded.folder.spec, *loaded.model);
+  Run run{config, engine, optimizer, scheduler, *loader, schedule, validation_sets, checkpoints, log, steps, advisor};
   while (!scheduler.done()) make_step(run);
   keep_steps_on_fault(run, [&] { steps.flush(); });
   log.close();

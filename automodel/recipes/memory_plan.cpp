@@ -19,9 +19,10 @@ const RecomputeChoice& MemoryPlan::choice(Recompute recompute) const {
 uint64_t MemoryPlan::total(Recompute recompute) const { return kept.total() + choice(recompute).activations.total(); }
 
 std::optional<Recompute> MemoryPlan::fastest_in(uint64_t bytes) const {
+  const RecomputeChoice* best = nullptr;
   for (const auto& choice : choices)
-    if (total(choice.recompute) <= bytes) return choice.recompute;
-  return std::nullopt;
+    if (total(choice.recompute) <= bytes && (!best || choice.relative_time < best->relative_time)) best = &choice;
+  return best ? std::optional(best->recompute) : std::nullopt;
 }
 
 std::optional<MicrobatchShape> known_microbatch(const config::RecipeConfig& config) {

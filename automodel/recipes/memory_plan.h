@@ -22,7 +22,7 @@ struct RecomputeChoice {
 struct MemoryPlan {
   optim::TrainingMemory kept;
   models::MicrobatchShape microbatch;    // the largest one
-  std::vector<RecomputeChoice> choices;  // none, selective, full: from the fastest to the smallest
+  std::vector<RecomputeChoice> choices;  // none, selective, full: from the largest to the smallest
 
   const RecomputeChoice& choice(nn::Recompute recompute) const;
   uint64_t total(nn::Recompute recompute) const;
@@ -49,9 +49,9 @@ struct AvailableMemory {
 /// On the CPU only the limit, and nothing without one.
 std::optional<AvailableMemory> available_memory(const config::RecipeConfig& config, at::Device device);
 
-/// distributed.activation_checkpointing as a choice; nothing for auto. "none" and false, "full" and true are the same.
+/// distributed.activation_checkpointing as a choice; nothing for auto. false and none, true and full are the same.
 std::optional<nn::Recompute> asked_recompute(const config::RecipeConfig& config);
-std::string recompute_name(nn::Recompute recompute);  // "none", "selective", "full": what the key takes
+std::string recompute_name(nn::Recompute recompute);  // "none", "selective", "full"
 
 /// Answers "what would fit" for one run: built before the weights are read, asked again when the memory is full.
 class MemoryAdvisor {

@@ -1,5 +1,6 @@
 #include "automodel/recipes/step_log.h"
 
+#include "automodel/base/log.h"
 #include "automodel/recipes/device.h"
 
 namespace automodel::recipes {
@@ -19,6 +20,11 @@ void StepLog::flush() {
   record.loss = numbers.loss;
   record.grad_norm = numbers.grad_norm;
   record.memory_bytes = peak_memory_since_last_call(engine_.model().device);
+  if (meter_ && record.memory_bytes) {
+    if (const auto report = meter_->report(*record.memory_bytes)) log_info("GPU memory: " + report->text());
+    meter_->stop();
+    meter_ = nullptr;
+  }
   log_.log_train(record);
 }
 

@@ -6,14 +6,16 @@
 #include <utility>
 
 #include "automodel/metrics/logger.h"
+#include "automodel/recipes/memory_report.h"
 #include "automodel/recipes/train_step.h"
 
 namespace automodel::recipes {
 
 class StepLog {
  public:
-  /// Both must outlive it.
-  StepLog(engine::Engine& engine, metrics::Logger& log) : engine_(engine), log_(log) {}
+  /// All must outlive it. The meter's report follows the first step that is logged.
+  StepLog(engine::Engine& engine, metrics::Logger& log, MemoryMeter& meter)
+      : engine_(engine), log_(log), meter_(&meter) {}
 
   /// `record` holds what is known without waiting. Throws NumericError for a step that went wrong: this one, or on a
   /// GPU the one before.
@@ -24,6 +26,7 @@ class StepLog {
  private:
   engine::Engine& engine_;
   metrics::Logger& log_;
+  MemoryMeter* meter_;  // until it has reported
   std::optional<std::pair<LaunchedStep, metrics::StepRecord>> waiting_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cmath>
@@ -29,17 +30,29 @@ static void send_to_host(LaunchedStep& made, const at::Tensor& numbers) {
   made.ready->record(c10::impl::VirtualGuardImpl(numbers.device().type()).getStream(numbers.device()));
 }
 
-// Where the memory is when there is no more: what a step keeps for its backward is what batches and recomputation
-// change.
-static SystemError no_memory_left(engine::Engine& engine, const optim::Adam& optimizer, int64_t tokens) {
+// Where the memory is when there is no more, and which change would fit into what this program can have.
+static SystemError no_memory_left(engine::Engine& engine, const optim::Adam& optimizer,
+                                  const models::MicrobatchShape& microbatch, const MemoryAdvisor* advisor) {
+  const auto device = engine.model().device;
   const auto kept = optim::training_memory(engine.model().parameters(), optimizer.settings());
-  const auto peak = peak_memory_since_last_call(engine.model().device).value_or(0);
-  return SystemError("GPU memory",
-                     fmt::format("is full: {}, and {} of activations for a microbatch of {} tokens", kept.text(),
-                                 format_bytes(peak > kept.total() ? peak - kept.total() : 0), tokens),
-                     "run layers twice (distributed.activation_checkpointing: true), or take fewer tokens at once "
-                     "(packed_sequence.packed_sequence_size, step_scheduler.local_batch_size); `automodel plan` "
-                     "estimates both");
+  const auto peak = peak_memory_since_last_call(device).value_or(0);
+  const auto now = device_memory(device);
+  const uint64_t total = at::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).second,
+                 others = now->used - std::min(now->used, now->reserved);
+  std::string hint = "`automodel plan` tells what each choice takes";
+  if (advisor) {
+    const auto recompute = engine.recompute();
+    const auto estimate = advisor->plan(microbatch).total(recompute);
+    // What is full is full, whatever the estimate says: a change must take less than what was tried.
+    hint = advisor->what_fits(microbatch, recompute, std::min(estimate - 1, total - others));
+  }
+  return SystemError(
+      "GPU memory",
+      fmt::format("is full: {}, and {} of activations and workspace for a microbatch of {} tokens; of {} "
+                  "libraries and other programs hold {}",
+                  kept.text(), format_bytes(peak > kept.total() ? peak - kept.total() : 0), microbatch.tokens,
+                  format_bytes(total), format_bytes(others)),
+      hint);
 }
 
 static LaunchedStep launch_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
@@ -72,9 +85,10 @@ LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const st
   try {
     return launch_step(engine, optimizer, microbatches, input);
   } catch (const c10::OutOfMemoryError&) {
-    int64_t most = 0;
-    for (const auto& batch : microbatches) most = std::max(most, batch.tokens());
-    throw no_memory_left(engine, optimizer, most);
+    models::MicrobatchShape largest;
+    for (const auto& batch : microbatches)
+      if (batch.tokens() > largest.tokens) largest = {batch.tokens(), batch.longest()};
+    throw no_memory_left(engine, optimizer, largest, input.advisor);
   }
 }
 

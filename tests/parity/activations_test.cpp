@@ -64,15 +64,12 @@ TEST_F(Activations, TakeWhatIsSaid) {
         const auto said = models::activation_memory(spec, *model, {batch.tokens(), length}, recompute);
         const auto counted = static_cast<double>(peak_of_a_step(*model, batch, recompute));
         const double ratio = static_cast<double>(said.total()) / counted;
-        // A CPU's products copy what they sum over tokens, for the gradients of weights: where little else lies there
-        // it shows.
-        const bool few = recompute == nn::Recompute::Full;
-        EXPECT_NEAR(ratio, 1,
-                    !few       ? 0.06
-                    : adapters ? 0.1
-                               : 0.25)
-            << name << (adapters ? ", adapters" : "") << ", choice " << static_cast<int>(recompute) << ": said "
-            << said.kept << " + " << said.passing << ", counted " << counted;
+        // A CPU's plain operations (gpt2's norms) keep a little more, and its products copy what they sum over: where
+        // little else lies there it shows.
+        const double allowed = recompute == nn::Recompute::Full ? 0.25 : name == "gpt2" ? 0.08 : 0.05;
+        EXPECT_NEAR(ratio, 1, allowed) << name << (adapters ? ", adapters" : "") << ", choice "
+                                       << static_cast<int>(recompute) << ": said " << said.kept << " + " << said.passing
+                                       << ", counted " << counted;
       }
     }
 }

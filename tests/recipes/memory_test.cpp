@@ -1,0 +1,104 @@
+// Recomputation and memory as a user meets them: what plan tells, what auto takes, what is refused before weights are
+// read. On the CPU a limit stands for what a GPU has free.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/program/tiny.h"
+
+namespace automodel::program {
+namespace {
+
+constexpr double kGib = 1024.0 * 1024 * 1024;
+
+class Memory : public testing::Test {
+ protected:
+  void SetUp() override { yaml_ = write_run(folder_.path()).string(); }
+
+  // Packs are of a known length. Without `limit` there is none.
+  Arguments arguments(const std::string& choice, std::optional<double> limit, Arguments first = {}) const {
+    first.insert(first.end(), {yaml_, "--packed_sequence.packed_sequence_size", "256", "--step_scheduler.max_steps",
+                               "2", "--distributed.activation_checkpointing", choice});
+    if (limit) first.insert(first.end(), {"--distributed.memory_limit_gib", std::to_string(*limit / kGib)});
+    return first;
+  }
+  double total_of(const std::string& choice) const {
+    return json_of(arguments("false", {}, {"plan", "--json"})).at("choices").at(choice).at("total").get<double>();
+  }
+
+  TemporaryFolder folder_;
+  std::string yaml_;
+};
+
+TEST_F(Memory, IsPlannedForEachChoice) {
+  const auto plan = json_of(arguments("selective", {}, {"plan", "--json"}));
+  EXPECT_EQ(plan.at("activation_checkpointing"), "selective");
+  EXPECT_EQ(plan.at("largest_microbatch_tokens"), 512);
+  const auto& choices = plan.at("choices");
+  EXPECT_EQ(choices.at("none").at("relative_time"), 1);
+  for (const auto& [small, large] : {std::pair{"full", "selective"}, std::pair{"selective", "none"}}) {
+    EXPECT_LT(choices.at(small).at("activations"), choices.at(large).at("activations"));
+    EXPECT_GT(choices.at(small).at("relative_time"), choices.at(large).at("relative_time"));
+  }
+  EXPECT_EQ(plan.at("memory_bytes").at("total"), choices.at("selective").at("total"));
+  EXPECT_THAT(run(arguments("full", {}, {"plan"})).out, testing::HasSubstr("* full"));
+}
+
+TEST_F(Memory, AutoTakesTheFastestThatFitsAndChangesNoBit) {
+  const double none = total_of("none"), selective = total_of("selective"), full = total_of("full");
+  const auto told = [&](std::optional<double> limit) {
+    const auto ended = run(arguments("auto", limit));
+    expect_success(ended);
+    const auto steps = steps_of(folder_ / "out");
+    std::filesystem::remove_all(folder_ / "out");
+    EXPECT_EQ(steps.size(), 2u);
+    return std::pair{ended.err + ended.out, steps};
+  };
+  const auto [unlimited, plain] = told({});
+  EXPECT_THAT(unlimited, testing::HasSubstr("auto is none on the CPU"));
+  for (const auto& [limit, choice] : {std::pair{none * 1.01, "none"}, std::pair{(none + selective) / 2, "selective"},
+                                      std::pair{(selective + full) / 2, "full"}}) {
+    const auto [text, steps] = told(limit);
+    EXPECT_THAT(
+        text, testing::HasSubstr(std::string("activation_checkpointing: auto is ") + choice + ": microbatches of 512"));
+    EXPECT_EQ(steps, plain) << choice;
+    EXPECT_EQ(json_of(arguments("auto", limit, {"plan", "--json"})).at("activation_checkpointing"), choice);
+  }
+}
+
+TEST_F(Memory, ThatDoesNotSufficeIsRefusedWithWhatWouldFit) {
+  const double none = total_of("none"), selective = total_of("selective"), full = total_of("full");
+  const auto refusal = [&](const std::string& choice, double limit) {
+    const auto ended = run(arguments(choice, limit));
+    EXPECT_EQ(ended.exit_code, 1);
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "out"));
+    return ended.err;
+  };
+  const auto almost = refusal("false", (none + selective) / 2);
+  EXPECT_THAT(almost,
+              testing::AllOf(testing::HasSubstr("are needed"), testing::HasSubstr("activations"),
+                             testing::HasSubstr("one of these fits: distributed.activation_checkpointing: selective ("),
+                             testing::HasSubstr("step_scheduler.local_batch_size: 1 ("),
+                             testing::HasSubstr("packed_sequence.packed_sequence_size: ")));
+  EXPECT_THAT(refusal("auto", full * 0.99), testing::HasSubstr("(activation_checkpointing: full)"));
+  EXPECT_THAT(refusal("full", 1000), testing::AllOf(testing::HasSubstr("still too much"), testing::HasSubstr("peft:")));
+  // Where the rows decide how long a microbatch is, only what is kept whatever comes is held against the limit.
+  EXPECT_THAT(run({yaml_, "--distributed.memory_limit_gib", "0.000001"}).err,
+              testing::AllOf(testing::HasSubstr("are needed"), testing::Not(testing::HasSubstr("microbatch of"))));
+}
+
+// What is said to fit does: the change, taken, is not refused.
+TEST_F(Memory, WhatIsSaidToFitFits) {
+  const double limit = (total_of("none") + total_of("selective")) / 2;
+  for (const Arguments& change : {Arguments{"--distributed.activation_checkpointing", "selective"},
+                                  Arguments{"--step_scheduler.local_batch_size", "1"}}) {
+    auto all = arguments("false", limit);
+    all.insert(all.end(), change.begin(), change.end());
+    expect_success(run(all));
+    std::filesystem::remove_all(folder_ / "out");
+  }
+}
+
+}  // namespace
+}  // namespace automodel::program
