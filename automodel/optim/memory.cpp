@@ -35,8 +35,11 @@ void require_memory(const std::vector<ParameterPtr>& parameters, const AdamSetti
   std::string hint = "train adapters instead of all weights (peft:)";
   auto split = settings;
   split.master_weights = Master::Split;
-  if (const auto less = training_memory(parameters, split);
-      settings.master_weights.value_or(Master::Full) == Master::Full && less.total() < memory.total())
+  const bool may_split = settings.master_weights.value_or(Master::Full) == Master::Full &&
+                         std::none_of(parameters.begin(), parameters.end(), [](const ParameterPtr& parameter) {
+                           return parameter->trainable && parameter->dtype() == at::kHalf;
+                         });
+  if (const auto less = training_memory(parameters, split); may_split && less.total() < memory.total())
     hint +=
         fmt::format("; optimizer.master_weights: split makes it {} with the same numbers", format_bytes(less.total()));
   auto small = settings;

@@ -12,8 +12,9 @@ namespace automodel::recipes {
 
 class StepLog {
  public:
-  /// Both must outlive it.
-  StepLog(engine::Engine& engine, metrics::Logger& log) : engine_(engine), log_(log) {}
+  /// All must outlive it.
+  StepLog(engine::Engine& engine, optim::StepGuard& guard, metrics::Logger& log)
+      : engine_(engine), guard_(guard), log_(log) {}
 
   /// `record` holds what is known without waiting. Throws NumericError for a step that went wrong: this one, or on a
   /// GPU the one before.
@@ -23,6 +24,7 @@ class StepLog {
 
  private:
   engine::Engine& engine_;
+  optim::StepGuard& guard_;
   metrics::Logger& log_;
   std::optional<std::pair<LaunchedStep, metrics::StepRecord>> waiting_;
 };
