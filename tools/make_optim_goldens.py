@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes automodel/optim/testdata/{adam,gradient,schedule}_goldens.json: torch.optim's weights and states step by step, torch's
-gradient clipping, and learning-rate schedules computed from the formulas in plain Python.
+"""Writes automodel/optim/testdata/{adam,gradient,schedule,scaler}_goldens.json: torch.optim's weights and states step by step, torch's
+gradient clipping, its GradScaler, and learning-rate schedules computed from the formulas in plain Python.
 
 Run with the oracle environment: PYTHON tools/make_optim_goldens.py
 """
@@ -157,6 +157,28 @@ def schedule_cases():
         yield given, {**derived, **given}
 
 
+def scaler_goldens():
+    """The scale before each step, of torch.amp.GradScaler with gradients that overflow in some of them."""
+    cases = []
+    for init, growth, backoff, interval, overflow in (
+        (65536.0, 2.0, 0.5, 3, [0, 5, 6, 11]),
+        (1024.0, 1.5, 0.25, 2, [3, 4, 5, 9, 10]),
+        (3.0e38, 4.0, 0.5, 1, [4]),
+    ):
+        parameter = torch.nn.Parameter(torch.ones(3))
+        optimizer = torch.optim.SGD([parameter], lr=0.0)
+        scaler = torch.amp.GradScaler("cpu", init_scale=init, growth_factor=growth, backoff_factor=backoff, growth_interval=interval)
+        scales = []
+        for step in range(16):
+            scales.append(scaler.get_scale())
+            scaler.scale(torch.ones(()))  # makes its tensors
+            parameter.grad = torch.full((3,), math.inf if step in overflow else 1.0)
+            scaler.step(optimizer)
+            scaler.update()
+        cases.append(dict(init_scale=init, growth_factor=growth, backoff_factor=backoff, growth_interval=interval, overflow=overflow, scales=scales))
+    return cases
+
+
 def write(name, value):
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / name).write_text(json.dumps(value, separators=(",", ":")) + "\n")
@@ -167,6 +189,7 @@ def main():
     torch.set_num_threads(1)
     write("adam_goldens.json", {"torch": torch.__version__, "shapes": {k: list(v) for k, v in SHAPES.items()}, "cases": [run(c) for c in adam_cases()]})
     write("gradient_goldens.json", gradient_goldens())
+    write("scaler_goldens.json", scaler_goldens())
     write("schedule_goldens.json", [
         {"given": given, "lr": [learning_rate(c, n) for n in range(121)], "wd": [weight_decay(c, n) for n in range(121)]}
         for given, c in schedule_cases()])

@@ -18,8 +18,8 @@ RandomKey::RandomKey(std::initializer_list<uint64_t> words) : value_(0) {
 }
 RandomKey RandomKey::with(uint64_t word) const { return RandomKey(splitmix(value_ ^ splitmix(word))); }
 
-std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> c, uint32_t k0, uint32_t k1, int rounds) {
-  for (int round = 0; round < rounds; ++round) {
+std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> c, uint32_t k0, uint32_t k1) {
+  for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t{0xD2511F53} * c[0], b = uint64_t{0xCD9E8D57} * c[2];
     c = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ k0, static_cast<uint32_t>(b),
          static_cast<uint32_t>(a >> 32) ^ c[3] ^ k1, static_cast<uint32_t>(a)};

@@ -20,9 +20,8 @@ class RandomKey {
   uint64_t value_;
 };
 
-/// The block function itself: `rounds` over a counter of four words with a key of two. Seven are the least that pass
-/// all tests of randomness (the paper's table 2), ten leave a margin.
-std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, uint32_t k0, uint32_t k1, int rounds = 10);
+/// The block function itself: ten rounds over a counter of four words with a key of two.
+std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, uint32_t k0, uint32_t k1);
 
 /// Four random words for one counter value.
 std::array<uint32_t, 4> philox(RandomKey key, uint64_t counter);

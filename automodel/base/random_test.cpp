@@ -10,10 +10,9 @@
 namespace automodel {
 namespace {
 
-// The known answers of Random123 (Salmon et al. 2011, kat_vectors) for philox4x32-10 and -7.
+// The known answers of Random123 (Salmon et al. 2011, kat_vectors) for philox4x32-10.
 TEST(Philox, EqualsTheKnownAnswersOfRandom123) {
   using Words = std::array<uint32_t, 4>;
-  EXPECT_EQ(philox4x32({0, 0, 0, 0}, 0, 0, 7), (Words{0x5f6fb709, 0x0d893f64, 0x4f121f81, 0x4f730a48}));
   EXPECT_EQ(philox4x32({0, 0, 0, 0}, 0, 0), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   const uint32_t ones = 0xffffffff;
   EXPECT_EQ(philox4x32({ones, ones, ones, ones}, ones, ones), (Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));

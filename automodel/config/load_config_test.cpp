@@ -99,6 +99,40 @@ TEST(LoadConfig, ReadsEverySection) {
   EXPECT_EQ(config.validation_sets[1].dataset.kind, "hellaswag");
 }
 
+TEST(LoadConfig, NemosWordsForMasterWeightsMeanOurs) {
+  const auto masters = [](const std::string& kind, const std::string& keys) {
+    return check(kShort + "optimizer: {_target_: " + kind + keys + "}\n").config.optimizer.master_weights;
+  };
+  const std::string fused = "transformer_engine.pytorch.optimizers.fused_adam.FusedAdam",
+                    flash = "flashoptim.FlashAdamW";
+  EXPECT_EQ(masters("torch.optim.AdamW", ""), "auto");
+  EXPECT_EQ(masters("torch.optim.AdamW", ", master_weights: stochastic"), "stochastic");
+  EXPECT_EQ(masters("torch.optim.AdamW", ", master_weights: true"), "true");
+  EXPECT_EQ(masters(fused, ""), "true");
+  EXPECT_EQ(masters(fused, ", exp_avg_dtype: torch.bfloat16, exp_avg_sq_dtype: torch.bfloat16"), "true");
+  EXPECT_EQ(masters(fused, ", master_weights: false"), "false");
+  EXPECT_EQ(masters(fused, ", master_weights: true, store_param_remainders: true"), "split");
+  EXPECT_EQ(masters(fused, ", store_param_remainders: true, master_weight_dtype: torch.float32"), "split");
+  EXPECT_EQ(masters(fused, ", store_param_remainders: false"), "true");
+  EXPECT_EQ(masters(flash, ""), "split");
+  EXPECT_EQ(masters(flash, ", master_weight_bits: 32"), "split");
+  EXPECT_EQ(masters(flash, ", master_weight_bits: null"), "false");
+  EXPECT_EQ(
+      fault_of("optimizer: {_target_: " + fused + ", master_weights: false, store_param_remainders: true}\n").text,
+      "keeps a part of master weights, but master_weights is false");
+  EXPECT_EQ(fault_of("optimizer: {_target_: adamw, master_weights: half}\n").path, "optimizer.master_weights");
+}
+
+TEST(LoadConfig, ReadsTheScaleOfFloat16) {
+  const auto scaler =
+      check(kShort + "grad_scaler: {enabled: true, init_scale: 1024, growth_interval: 10}\n").config.grad_scaler;
+  EXPECT_EQ(scaler.enabled, "true");
+  EXPECT_EQ(scaler.init_scale, 1024);
+  EXPECT_EQ(scaler.growth_interval, 10);
+  EXPECT_EQ(fault_of("grad_scaler: {backoff_factor: 1}\n").path, "grad_scaler.backoff_factor");
+  EXPECT_EQ(fault_of("grad_scaler: {growth_factor: 1}\n").path, "grad_scaler.growth_factor");
+}
+
 TEST(LoadConfig, MapsNemosNames) {
   RecipeConfig config =
       check(

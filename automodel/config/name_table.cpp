@@ -10,7 +10,7 @@
   " chat_template mask_reasoning_content mask_history unshifted train_on train_field drop_history_reasoning_content"
 #define ADAM_KEYS                                                                                                    \
   "lr weight_decay betas eps amsgrad foreach fused capturable differentiable state_dtype master_weights grad_dtype " \
-  "param_group_overrides"
+  "non_finite_gradients param_group_overrides"
 #define FUSED_KEYS                                                                                          \
   ADAM_KEYS                                                                                                 \
   " adam_w_mode bias_correction master_weight_dtype store_param_remainders exp_avg_dtype exp_avg_sq_dtype " \

@@ -35,8 +35,9 @@ struct OptimizerSection {
   bool amsgrad = false;
   bool bias_correction = true;
   std::string state_dtype = "float32";
-  std::string master_weights = "auto";  ///< auto, true, split, stochastic or false
-  std::string grad_dtype = "auto";      ///< auto or a dtype
+  std::string master_weights = "auto";        ///< auto, true, split, stochastic or false
+  std::string grad_dtype = "auto";            ///< auto or a dtype
+  std::string non_finite_gradients = "stop";  ///< stop or skip
   std::vector<ParamGroupOverride> param_group_overrides;
 
   template <class F>
@@ -58,6 +59,10 @@ struct OptimizerSection {
     f("grad_dtype", grad_dtype,
       "dtype in which gradients are summed; auto: the weight's own where the states have it too, else float32",
       "dtype|=auto");
+    f("non_finite_gradients", non_finite_gradients,
+      "a step whose gradients are NaN or infinite never touches the weights; stop: it ends the run, naming the tensor; "
+      "skip: it is told and counted, and the run goes on, unless 100 in a row were so",
+      "=stop|=skip");
     f.list("param_group_overrides", param_group_overrides, "learning-rate and decay factors by parameter name");
   }
 };

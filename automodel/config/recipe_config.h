@@ -11,6 +11,7 @@
 #include "automodel/config/dataloader_section.h"
 #include "automodel/config/dataset_section.h"
 #include "automodel/config/distributed_section.h"
+#include "automodel/config/grad_scaler_section.h"
 #include "automodel/config/logger_sections.h"
 #include "automodel/config/loss_section.h"
 #include "automodel/config/lr_scheduler_section.h"
@@ -42,6 +43,8 @@ struct RecipeConfig {
   std::string recipe;  ///< native name: finetune, benchmark, vlm_finetune, kd, ...
   int64_t seed = 42;   ///< NeMo reads only this one, never rng.seed
   std::string device = "auto";
+  bool deterministic = false;
+  bool tf32 = false;
   StepSchedulerSection step_scheduler;
   ModelSection model;
   std::optional<TokenizerSection> tokenizer;
@@ -53,6 +56,7 @@ struct RecipeConfig {
   OptimizerSection optimizer;
   std::optional<LrSchedulerSection> lr_scheduler;  ///< not there: constant learning rate
   ClipGradNormSection clip_grad_norm;
+  GradScalerSection grad_scaler;
   LossSection loss_fn;
   std::optional<PeftSection> peft;
   CheckpointSection checkpoint;
@@ -73,6 +77,12 @@ struct RecipeConfig {
     f.target("recipe", recipe);
     f("seed", seed, "seed of every random number of the run", "int[0,]");
     f("device", device, "where the run computes; auto: a GPU if one is ready", "=auto|=cpu|=cuda");
+    f("deterministic", deterministic,
+      "the same bits in every run on the same machine; on a GPU slower algorithms are taken where the fast ones add up "
+      "in any order");
+    f("tf32", tf32,
+      "float32 products on a GPU round their factors to 11 bits (TensorFloat-32), several times as fast; false: exact "
+      "float32. bfloat16 and float16 are not touched");
     f.section("model", model, "the model");
     f.section("tokenizer", tokenizer, "the tokenizer, when it is not the model's");
     f.section("dataset", dataset, "what is trained on");
@@ -84,6 +94,7 @@ struct RecipeConfig {
     f.section("optimizer", optimizer, "the update rule");
     f.section("lr_scheduler", lr_scheduler, "learning rate over steps; without it the learning rate is constant");
     f.section("clip_grad_norm", clip_grad_norm, "clipping of the gradient");
+    f.section("grad_scaler", grad_scaler, "the loss scale of float16 training");
     f.section("loss_fn", loss_fn, "the loss (also `loss: cross_entropy`)");
     f.section("peft", peft, "LoRA adapters; without it every parameter is trained");
     f.section("checkpoint", checkpoint, "saving and going on");

@@ -10,6 +10,7 @@ static kernels::HeadLoss cross_entropy(const LossOptions& options) {
                    const kernels::CrossEntropyOptions& head) {
     auto all = head;
     if (options.logit_softcapping > 0) all.softcap = options.logit_softcapping;
+    all.gradient_scale = options.gradient_scale;
     return kernels::linear_cross_entropy(hidden, weight, bias, labels, scale, all);
   };
 }

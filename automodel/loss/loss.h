@@ -11,6 +11,7 @@ namespace automodel::loss {
 struct LossOptions {
   std::string name = "cross_entropy";
   double logit_softcapping = 0;  // overrides the model's own when > 0
+  at::Tensor gradient_scale;     // 0-dim fp32 on the model's device, read at every call: a factor on the gradients
 };
 
 /// Throws ConfigError naming the losses known.

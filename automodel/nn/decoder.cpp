@@ -97,7 +97,6 @@ Flow Head::forward(Flow flow, const Batch& batch, Context& context) {
   const auto normal = norm_.forward(flow.hidden);
   auto how = options();
   how.trained_tokens = batch.trained_tokens;
-  how.gradient_scale = context.gradient_scale;
   flow.losses.push_back({"cross_entropy", loss(normal, weight(), bias(), batch.labels, context.loss_scale, how)});
   return flow;
 }

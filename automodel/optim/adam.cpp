@@ -108,7 +108,7 @@ AdamSettings make_adam_settings(const config::OptimizerSection& section, uint64_
   settings.eps = section.eps;
   settings.amsgrad = section.amsgrad;
   const auto dtype = parse_dtype(section.state_dtype);
-  if (!dtype)
+  if (dtype != at::kFloat && dtype != at::kBFloat16)
     throw ConfigError("optimizer.state_dtype",
                       fmt::format("is '{}', expected float32 or bfloat16", section.state_dtype));
   settings.state_dtype = *dtype;

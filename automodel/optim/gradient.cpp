@@ -100,19 +100,21 @@ std::vector<ParameterPtr> distinct_trainable(const std::vector<ParameterPtr>& pa
   return distinct;
 }
 
-GradientNorm clip_gradients(const std::vector<ParameterPtr>& parameters, double max_norm) {
+GradientNorm clip_gradients(const std::vector<ParameterPtr>& parameters, double max_norm,
+                            const at::Tensor& loss_scale) {
   at::NoGradGuard guard;
   GradientNorm norm;
   for (const auto& parameter : distinct_trainable(parameters))
     if (parameter->grad().defined() && parameter->numel() > 0) norm.parameters.push_back(parameter);
   const auto grads = gradients_of(norm.parameters);
   if (grads.empty() || grads.front().is_cpu()) {
-    const double total = norm_on_cpu(grads);
+    const double unscale = loss_scale.defined() ? 1 / loss_scale.item<double>() : 1;
+    const double total = norm_on_cpu(grads) * unscale;
     norm.total = at::scalar_tensor(total, at::kDouble);
-    const double factor = max_norm > 0 && std::isfinite(total) ? clip_factor(total, max_norm) : 1;
-    if (factor != 1) at::_foreach_mul_(grads, factor);
+    const double factor = (max_norm > 0 ? clip_factor(total, max_norm) : 1) * unscale;
+    if (factor != 1 && std::isfinite(total)) at::_foreach_mul_(grads, factor);
   } else {
-    const auto sums = kernels::sum_gradients(grads, max_norm);
+    const auto sums = kernels::sum_gradients(grads, max_norm, loss_scale);
     norm.stats = sums.stats, norm.partial = sums.partial;
     norm.total = kernels::norm_of(sums.stats);
   }

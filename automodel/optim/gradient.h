@@ -24,8 +24,10 @@ struct GradientNorm {
 /// Squares are summed in fp64, on the CPU over fixed blocks whose sums are added in order: the same bits for any number
 /// of threads. Then all gradients are multiplied by clip_factor: on the CPU in place, on a GPU by the update, which
 /// finds the factor in `stats`. max_norm <= 0 clips nothing, and a norm that is not finite changes no gradient. Waits
-/// for no GPU.
-GradientNorm clip_gradients(const std::vector<ParameterPtr>& parameters, double max_norm);
+/// for no GPU. Where the gradients are `loss_scale` (0-dim fp32 on their device) times what they stand for, the norm
+/// is that of what they stand for, and they are divided by it on the same way.
+GradientNorm clip_gradients(const std::vector<ParameterPtr>& parameters, double max_norm,
+                            const at::Tensor& loss_scale = {});
 
 /// The total as a number; waits for the GPU once. Throws NumericError naming `step` and the first tensor whose gradient
 /// is not finite.

@@ -17,7 +17,7 @@ struct Twins {
     const auto ours = gpu->parameters(), theirs = cpu->parameters();
     for (size_t i = 0; i < ours.size(); ++i) {
       const auto values = (random_tensor(ours[i]->shape(), 100 + i) * 0.3).to(at::kBFloat16);
-      ours[i]->set_value(values.to(test_device()));
+      ours[i]->set_value(values.to(test_device(), ours[i]->dtype()));
       theirs[i]->set_value(values.to(at::kCPU, at::kFloat));
     }
   }
@@ -74,6 +74,45 @@ TEST(LoraOnGpu, TrainsAsTheCpuDoes) {
               << "the adapters are no columns of the base";
       }
 }
+
+// The plain way: dropout and DoRA keep the adapters out of the base's product. Masks are those of the CPU, so the fp32
+// model there is still the truth.
+void expect_plain_ways(const LoraOptions& options) {
+  if (!test_device().is_cuda())
+    GTEST_SKIP() << "AUTOMODEL_TEST_DEVICE is not cuda: models with adapters on a GPU were not tested";
+  kernels::require_cuda("AUTOMODEL_TEST_DEVICE");
+  const auto batch = nn::toy_batch({5, 1, 64, 33, 150}, 61);
+  for (const bool bias : {false, true}) {
+    SCOPED_TRACE(testing::Message() << "bias " << bias);
+    const nn::ToyOptions toy{
+        .hidden = 64, .vocab = 61, .heads = 4, .kv_heads = 2, .head_dim = 16, .inner = 96, .bias = bias};
+    const Twins twins(toy, options);
+    for (int step = 0; step < 2; ++step) {
+      const double ours = loss_of(*twins.gpu, batch.to(test_device())), theirs = loss_of(*twins.cpu, batch);
+      EXPECT_NEAR(ours, theirs, 0.01 * theirs);
+      expect_equal_gradients(twins);
+      for (const auto* model : {twins.gpu.get(), twins.cpu.get()})
+        for (const auto& parameter : adapter_parameters(*model)) parameter->value().mul_(0.5);
+    }
+  }
+}
+
+TEST(LoraOnGpu, DropsTheElementsThatTheCpuDrops) {
+  for (const bool before : {false, true}) {
+    SCOPED_TRACE(before ? "dropout before" : "dropout after");
+    expect_plain_ways({.rank = 8, .alpha = 4, .dropout = 0.3, .dropout_before = before});
+  }
+}
+
+TEST(LoraOnGpu, TrainsDoraAsTheCpuDoes) {
+  expect_plain_ways({.rank = 8, .alpha = 4, .dora = true});
+  for (const bool before : {false, true}) {
+    SCOPED_TRACE(before ? "dropout before" : "dropout after");
+    expect_plain_ways({.rank = 8, .alpha = 4, .dropout = 0.3, .dropout_before = before, .dora = true});
+  }
+}
+
+TEST(LoraOnGpu, TakesAdaptersOfAnotherDtype) { expect_plain_ways({.rank = 8, .alpha = 4, .dtype = at::kFloat}); }
 
 }  // namespace
 }  // namespace automodel::peft

@@ -13,6 +13,8 @@
 #include "automodel/optim/step_scheduler.h"
 #include "automodel/recipes/device.h"
 #include "automodel/recipes/model_setup.h"
+#include "automodel/recipes/numerics.h"
+#include "automodel/recipes/run_settings.h"
 #include "automodel/recipes/step_clock.h"
 #include "automodel/recipes/train_step.h"
 
@@ -40,16 +42,19 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
   config.step_scheduler.max_steps = steps;
   const optim::StepScheduler scheduler(config.step_scheduler, 1, std::nullopt);
 
+  set_numerics(config);
+
   // The model, and ids drawn from its own vocabulary.
   auto loaded = load_trained_model(config);
   const auto& spec = loaded.folder.spec;
   if (config.dataset.kind == "mock") config.dataset.vocab_size = spec.embedding.vocab;
   const auto loader =
       make_loader(open_training_data(config, loaded.tokenizer, spec.max_positions, spec.embedding.vocab));
-  auto engine = make_engine(loaded, config);
+  const auto device = loaded.model->device;
+  auto guard = make_step_guard(config, loaded.folder.dtype, device);
+  auto engine = make_engine(loaded, config, guard);
   optim::Adam optimizer(loaded.trained_parameters(),
                         optim::make_adam_settings(config.optimizer, static_cast<uint64_t>(config.seed)));
-  const auto device = loaded.model->device;
 
   BenchmarkResult result{.device = device.is_cpu() ? "cpu" : kernels::load_cuda().gpus.front().name,
                          .parameters = models::count_parameters(*loaded.model),
@@ -70,7 +75,7 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
     return microbatches;
   };
   const auto launch = [&](const std::vector<Batch>& microbatches, int64_t step) {
-    return train_step(engine, optimizer, microbatches,
+    return train_step(engine, optimizer, guard, microbatches,
                       {.seed = static_cast<uint64_t>(config.seed),
                        .step = step,
                        .lr = config.optimizer.lr,
@@ -86,7 +91,7 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
     clock.step_launched();
     if (step == 1) meter.stop();  // by then all is there that is kept
     if (step == 0) {
-      result.first_loss = read_step(engine, last).loss;
+      result.first_loss = read_step(engine, last, guard).loss;
       const std::chrono::duration<double> first = std::chrono::steady_clock::now() - began;
       result.first_step_s = first.count();
       result.start_to_first_step_s = metrics::seconds_since_process_start();
@@ -98,7 +103,7 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
       host_ms.push_back(launched.count());
     }
   }
-  const auto numbers = read_step(engine, last);
+  const auto numbers = read_step(engine, last, guard);
   const auto times = clock.milliseconds(settings.warmup_steps);
   result.last_loss = numbers.loss;
   result.tokens_per_step = last.tokens;

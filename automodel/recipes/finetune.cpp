@@ -8,6 +8,7 @@
 #include "automodel/config/load_config.h"
 #include "automodel/kernels/cuda/device_error.h"
 #include "automodel/metrics/logger.h"
+#include "automodel/recipes/numerics.h"
 #include "automodel/recipes/run_checkpoint.h"
 #include "automodel/recipes/run_settings.h"
 #include "automodel/recipes/step_log.h"
@@ -58,6 +59,7 @@ struct Run {
   const config::RecipeConfig& config;
   engine::Engine& engine;
   optim::Adam& optimizer;
+  optim::StepGuard& guard;
   optim::StepScheduler& scheduler;
   data::Loader& loader;
   const optim::LrSchedule& schedule;
@@ -93,7 +95,7 @@ static std::optional<LaunchedStep> train_on_next_group(Run& run) {
   try {
     const auto microbatches = run.loader.next_group(run.scheduler.grad_acc_steps());
     if (microbatches.empty()) return std::nullopt;
-    return train_step(run.engine, run.optimizer, microbatches,
+    return train_step(run.engine, run.optimizer, run.guard, microbatches,
                       {.seed = static_cast<uint64_t>(run.config.seed),
                        .step = step,
                        .lr = run.schedule.lr(step),
@@ -132,6 +134,8 @@ static void make_step(Run& run) {
 }
 
 RunResult finetune(const config::RecipeConfig& config) {
+  set_numerics(config);
+
   // What is trained, and on what.
   auto loaded = load_trained_model(config);
   log_info(describe(loaded));
@@ -140,7 +144,8 @@ RunResult finetune(const config::RecipeConfig& config) {
   auto validation_sets = make_validation_loaders(config, loaded.tokenizer, positions, vocab);
 
   // How it is trained.
-  auto engine = make_engine(loaded, config);
+  auto guard = make_step_guard(config, loaded.folder.dtype, loaded.model->device);
+  auto engine = make_engine(loaded, config, guard);
   optim::Adam optimizer(loaded.trained_parameters(),
                         optim::make_adam_settings(config.optimizer, static_cast<uint64_t>(config.seed)));
   optim::StepScheduler scheduler(config.step_scheduler, 1, epoch_microbatches(config, *loader));
@@ -148,7 +153,7 @@ RunResult finetune(const config::RecipeConfig& config) {
   log_info("learning rate: " + schedule.describe());
 
   // Where it goes on, and where it is told.
-  RunCheckpoint checkpoints(config, {loaded, optimizer, scheduler, *loader, schedule});
+  RunCheckpoint checkpoints(config, {loaded, optimizer, guard, scheduler, *loader, schedule});
   if (const auto from = checkpoints.resume())
     log_info(fmt::format("resumed from {}: next is step {}", *from, scheduler.step()));
   write_config(config);
@@ -158,11 +163,12 @@ RunResult finetune(const config::RecipeConfig& config) {
                        .loss_average_window_steps = config.step_scheduler.loss_average_window_steps,
                        .tensorboard = config.tensorboard});
   MemoryMeter meter(engine, optimizer);
-  StepLog steps(engine, log, meter);
+  StepLog steps(engine, guard, log, meter);
   install_stop_signals(preemption_signals(config.step_scheduler));
 
   const MemoryAdvisor advisor(config, loaded.folder.spec, *loaded.model);
-  Run run{config, engine, optimizer, scheduler, *loader, schedule, validation_sets, checkpoints, log, steps, advisor};
+  Run run{config,   engine,          optimizer,   guard, scheduler, *loader,
+          schedule, validation_sets, checkpoints, log,   steps,     advisor};
   while (!scheduler.done()) make_step(run);
   keep_steps_on_fault(run, [&] { steps.flush(); });
   log.close();

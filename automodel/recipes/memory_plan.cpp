@@ -141,6 +141,7 @@ std::vector<std::string> MemoryAdvisor::single_changes(const MicrobatchShape& mi
                            {tokens * local_batch_size_, std::min(tokens, microbatch.document_tokens)}, now, settings_))
       break;
   if (const auto less = split_masters(settings_);
+      model_.embedding->weight()->dtype() == at::kBFloat16 &&
       settings_.master_weights.value_or(optim::Master::Full) == optim::Master::Full &&
       total(microbatch, now, less) < total(microbatch, now, settings_))
     fits("optimizer.master_weights: split, with the same numbers", microbatch, now, less);

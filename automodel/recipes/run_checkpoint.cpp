@@ -89,6 +89,7 @@ std::optional<std::string> RunCheckpoint::resume() {
         fmt::format("the learning rate was planned as {}, it goes on as {}; the whole curve is taken from this "
                     "configuration (lr_scheduler.lr_decay_steps and lr_warmup_steps fix it)",
                     planned, now));
+  parts_.guard.restore(saved.record.optimizer);
   parts_.scheduler.restore(saved.record.schedule);
   parts_.loader.restore(saved.record.data);
   return entry->path.filename().string();
@@ -99,6 +100,7 @@ std::vector<FileRecord> RunCheckpoint::write_state(const fs::path& folder) const
   record.step = parts_.scheduler.step();
   record.epoch = parts_.scheduler.epoch();
   record.optimizer = {{"kind", config_.optimizer.kind}, {"learning_rate", parts_.schedule.describe()}};
+  record.optimizer.update(parts_.guard.state());
   record.schedule = parts_.scheduler.state();
   record.random = {{"seed", config_.seed}};  // every random number is a function of (seed, step, place): no state
   record.data = parts_.loader.state();

@@ -11,6 +11,7 @@
 #include "automodel/data/loader.h"
 #include "automodel/optim/adam.h"
 #include "automodel/optim/lr_schedule.h"
+#include "automodel/optim/step_guard.h"
 #include "automodel/optim/step_scheduler.h"
 #include "automodel/recipes/model_setup.h"
 
@@ -20,6 +21,7 @@ namespace automodel::recipes {
 struct RunParts {
   TrainedModel& model;
   optim::Adam& optimizer;
+  optim::StepGuard& guard;
   optim::StepScheduler& scheduler;
   data::Loader& loader;
   const optim::LrSchedule& schedule;

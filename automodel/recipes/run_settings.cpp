@@ -27,6 +27,16 @@ optim::LrSchedule make_schedule(const config::RecipeConfig& config, int64_t step
                              : optim::LrSchedule::fixed(lr, decay);
 }
 
+optim::StepGuard make_step_guard(const config::RecipeConfig& config, at::ScalarType dtype, at::Device device) {
+  const auto non_finite =
+      config.optimizer.non_finite_gradients == "skip" ? optim::NonFinite::Skip : optim::NonFinite::Stop;
+  optim::StepGuard guard(config.grad_scaler, non_finite, dtype, device);
+  if (guard.scale().defined() && optim::make_adam_settings(config.optimizer).grad_dtype == at::kHalf)
+    throw ConfigError("optimizer.grad_dtype", "is float16, in which scaled gradients cannot be summed and unscaled",
+                      "leave it out: float32");
+  return guard;
+}
+
 static void try_split(const std::string& key, const config::DatasetSection& dataset) {
   if (is_token_data(dataset.kind)) return;  // there a split is three shares
   data::parse_split(dataset.split, key + ".split");
@@ -52,6 +62,7 @@ void try_model(const config::RecipeConfig& config) {
   loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
   if (config.peft) peft::apply_lora(*loaded.model, make_lora_options(*config.peft));
   optim::Adam(loaded.trained_parameters(), optim::make_adam_settings(config.optimizer));
+  make_step_guard(config, loaded.folder.dtype, at::kCPU);
 }
 
 }  // namespace automodel::recipes

@@ -6,6 +6,7 @@
 
 #include "automodel/config/recipe_config.h"
 #include "automodel/optim/lr_schedule.h"
+#include "automodel/optim/step_guard.h"
 
 namespace automodel::recipes {
 
@@ -14,6 +15,9 @@ std::vector<int> preemption_signals(const config::StepSchedulerSection& section)
 
 /// The learning rates of a run of `steps` steps.
 optim::LrSchedule make_schedule(const config::RecipeConfig& config, int64_t steps);
+
+/// The loss scale and what is done about gradients that are not finite, for a model in `dtype`. Throws ConfigError.
+optim::StepGuard make_step_guard(const config::RecipeConfig& config, at::ScalarType dtype, at::Device device);
 
 /// Throws ConfigError or UnsupportedError, as the run would: schedule, optimizer, signals, splits.
 void try_settings(const config::RecipeConfig& config);

@@ -1,5 +1,7 @@
 #include "automodel/recipes/step_log.h"
 
+#include <cmath>
+
 #include "automodel/base/log.h"
 #include "automodel/recipes/device.h"
 
@@ -16,15 +18,19 @@ void StepLog::add(LaunchedStep step, metrics::StepRecord record) {
 void StepLog::flush() {
   if (!waiting_) return;
   auto [step, record] = *std::exchange(waiting_, std::nullopt);
-  const auto numbers = read_step(engine_, step);
+  const auto numbers = read_step(engine_, step, guard_);
+  if (!numbers.skipped.empty()) log_warning("a step was skipped: " + numbers.skipped);
+  guard_.count_step(step.step, !numbers.skipped.empty());
   record.loss = numbers.loss;
-  record.grad_norm = numbers.grad_norm;
+  if (std::isfinite(numbers.grad_norm)) record.grad_norm = numbers.grad_norm;
   record.memory_bytes = peak_memory_since_last_call(engine_.model().device);
   if (meter_ && record.memory_bytes) {
     if (const auto report = meter_->report(*record.memory_bytes)) log_info("GPU memory: " + report->text());
     meter_->stop();
     meter_ = nullptr;
   }
+  if (numbers.loss_scale) record.extra["loss_scale"] = *numbers.loss_scale;
+  if (guard_.can_skip()) record.extra["skipped_steps"] = static_cast<double>(guard_.skipped_steps());
   log_.log_train(record);
 }
 

@@ -14,8 +14,8 @@ namespace automodel::recipes {
 class StepLog {
  public:
   /// All must outlive it. The meter's report follows the first step that is logged.
-  StepLog(engine::Engine& engine, metrics::Logger& log, MemoryMeter& meter)
-      : engine_(engine), log_(log), meter_(&meter) {}
+  StepLog(engine::Engine& engine, optim::StepGuard& guard, metrics::Logger& log, MemoryMeter& meter)
+      : engine_(engine), guard_(guard), log_(log), meter_(&meter) {}
 
   /// `record` holds what is known without waiting. Throws NumericError for a step that went wrong: this one, or on a
   /// GPU the one before.
@@ -25,6 +25,7 @@ class StepLog {
 
  private:
   engine::Engine& engine_;
+  optim::StepGuard& guard_;
   metrics::Logger& log_;
   MemoryMeter* meter_;  // until it has reported
   std::optional<std::pair<LaunchedStep, metrics::StepRecord>> waiting_;

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/zeros_like.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
@@ -15,9 +16,10 @@
 
 namespace automodel::recipes {
 
-engine::Engine make_engine(TrainedModel& loaded, const config::RecipeConfig& config) {
-  loaded.model->head->loss =
-      loss::make_loss({.name = config.loss_fn.kind, .logit_softcapping = config.loss_fn.logit_softcapping.value_or(0)});
+engine::Engine make_engine(TrainedModel& loaded, const config::RecipeConfig& config, const optim::StepGuard& guard) {
+  loaded.model->head->loss = loss::make_loss({.name = config.loss_fn.kind,
+                                              .logit_softcapping = config.loss_fn.logit_softcapping.value_or(0),
+                                              .gradient_scale = guard.scale()});
   return engine::Engine(*loaded.model, loaded.recompute);
 }
 
@@ -55,8 +57,8 @@ static SystemError no_memory_left(engine::Engine& engine, const optim::Adam& opt
       hint);
 }
 
-static LaunchedStep launch_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
-                                const StepInput& input) {
+static LaunchedStep launch_step(engine::Engine& engine, optim::Adam& optimizer, optim::StepGuard& guard,
+                                const std::vector<Batch>& microbatches, const StepInput& input) {
   LaunchedStep made{.step = input.step};
   for (const auto& batch : microbatches) made.tokens += batch.tokens(), made.trained_tokens += batch.trained_tokens;
   if (made.trained_tokens == 0)
@@ -73,17 +75,19 @@ static LaunchedStep launch_step(engine::Engine& engine, optim::Adam& optimizer, 
     made.microbatches.push_back(microbatches[m].to(engine.model().device));
     numbers.push_back(engine.forward_backward(made.microbatches.back(), context).to(at::kDouble));
   }
-  made.norm = optim::clip_gradients(optimizer.parameters(), input.max_norm);
+  made.norm = optim::clip_gradients(optimizer.parameters(), input.max_norm, guard.scale());
   optimizer.step(input.lr, input.weight_decay, made.norm);
   numbers.push_back(made.norm.total);
+  numbers.push_back(guard.scale().defined() ? guard.scale().to(at::kDouble) : at::zeros_like(made.norm.total));
+  guard.update_scale(made.norm);
   send_to_host(made, at::stack(numbers));
   return made;
 }
 
-LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const std::vector<Batch>& microbatches,
-                        const StepInput& input) {
+LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, optim::StepGuard& guard,
+                        const std::vector<Batch>& microbatches, const StepInput& input) {
   try {
-    return launch_step(engine, optimizer, microbatches, input);
+    return launch_step(engine, optimizer, guard, microbatches, input);
   } catch (const c10::OutOfMemoryError&) {
     models::MicrobatchShape largest;
     for (const auto& batch : microbatches)
@@ -104,20 +108,36 @@ LaunchedStep train_step(engine::Engine& engine, optim::Adam& optimizer, const st
                      hint);
 }
 
-StepNumbers read_step(engine::Engine& engine, const LaunchedStep& step) {
-  if (step.ready) step.ready->synchronize();
-  const double* values = step.numbers.const_data_ptr<double>();
-  StepNumbers numbers;
-  for (size_t m = 0; m < step.microbatches.size(); ++m) {
-    const double loss = values[m];
-    if (!std::isfinite(loss))
-      report_loss(engine, step.microbatches[m], 1.0 / static_cast<double>(step.trained_tokens), loss,
+// Throws NumericError for what is not finite in the step's numbers, naming where it began.
+static void check_step(engine::Engine& engine, const LaunchedStep& step, const StepNumbers& numbers) {
+  const double* losses = step.numbers.const_data_ptr<double>();
+  for (size_t m = 0; m < step.microbatches.size(); ++m)
+    if (!std::isfinite(losses[m]))
+      report_loss(engine, step.microbatches[m], 1.0 / static_cast<double>(step.trained_tokens), losses[m],
                   fmt::format("step {}", step.step),
                   "nothing was saved over; lower the learning rate, or look at the data of this step");
-    numbers.loss += loss;
+  if (!std::isfinite(numbers.grad_norm)) optim::read_norm(step.norm, step.step);
+}
+
+StepNumbers read_step(engine::Engine& engine, const LaunchedStep& step, const optim::StepGuard& guard) {
+  if (step.ready) step.ready->synchronize();
+  const double* values = step.numbers.const_data_ptr<double>();
+  const size_t count = step.microbatches.size();
+  StepNumbers numbers{.grad_norm = values[count]};
+  for (size_t m = 0; m < count; ++m) numbers.loss += values[m];
+  const double scale = values[count + 1];
+  if (scale > 0) numbers.loss_scale = scale;
+  const bool updated = std::isfinite(numbers.grad_norm);
+  if (!updated && std::isfinite(numbers.loss) && guard.may_overflow(scale)) {
+    numbers.skipped = fmt::format("step {}: the gradients overflow at a loss scale of {:g}", step.step, scale);
+    return numbers;
   }
-  numbers.grad_norm = values[step.microbatches.size()];
-  if (!std::isfinite(numbers.grad_norm)) optim::read_norm(step.norm, step.step);  // throws, naming the tensor
+  try {
+    check_step(engine, step, numbers);
+  } catch (const NumericError& error) {
+    if (updated || guard.non_finite() == optim::NonFinite::Stop) throw;
+    numbers.skipped = error.what();
+  }
   return numbers;
 }
 

@@ -61,12 +61,11 @@ struct Cache {
 
 /// Where we are in the run, and what is kept for the length of one microbatch.
 struct Context {
-  bool training = false;      // dropout on
-  bool recomputing = false;   // counters and histories must not change
-  bool remakes = false;       // outputs of norms and activations are made again in the backward, not kept
-  RandomKey key{0};           // of (seed, step, microbatch); blocks and ops derive theirs from it
-  double loss_scale = 1;      // 1 / global count of trained tokens of the step
-  at::Tensor gradient_scale;  // 0-dim fp32 on the device: factor on every gradient, not on the loss; undefined: 1
+  bool training = false;     // dropout on
+  bool recomputing = false;  // counters and histories must not change
+  bool remakes = false;      // outputs of norms and activations are made again in the backward, not kept
+  RandomKey key{0};          // of (seed, step, microbatch); blocks and ops derive theirs from it
+  double loss_scale = 1;     // 1 / global count of trained tokens of the step
   Cache* cache = nullptr;
   /// Things computed once a microbatch and shared by layers (rope tables), by a name that says all they depend on.
   std::map<std::string, std::any> memo;

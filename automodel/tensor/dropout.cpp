@@ -23,18 +23,28 @@ static at::Tensor scaled_mask(at::IntArrayRef sizes, const at::TensorOptions& op
   return mask.to(options);
 }
 
+static GpuDropout gpu_dropout = nullptr;
+
+void set_gpu_dropout(GpuDropout compute) { gpu_dropout = compute; }
+
+static at::Tensor drop(const at::Tensor& x, double p, uint64_t key) {
+  const auto dtype = x.scalar_type();
+  if (x.is_cuda() && gpu_dropout && (dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf))
+    return gpu_dropout(x, p, key);
+  return x * scaled_mask(x.sizes(), x.options(), p, key);
+}
+
 namespace {
 struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& x, double p, int64_t key) {
     ctx->saved_data["p"] = p;
     ctx->saved_data["key"] = key;
-    return x * scaled_mask(x.sizes(), x.options(), p, static_cast<uint64_t>(key));
+    return drop(x, p, static_cast<uint64_t>(key));
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
                                                  torch::autograd::variable_list grads) {
-    const auto mask = scaled_mask(grads[0].sizes(), grads[0].options(), ctx->saved_data["p"].toDouble(),
-                                  static_cast<uint64_t>(ctx->saved_data["key"].toInt()));
-    return {grads[0] * mask, at::Tensor(), at::Tensor()};
+    const auto key = static_cast<uint64_t>(ctx->saved_data["key"].toInt());
+    return {drop(grads[0], ctx->saved_data["p"].toDouble(), key), at::Tensor(), at::Tensor()};
   }
 };
 }  // namespace

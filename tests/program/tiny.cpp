@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -13,7 +14,12 @@
 namespace automodel::program {
 namespace fs = std::filesystem;
 
-static const fs::path kQuickstart = fs::path(AUTOMODEL_SOURCE_DIR) / "assets/quickstart";
+// Where the test runs elsewhere than it was built, env AUTOMODEL_SOURCE says where the sources lie.
+static fs::path source_dir() {
+  const char* named = std::getenv("AUTOMODEL_SOURCE");
+  return named ? named : AUTOMODEL_SOURCE_DIR;
+}
+static const fs::path kQuickstart = source_dir() / "assets/quickstart";
 
 Json tiny_config() {
   return {{"architectures", {"Qwen3ForCausalLM"}},

@@ -9,6 +9,8 @@
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
 #include "automodel/kernels/cuda/device_error.h"
+#include "automodel/kernels/dropout/dropout_gpu.h"
+#include "automodel/tensor/dropout.h"
 
 namespace automodel::kernels {
 namespace {
@@ -149,7 +151,9 @@ bool load_all() {
     return false;
   }
   read_versions();
-  return load_kernels();
+  if (!load_kernels()) return false;
+  set_gpu_dropout(dropout_gpu);
+  return true;
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "automodel/kernels/attention/attention_cuda.h"
 #include "automodel/kernels/cross_entropy/softmax_loss_cuda.h"
 #include "automodel/kernels/cuda/types.h"
+#include "automodel/kernels/dropout/dropout_cuda.h"
 #include "automodel/kernels/embedding/embedding_cuda.h"
 #include "automodel/kernels/optimizer/optimizer_cuda.h"
 #include "automodel/kernels/product/product_cuda.h"
@@ -31,6 +32,7 @@ struct Table {
   Attention attention;
   Product product;
   Adapter adapter;
+  Dropout dropout;
 };
 
 /// The one exported function, "automodel_cuda_open". Fills `table` and returns its own version; where `version`

@@ -1,4 +1,5 @@
 #include "automodel/kernels/cuda/list.cuh"
+#include "automodel/kernels/cuda/philox.cuh"
 #include "automodel/kernels/optimizer/launches.cuh"
 
 namespace automodel::kernels::cuda {
@@ -36,20 +37,6 @@ __device__ __forceinline__ void store(void* base, int64_t i, int count, const Pa
 #pragma unroll
   for (int k = 0; k < kPer; ++k)
     if (k < count) to[k] = q.at[k];
-}
-
-// Philox4x32-7 (Salmon et al. 2011): four random words, a function of counter and key.
-__device__ __forceinline__ uint4 random_words(uint64_t counter, uint64_t stream, uint64_t key) {
-  uint4 c = make_uint4(uint32_t(counter), uint32_t(counter >> 32), uint32_t(stream), uint32_t(stream >> 32));
-  uint32_t k0 = uint32_t(key), k1 = uint32_t(key >> 32);
-#pragma unroll
-  for (int round = 0; round < 7; ++round) {
-    const uint32_t high0 = __umulhi(0xD2511F53u, c.x), low0 = 0xD2511F53u * c.x;
-    const uint32_t high1 = __umulhi(0xCD9E8D57u, c.z), low1 = 0xCD9E8D57u * c.z;
-    c = make_uint4(high1 ^ c.y ^ k0, low1, high0 ^ c.w ^ k1, low0);
-    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
-  }
-  return c;
 }
 
 // The bf16 nearest to x; of two as near the one away from zero, so that 16 bits more hold x (rounding.h).
@@ -170,8 +157,7 @@ __device__ __forceinline__ void advance(Element<W, G, S, kMaster>& e, const Adam
   uint4 chance[kPer / 4] = {};
   if constexpr (kMaster == Master::Stochastic) {
 #pragma unroll
-    for (int four = 0; four < kPer / 4; ++four)
-      chance[four] = random_words(uint64_t(at / 4 * 4 + four * 4), t.key, r.seed);
+    for (int four = 0; four < kPer / 4; ++four) chance[four] = philox(uint64_t(at / 4 * 4 + four * 4), t.key, r.seed);
     if (kPer == 4 && at % 4 != 0) chance[0].x = chance[0].z, chance[0].y = chance[0].w;
   }
   const auto* words = reinterpret_cast<const uint32_t*>(chance);

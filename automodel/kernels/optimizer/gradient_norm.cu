@@ -70,14 +70,15 @@ __global__ void __launch_bounds__(kThreads) sum_chunks(const __grid_constant__ L
 }
 
 __global__ void __launch_bounds__(kThreads)
-    finish(const double* partial, int64_t count, float max_norm, GradientStats* stats) {
+    finish(const double* partial, int64_t count, float max_norm, const float* loss_scale, GradientStats* stats) {
   double sum = 0;
   for (int64_t i = threadIdx.x; i < count; i += kThreads) sum += partial[i];
   sum = block_sum_wide(sum);
   if (threadIdx.x != 0) return;
-  const double norm = sqrt(sum);
+  const double unscale = loss_scale ? 1.0 / *loss_scale : 1.0, norm = sqrt(sum) * unscale;
   const bool bad = !isfinite(norm);
-  *stats = {sum, float(norm), max_norm > 0 && !bad ? float(fmin(1.0, max_norm / (norm + 1e-6))) : 1.0f, bad, 0};
+  const double clip = max_norm > 0 && !bad ? fmin(1.0, max_norm / (norm + 1e-6)) : 1.0;
+  *stats = {sum * unscale * unscale, float(norm), float(clip * unscale), bad, 0};
 }
 
 }  // namespace
@@ -90,7 +91,7 @@ Status gradient_norm(const GradientNorm& a, Stream stream) {
         sum_chunks<<<blocks_for(list.chunks), kThreads, 0, stream_of(stream)>>>(list, a.partial + done);
         done += list.chunks;
       });
-  finish<<<1, kThreads, 0, stream_of(stream)>>>(a.partial, done, a.max_norm, a.stats);
+  finish<<<1, kThreads, 0, stream_of(stream)>>>(a.partial, done, a.max_norm, a.loss_scale, a.stats);
   return launched();
 }
 

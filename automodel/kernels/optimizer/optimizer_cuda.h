@@ -10,7 +10,7 @@ namespace automodel::kernels::cuda {
 struct GradientStats {
   double square_sum;
   float norm;
-  float factor;  // min(1, max_norm / (norm + 1e-6)); 1 without clipping
+  float factor;  // of the gradients: min(1, max_norm / (norm + 1e-6)), 1 without clipping, over the loss scale
   int32_t bad;   // 1 if the norm is not finite: the update then changes nothing
   int32_t unused;
 };
@@ -28,7 +28,8 @@ struct GradientNorm {
   int64_t count;
   double* partial;
   GradientStats* stats;
-  float max_norm;  // max_norm <= 0: no clipping
+  float max_norm;           // max_norm <= 0: no clipping
+  const float* loss_scale;  // on the device: the gradients are that many times what they stand for; null: 1
 };
 inline constexpr int64_t kNormChunk = 1 << 16;
 inline int64_t norm_partials(const NormTensor* tensors, int64_t count) {

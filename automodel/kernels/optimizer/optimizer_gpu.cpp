@@ -20,7 +20,7 @@ const cuda::GradientStats* stats_of(const at::Tensor& stats) {
 
 }  // namespace
 
-GradientSums sum_gradients(const std::vector<at::Tensor>& gradients, double max_norm) {
+GradientSums sum_gradients(const std::vector<at::Tensor>& gradients, double max_norm, const at::Tensor& loss_scale) {
   AM_CHECK(!gradients.empty(), "no gradients");
   std::vector<cuda::NormTensor> tensors;
   for (const auto& gradient : gradients) {
@@ -38,7 +38,8 @@ GradientSums sum_gradients(const std::vector<at::Tensor>& gradients, double max_
        .count = count,
        .partial = sums.partial.mutable_data_ptr<double>(),
        .stats = reinterpret_cast<cuda::GradientStats*>(sums.stats.mutable_data_ptr<uint8_t>()),
-       .max_norm = static_cast<float>(max_norm)},
+       .max_norm = static_cast<float>(max_norm),
+       .loss_scale = loss_scale.defined() ? loss_scale.const_data_ptr<float>() : nullptr},
       on.stream()));
   return sums;
 }

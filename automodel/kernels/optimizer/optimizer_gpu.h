@@ -16,8 +16,10 @@ struct GradientSums {
   at::Tensor partial;  // square sums of the gradients' pieces, fp64: they stay when the gradients are gone
 };
 
-/// All tensors contiguous, fp32, bf16 or fp16, on one device.
-GradientSums sum_gradients(const std::vector<at::Tensor>& gradients, double max_norm);
+/// All tensors contiguous, fp32, bf16 or fp16, on one device. The gradients are `loss_scale` (0-dim fp32 there) times
+/// what they stand for; undefined: 1.
+GradientSums sum_gradients(const std::vector<at::Tensor>& gradients, double max_norm,
+                           const at::Tensor& loss_scale = {});
 
 /// The norm in the stats, 0-dim fp64 on the device.
 at::Tensor norm_of(const at::Tensor& stats);

@@ -92,7 +92,7 @@ void round_by_chance(const at::Tensor& exact, const at::Tensor& rounded, const C
     for (int64_t four = begin; four < end; ++four) {
       const auto first = static_cast<uint64_t>(four * 4);
       const auto words = philox4x32({low(first), high(first), low(chance.stream), high(chance.stream)},
-                                    low(chance.seed), high(chance.seed), 7);
+                                    low(chance.seed), high(chance.seed));
       for (int64_t i = four * 4; i < std::min(count, four * 4 + 4); ++i) {
         const uint32_t word = words[static_cast<size_t>(i % 4)], bits = from[i];
         to[i] = static_cast<uint16_t>(is_finite(bits) ? (bits + (chance.upper ? word >> 16 : word & 0xffff)) >> 16

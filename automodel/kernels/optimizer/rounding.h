@@ -19,7 +19,7 @@ void split_weight(const at::Tensor& exact, const at::Tensor& weight, const at::T
 /// The fp32 numbers that were split. CPU.
 at::Tensor join_weight(const at::Tensor& weight, const at::Tensor& remainder);
 
-/// Where the random bits of a rounding come from: element i takes word i % 4 of Philox-4x32-7 with key `seed` and
+/// Where the random bits of a rounding come from: element i takes word i % 4 of Philox-4x32-10 with key `seed` and
 /// counter (i / 4 * 4, stream).
 struct Chance {
   uint64_t seed = 0;    // of the run and the update

@@ -51,6 +51,7 @@ TEST(Rounding, IsToTheNearestOnEveryDevice) {
   round_to_nearest(exact, strided_weight);
   const auto same = strided_weight.contiguous().view(at::kShort).eq(weight.view(at::kShort));
   EXPECT_TRUE(same.logical_or(exact.isnan()).all().item<bool>());  // what bits a NaN has is the processor's own
+  expect_nearest(strided_weight.contiguous(), exact);
 }
 
 TEST(Rounding, SplitHalvesHoldEveryFiniteNumberBitForBit) {

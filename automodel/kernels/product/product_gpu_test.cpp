@@ -1,5 +1,6 @@
 #include "automodel/kernels/product/product_gpu.h"
 
+#include <ATen/Context.h>
 #include <ATen/ops/empty.h>
 
 #include "automodel/kernels/linear/padded.h"
@@ -31,6 +32,24 @@ TEST(ProductGpu, AddsAnotherTensorThanItsResult) {
         if (adds) expected = expected + c.to(at::kDouble);
         EXPECT_TRUE(is_close(out, expected, wide ? 1e-5 : dtype == at::kHalf ? 0x1p-10 : 0x1p-7));
       }
+}
+
+// recipes/numerics.h: without it fp32 products are exact to fp32, with it they have the error of 11-bit factors.
+TEST(ProductGpu, RoundsFactorsOnlyWhereTf32IsOn) {
+  if (!test_device().is_cuda())
+    GTEST_SKIP() << "AUTOMODEL_TEST_DEVICE is not cuda: products on the GPU were not tested";
+  const auto a = random_tensor({256, 512}, 1), b = random_tensor({512, 256}, 2);
+  const auto truth = a.to(at::kDouble).matmul(b.to(at::kDouble));
+  const auto error = [&](bool tf32) {
+    at::globalContext().setAllowTF32CuBLAS(tf32);
+    auto out = at::empty({256, 256}, a.options());
+    product_gpu(out, a, b);
+    at::globalContext().setAllowTF32CuBLAS(false);
+    return ((out.to(at::kDouble) - truth).norm() / truth.norm()).item<double>();
+  };
+  EXPECT_LT(error(false), 1e-6);
+  EXPECT_GT(error(true), 1e-5);
+  EXPECT_LT(error(true), 1e-3);
 }
 
 }  // namespace
