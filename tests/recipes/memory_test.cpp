@@ -42,7 +42,7 @@ TEST_F(Memory, IsPlannedForEachChoice) {
     EXPECT_GT(choices.at(small).at("relative_time"), choices.at(large).at("relative_time"));
   }
   EXPECT_EQ(plan.at("memory_bytes").at("total"), choices.at("selective").at("total"));
-  EXPECT_THAT(run(arguments("full", {}, {"plan"})).out, testing::HasSubstr("* full"));
+  EXPECT_THAT(run(arguments("full", {}, {"plan"})).out, testing::HasSubstr("recompute *   full"));
 }
 
 TEST_F(Memory, AutoTakesTheFastestThatFitsAndChangesNoBit) {
