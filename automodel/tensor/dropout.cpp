@@ -30,7 +30,7 @@ void set_gpu_dropout(GpuDropout compute) { gpu_dropout = compute; }
 static at::Tensor drop(const at::Tensor& x, double p, uint64_t key) {
   const auto dtype = x.scalar_type();
   if (x.is_cuda() && gpu_dropout && (dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf))
-    return gpu_dropout(x, p, key);
+    return gpu_dropout(x, p, RandomKey{key}.value());  // the words of scaled_mask()
   return x * scaled_mask(x.sizes(), x.options(), p, key);
 }
 

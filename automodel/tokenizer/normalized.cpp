@@ -1,5 +1,7 @@
 #include "automodel/tokenizer/normalized.h"
 
+#include <algorithm>
+
 #include "automodel/tokenizer/unicode.h"
 
 namespace automodel::tokenizer {
@@ -15,7 +17,7 @@ void Normalized::assign(std::string_view input, size_t begin, size_t end, bool t
   for (size_t i = 0; i < text.size();) {
     const size_t size = utf8_length(static_cast<unsigned char>(text[i]));
     const Span span{static_cast<uint32_t>(begin + i), static_cast<uint32_t>(begin + i + size)};
-    for (const size_t end = i + size; i < end; ++i) spans[i] = span;
+    for (const size_t last = std::min(i + size, text.size()); i < last; ++i) spans[i] = span;
   }
 }
 
