@@ -19,11 +19,22 @@ static void on_signal(int signal) {
   }
 }
 
+// The handler has a stack of its own: kernels of libtorch's BLAS take the stack pointer for their data, and what a
+// handler writes below it there is somebody's heap. The system gives a process's signals to its first thread, which is
+// the one that trains.
+static void take_own_stack() {
+  alignas(16) static char memory[64 << 10];  // a frame with all AVX-512 registers takes 4 KiB
+  stack_t stack{};
+  stack.ss_sp = memory, stack.ss_size = sizeof memory;
+  ::sigaltstack(&stack, nullptr);
+}
+
 void install_stop_signals(const std::vector<int>& more) {
+  take_own_stack();
   struct sigaction action {};
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
-  action.sa_flags = SA_RESTART;
+  action.sa_flags = SA_RESTART | SA_ONSTACK;
   std::vector<int> signals = {SIGTERM, SIGINT};
   signals.insert(signals.end(), more.begin(), more.end());
   for (const int signal : signals) ::sigaction(signal, &action, nullptr);

@@ -7,7 +7,8 @@
 
 namespace automodel {
 
-/// Installs the handlers for the life of the process: SIGINT, SIGTERM and `more`.
+/// Installs the handlers for the life of the process: SIGINT, SIGTERM and `more`. From the first thread, which gets the
+/// signals: they run on a stack of their own there.
 void install_stop_signals(const std::vector<int>& more = {});
 
 /// "SIGUSR1", "USR1" or "10" as a number; nothing for what is no signal.

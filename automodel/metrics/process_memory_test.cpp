@@ -33,7 +33,7 @@ TEST(ProcessAge, GrowsAsTheClockDoes) {
   EXPECT_GT(before, 0);
   EXPECT_LT(before, 600);  // this test's time limit
   std::this_thread::sleep_for(std::chrono::milliseconds(60));
-  EXPECT_NEAR(seconds_since_process_start() - before, 0.06, 0.05);
+  EXPECT_GT(seconds_since_process_start() - before, 0.04);
 }
 
 }  // namespace
