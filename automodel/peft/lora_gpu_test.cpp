@@ -7,17 +7,18 @@
 namespace automodel::peft {
 namespace {
 
-// The same model twice: in bf16 on the GPU, where adapters are columns of the base's products, and in fp32 on the CPU.
+// The same model twice: in bf16 on the GPU (or another device), where adapters are columns of the base's products, and
+// in fp32 on the CPU.
 struct Twins {
   std::unique_ptr<nn::Model> gpu, cpu;
 
-  Twins(const nn::ToyOptions& toy, const LoraOptions& options)
+  Twins(const nn::ToyOptions& toy, const LoraOptions& options, at::Device device = test_device())
       : gpu(nn::make_toy_model(toy, at::kBFloat16)), cpu(nn::make_toy_model(toy)) {
     for (auto* model : {gpu.get(), cpu.get()}) apply_lora(*model, options);
     const auto ours = gpu->parameters(), theirs = cpu->parameters();
     for (size_t i = 0; i < ours.size(); ++i) {
       const auto values = (random_tensor(ours[i]->shape(), 100 + i) * 0.3).to(at::kBFloat16);
-      ours[i]->set_value(values.to(test_device(), ours[i]->dtype()));
+      ours[i]->set_value(values.to(device, ours[i]->dtype()));
       theirs[i]->set_value(values.to(at::kCPU, at::kFloat));
     }
   }
@@ -34,13 +35,28 @@ double loss_of(nn::Model& model, const Batch& batch) {
   return flow.losses.at(0).value.item<double>();
 }
 
-void expect_equal_gradients(const Twins& twins) {
+std::vector<double> gradient_errors(const Twins& twins) {
   const auto ours = adapter_parameters(*twins.gpu), theirs = adapter_parameters(*twins.cpu);
+  std::vector<double> errors;
   for (size_t i = 0; i < ours.size(); ++i) {
     const auto truth = theirs[i]->grad().to(at::kDouble);
     const auto error = (ours[i]->grad().to(at::kCPU, at::kDouble) - truth).norm() / truth.norm();
-    EXPECT_LT(error.item<double>(), 0.04) << ours[i]->name();  // roundings of bf16 through three layers
+    errors.push_back(error.item<double>());
   }
+  return errors;
+}
+
+// `rounding`: what bf16 itself costs each of them, where it is known.
+void expect_equal_gradients(const Twins& twins, const std::vector<double>& rounding = {}) {
+  const auto parameters = adapter_parameters(*twins.gpu);
+  const auto errors = gradient_errors(twins);
+  for (size_t i = 0; i < errors.size(); ++i)  // 0.04: roundings of bf16 through three layers
+    EXPECT_LT(errors[i], 0.04 + (rounding.empty() ? 0 : 2 * rounding[i])) << parameters[i]->name();
+}
+
+void halve_adapters(const Twins& twins) {
+  for (const auto* model : {twins.gpu.get(), twins.cpu.get()})
+    for (const auto& parameter : adapter_parameters(*model)) parameter->value().mul_(0.5);
 }
 
 TEST(LoraOnGpu, TrainsAsTheCpuDoes) {
@@ -65,9 +81,7 @@ TEST(LoraOnGpu, TrainsAsTheCpuDoes) {
           const double ours = loss_of(*twins.gpu, batch.to(test_device())), theirs = loss_of(*twins.cpu, batch);
           EXPECT_NEAR(ours, theirs, 0.01 * theirs);
           expect_equal_gradients(twins);
-          // An optimizer changes the adapters: the next step must see it.
-          for (const auto* model : {twins.gpu.get(), twins.cpu.get()})
-            for (const auto& parameter : adapter_parameters(*model)) parameter->value().mul_(0.5);
+          halve_adapters(twins);  // as an optimizer changes them: the next step must see it
         }
         for (Lora* lora : adapters(*twins.gpu))
           EXPECT_EQ(lora->view().weight->value().stride(0), lora->a()->shape()[1] + lora->input_padding())
@@ -76,7 +90,7 @@ TEST(LoraOnGpu, TrainsAsTheCpuDoes) {
 }
 
 // The plain way: dropout and DoRA keep the adapters out of the base's product. Masks are those of the CPU, so the fp32
-// model there is still the truth.
+// model there is still the truth. DoRA's norms cost bf16 up to 0.18: what the CPU's own bf16 loses is allowed twice.
 void expect_plain_ways(const LoraOptions& options) {
   if (!test_device().is_cuda())
     GTEST_SKIP() << "AUTOMODEL_TEST_DEVICE is not cuda: models with adapters on a GPU were not tested";
@@ -86,13 +100,13 @@ void expect_plain_ways(const LoraOptions& options) {
     SCOPED_TRACE(testing::Message() << "bias " << bias);
     const nn::ToyOptions toy{
         .hidden = 64, .vocab = 61, .heads = 4, .kv_heads = 2, .head_dim = 16, .inner = 96, .bias = bias};
-    const Twins twins(toy, options);
+    const Twins twins(toy, options), on_cpu(toy, options, at::kCPU);
     for (int step = 0; step < 2; ++step) {
       const double ours = loss_of(*twins.gpu, batch.to(test_device())), theirs = loss_of(*twins.cpu, batch);
       EXPECT_NEAR(ours, theirs, 0.01 * theirs);
-      expect_equal_gradients(twins);
-      for (const auto* model : {twins.gpu.get(), twins.cpu.get()})
-        for (const auto& parameter : adapter_parameters(*model)) parameter->value().mul_(0.5);
+      loss_of(*on_cpu.gpu, batch), loss_of(*on_cpu.cpu, batch);
+      expect_equal_gradients(twins, gradient_errors(on_cpu));
+      halve_adapters(twins), halve_adapters(on_cpu);
     }
   }
 }
