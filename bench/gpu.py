@@ -47,7 +47,8 @@ def main():
         report["peer"] += peer(variant)
         report["ours"] += [ours(name) for _ in range(arguments.repeats - 1)]
     report["ours"] += [ours(name, "--step_scheduler.max_steps", "15") for name in ALONE]
-    report["ours"].append(ours("llama3_8b_lora", "--distributed.activation_checkpointing", "true", "--step_scheduler.max_steps", "12"))
+    report["ours"] += [ours("llama3_8b_lora", "--distributed.activation_checkpointing", choice, "--step_scheduler.max_steps", "12")
+                       for choice in ("selective", "full")]
     if arguments.out:
         arguments.out.write_text(json.dumps(report, indent=1) + "\n")
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <initializer_list>
@@ -12,11 +13,13 @@ namespace automodel {
 static std::atomic<int> requested{0};
 
 static void on_signal(int signal) {
+  const int before = errno;
   int none = 0;
   if (!requested.compare_exchange_strong(none, signal)) _exit(128 + signal);
   const char text[] = "\nstopping after this step; send the signal again to stop at once\n";
   if (::write(STDERR_FILENO, text, sizeof text - 1) < 0) {
   }
+  errno = before;
 }
 
 // The handler has a stack of its own: kernels of libtorch's BLAS take the stack pointer for their data, and what a

@@ -20,7 +20,7 @@ struct GradScalerSection {
   void describe(F& f) {
     f("enabled", enabled, "scale the loss, so that small gradients do not vanish; auto: for float16 models",
       "bool|=auto");
-    f("init_scale", init_scale, "the scale of the first step", "float[1,]");
+    f("init_scale", init_scale, "the scale of the first step", "float[1,1e38]");
     f("growth_factor", growth_factor, "the scale is multiplied by it after growth_interval good steps in a row",
       "float(1,]");
     f("backoff_factor", backoff_factor,
@@ -30,7 +30,7 @@ struct GradScalerSection {
     f("growth_interval", growth_interval, "good steps in a row before the scale grows", "int[1,]");
     f("min_scale", min_scale,
       "the scale falls no further; gradients that overflow even so are treated as optimizer.non_finite_gradients says",
-      "float(0,]");
+      "float(0,1e38]");
   }
 };
 

@@ -25,7 +25,10 @@ bool may_change(const std::string& path) {
                                                  "step_scheduler.log_remote_every_steps",
                                                  "step_scheduler.loss_average_window_steps",
                                                  "step_scheduler.preemption_signal",
-                                                 "dataloader.num_workers"};
+                                                 "dataloader.num_workers",
+                                                 "distributed.activation_checkpointing",
+                                                 "distributed.memory_limit_gib",
+                                                 "optimizer.non_finite_gradients"};
   const auto has = [](const std::vector<std::string>& all, const std::string& one) {
     return std::find(all.begin(), all.end(), one) != all.end();
   };

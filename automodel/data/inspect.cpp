@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "automodel/base/error.h"
+#include "automodel/base/text.h"
 
 namespace automodel::data {
 
@@ -25,16 +26,28 @@ std::vector<Segment> segments_of(const Sample& sample, const tokenizer::Tokenize
   return segments;
 }
 
+// Whether what is trained up to token t ends in a special one, but for blanks: templates put a line's end behind it.
+static bool ends_in_special(const Sample& sample, size_t t, const tokenizer::Tokenizer& tokenizer) {
+  for (; t > 0 && sample.labels[t - 1] != kNotTrained; --t) {
+    if (tokenizer.is_special(sample.ids[t])) return true;
+    if (!trim(tokenizer.decode({&sample.ids[t], 1})).empty()) return false;
+  }
+  return false;
+}
+
 SampleFaults faults_of(const Sample& sample, const tokenizer::Tokenizer& tokenizer, int64_t vocabulary) {
   SampleFaults faults;
   const auto& ids = sample.ids;
   faults.untrained = sample.trained_tokens() == 0;
   faults.double_bos = tokenizer.bos_id && ids.size() > 1 && ids[0] == *tokenizer.bos_id && ids[1] == *tokenizer.bos_id;
-  const auto outside = std::find_if(ids.begin(), ids.end(), [&](int32_t id) { return id < 0 || id >= vocabulary; });
+  const auto is_outside = [&](int32_t id) { return id < 0 || id >= vocabulary; };
+  const auto outside = std::find_if(ids.begin(), ids.end(), is_outside);
   if (outside != ids.end()) faults.outside = *outside;
+  const int32_t last = ids.empty() ? kNotTrained : sample.labels.back();  // a target that is not among the inputs
+  if (!faults.outside && last != kNotTrained && is_outside(last)) faults.outside = last;
   for (size_t t = 1; t + 1 < ids.size() && !faults.no_stop; ++t)
     faults.no_stop = sample.labels[t - 1] != kNotTrained && sample.labels[t] == kNotTrained &&
-                     !tokenizer.is_special(ids[t]) && tokenizer.is_special(ids[t + 1]);
+                     tokenizer.is_special(ids[t + 1]) && !ends_in_special(sample, t, tokenizer);
   return faults;
 }
 

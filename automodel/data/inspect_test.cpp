@@ -45,6 +45,28 @@ Inspection look(const std::vector<std::string>& texts, LoaderOptions options = {
   return inspect(std::make_shared<ListRows>(texts), std::make_shared<ArrowBuilder>(), ByteTokenizer(), options, 2);
 }
 
+// Byte tokens: <|im_end|> is special. "ab<|im_end|>\n<|im_end|>" with all but the last trained ends in a stop and a
+// blank.
+TEST(Faults, OfATurnThatEndsInASpecialTokenAndALineAreNone) {
+  const ByteTokenizer tokenizer;
+  const auto faults = [&](const std::string& text, size_t trained_tokens) {
+    const auto ids = tokenizer.encode_with_offsets(text, false).ids;
+    std::vector<bool> trained(ids.size(), false);
+    for (size_t i = 1; i < trained_tokens; ++i) trained[i] = true;
+    return faults_of(shift(ids, trained), tokenizer, tokenizer.vocab_size());
+  };
+  EXPECT_FALSE(faults("ab<|im_end|>\n<|im_end|>c", 4).no_stop);
+  EXPECT_TRUE(faults("ab\n<|im_end|>c", 3).no_stop);
+  EXPECT_TRUE(faults("ab<|im_end|>x<|im_end|>c", 4).no_stop);
+}
+
+TEST(Faults, SeeTheLastTargetToo) {
+  const ByteTokenizer tokenizer;
+  const auto sample = shift({97, 98, 300}, {false, true, true});
+  EXPECT_EQ(faults_of(sample, tokenizer, 300).outside, 300);
+  EXPECT_FALSE(faults_of(sample, tokenizer, 301).outside);
+}
+
 TEST(Inspect, ShowsTextWithWhatIsTrained) {
   const auto report = look({"ask>tell", "x>yz", "third>1"});
   ASSERT_EQ(report.samples.size(), 2u);

@@ -28,11 +28,14 @@ Sample RowReader::build(int64_t index) const {
   const auto where = [&] { return rows_->at(index).where; };
   if (sample.ids.empty()) throw DataError(where(), "has fewer than two tokens, so nothing to predict");
   if (options_.vocab_size > 0) {
-    for (const int32_t id : sample.ids)
+    const auto check = [&](int32_t id) {
       if (id < 0 || id >= options_.vocab_size)
         throw DataError(where(),
                         fmt::format("token id {} is outside the model's vocabulary of {}", id, options_.vocab_size),
                         "the tokenizer and the model do not belong together");
+    };
+    for (const int32_t id : sample.ids) check(id);
+    if (sample.labels.back() != kNotTrained) check(sample.labels.back());  // the last target is not among the inputs
   }
   if (options_.cache && !kept) options_.cache->add(index, sample);
   return sample;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <limits>
 
 #include "automodel/base/text.h"
 
@@ -11,10 +10,9 @@ namespace automodel::metrics {
 
 std::string step_line(const StepRecord& r, const StepSpeed& s) {
   std::string line = fmt::format(
-      "step {} | epoch {} | loss {:.4f} | grad_norm {:.4f} | lr {:.2e} | mem {:.2f} GiB | tps {:.2f}({:.2f}/gpu) | "
-      "num_label_tokens {}",
-      r.step, r.epoch, r.loss, r.grad_norm.value_or(std::numeric_limits<double>::quiet_NaN()), r.lr, s.mem_gib, s.tps,
-      s.tps_per_gpu, r.num_label_tokens);
+      "step {} | epoch {} | loss {:.4f}{} | lr {:.2e} | mem {:.2f} GiB | tps {:.2f}({:.2f}/gpu) | num_label_tokens {}",
+      r.step, r.epoch, r.loss, r.grad_norm ? fmt::format(" | grad_norm {:.4f}", *r.grad_norm) : "", r.lr, s.mem_gib,
+      s.tps, s.tps_per_gpu, r.num_label_tokens);
   for (const auto& [name, value] : r.extra) line += fmt::format(" | {} {:.4f}", name, value);
   line += fmt::format(" | trained_tps {:.2f}", s.window_trained_tps);
   if (s.seconds_left) line += " | left " + format_duration(*s.seconds_left);

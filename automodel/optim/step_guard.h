@@ -31,7 +31,7 @@ class StepGuard {
   void update_scale(const GradientNorm& norm);
 
   /// Whether a step made at `scale` (0: not scaled) with gradients that are not finite is no fault: S falls.
-  bool may_overflow(double scale) const { return scale > scaler_.min_scale; }
+  bool may_overflow(double scale) const { return scale > static_cast<float>(scaler_.min_scale); }
   NonFinite non_finite() const { return non_finite_; }
   /// Steps are counted as they are read. Throws NumericError for the 100th skipped one in a row.
   void count_step(int64_t step, bool skipped);

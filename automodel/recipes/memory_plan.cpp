@@ -86,6 +86,7 @@ std::string recompute_name(Recompute recompute) {
 
 MemoryAdvisor::MemoryAdvisor(const config::RecipeConfig& config, models::DecoderSpec spec, const nn::Model& model)
     : local_batch_size_(config.step_scheduler.local_batch_size),
+      global_batch_size_(config.step_scheduler.global_batch_size),
       packed_(config.packed_sequence.packed_sequence_size > 0),
       adapters_(config.peft.has_value()),
       settings_(optim::make_adam_settings(config.optimizer, static_cast<uint64_t>(config.seed))),
@@ -130,8 +131,8 @@ std::vector<std::string> MemoryAdvisor::single_changes(const MicrobatchShape& mi
         fits("distributed.activation_checkpointing: " + recompute_name(recompute), microbatch, recompute, settings_))
       break;
   for (int64_t rows = local_batch_size_ - 1; rows > 0; --rows)
-    if (fits(fmt::format("step_scheduler.local_batch_size: {}", rows), of_rows(microbatch, rows, local_batch_size_),
-             now, settings_))
+    if (global_batch_size_ % rows == 0 && fits(fmt::format("step_scheduler.local_batch_size: {}", rows),
+                                               of_rows(microbatch, rows, local_batch_size_), now, settings_))
       break;
   const std::string length = packed_ ? "packed_sequence.packed_sequence_size" : "dataset.seq_length";
   const int64_t longest = microbatch.tokens / std::max<int64_t>(1, local_batch_size_);

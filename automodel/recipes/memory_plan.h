@@ -74,7 +74,7 @@ class MemoryAdvisor {
   std::vector<std::string> single_changes(const models::MicrobatchShape& microbatch, nn::Recompute now,
                                           uint64_t available) const;
 
-  int64_t local_batch_size_;
+  int64_t local_batch_size_, global_batch_size_;
   bool packed_, adapters_;
   optim::AdamSettings settings_;
   models::DecoderSpec spec_;

@@ -169,7 +169,8 @@ void build(AttentionProgram& program) {
   const auto handle = open_handle(program.device, program.reason);
   if (!handle) return;
   auto& graph = program.graph;
-  Describer(program.shape, graph).describe();
+  Describer describer(program.shape, graph);  // cuDNN asks it again while it builds
+  describer.describe();
   const auto good = [&](fe::error_t error) {
     if (error.is_bad()) program.reason = error.get_message();
     return error.is_good();
