@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/kernels/optimizer/rounding.h"
 #include "automodel/optim/golden_noise_test.h"
 #include "automodel/tensor/dtype.h"
@@ -17,15 +18,6 @@ namespace {
 using testing::HasSubstr;
 
 const char* const kNames[] = {"layers.0.q.weight", "layers.0.k.weight", "layers.0.norm.weight", "head.weight"};
-
-std::string fault(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 AdamSettings settings_of(const Json& golden) {
   AdamSettings settings;
@@ -219,14 +211,14 @@ TEST(Adam, RestoreRefusesWhatDoesNotFitAndChangesNothing) {
 
   auto missing = tensors;
   missing.erase(key);
-  EXPECT_THAT(fault([&] { adam.restore(missing); }),
+  EXPECT_THAT(message_of([&] { adam.restore(missing); }),
               HasSubstr("optimizer state layers.0.q.weight.exp_avg: is missing"));
   auto shaped = tensors;
   shaped[key] = at::full({4, 5}, 0.0, at::kFloat);
-  EXPECT_THAT(fault([&] { adam.restore(shaped); }), HasSubstr("has shape [4, 5], expected [4, 6]"));
+  EXPECT_THAT(message_of([&] { adam.restore(shaped); }), HasSubstr("has shape [4, 5], expected [4, 6]"));
   auto unknown = tensors;
   unknown["other.exp_avg"] = at::full({1}, 0.0, at::kFloat);
-  EXPECT_THAT(fault([&] { adam.restore(unknown); }), HasSubstr("other.exp_avg: is in the checkpoint, but"));
+  EXPECT_THAT(message_of([&] { adam.restore(unknown); }), HasSubstr("other.exp_avg: is in the checkpoint, but"));
   EXPECT_TRUE(at::equal(model.weight(0), before));
   adam.restore(tensors);
   EXPECT_EQ(model.weight(0).abs().sum().item<double>(), 0);  // the master rewrites its weight
@@ -251,7 +243,7 @@ TEST(Adam, OverridesThatCannotHoldAreRefused) {
   const Json goldens = load_goldens("adam_goldens.json");
   Model model(goldens, at::kFloat);
   const auto make = [&](std::vector<config::ParamGroupOverride> overrides) {
-    return fault([&] {
+    return message_of([&] {
       AdamSettings settings;
       settings.param_group_overrides = overrides;
       Adam(model.parameters, settings);
@@ -263,7 +255,7 @@ TEST(Adam, OverridesThatCannotHoldAreRefused) {
               HasSubstr("[1].pattern: 'norm' matches only parameters that earlier patterns take"));
   EXPECT_THAT(make({{"(", 1, 1}}), HasSubstr("is no regular expression"));
   EXPECT_THAT(make({{"norm", -1, 1}}), HasSubstr("must be at least 0"));
-  EXPECT_THAT(fault([&] { Adam({}, AdamSettings{}); }), HasSubstr("has no trainable parameter"));
+  EXPECT_THAT(message_of([&] { Adam({}, AdamSettings{}); }), HasSubstr("has no trainable parameter"));
 }
 
 TEST(Adam, SettingsComeFromTheSection) {
@@ -283,7 +275,7 @@ TEST(Adam, SettingsComeFromTheSection) {
   section.grad_dtype = "float32";
   EXPECT_EQ(make_adam_settings(section).grad_dtype, at::kFloat);
   section.kind = "muon";
-  EXPECT_THAT(fault([&] { make_adam_settings(section); }), HasSubstr("'muon' is not built in"));
+  EXPECT_THAT(message_of([&] { make_adam_settings(section); }), HasSubstr("'muon' is not built in"));
 }
 
 TEST(Adam, GradientsAreInTheWeightsDtypeOnlyWhereTheStatesAreTooOrWhereAsked) {
@@ -297,7 +289,8 @@ TEST(Adam, GradientsAreInTheWeightsDtypeOnlyWhereTheStatesAreTooOrWhereAsked) {
   EXPECT_EQ(gradient_dtype(at::kBFloat16, settings), at::kFloat);
   settings.grad_dtype = at::kBFloat16;
   EXPECT_EQ(gradient_dtype(at::kBFloat16, settings), at::kBFloat16);
-  EXPECT_THAT(fault([&] { gradient_dtype(at::kFloat, settings); }), HasSubstr("optimizer.grad_dtype: is bfloat16"));
+  EXPECT_THAT(message_of([&] { gradient_dtype(at::kFloat, settings); }),
+              HasSubstr("optimizer.grad_dtype: is bfloat16"));
 
   const Json goldens = load_goldens("adam_goldens.json");
   Model model(goldens, at::kBFloat16);

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/optim/adam.h"
 #include "automodel/optim/golden_noise_test.h"
 #include "automodel/tensor/testing.h"
@@ -23,15 +24,6 @@ GradientNorm norm_of(double total) {
 
 StepGuard make_guard(const config::GradScalerSection& scaler = {}, NonFinite non_finite = NonFinite::Stop) {
   return StepGuard(scaler, non_finite, at::kHalf, test_device());
-}
-
-std::string fault(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 TEST(StepGuard, MovesTheScaleAsTorchsGradScaler) {
@@ -72,10 +64,11 @@ TEST(StepGuard, OnlyFloat16HasAScale) {
   for (const auto dtype : {at::kBFloat16, at::kFloat}) {
     EXPECT_FALSE(of(dtype, {}).scale().defined());
     EXPECT_FALSE(of(dtype, {.enabled = "false"}).scale().defined());
-    EXPECT_THAT(fault([&] { of(dtype, {.enabled = "true"}); }), testing::HasSubstr("model.torch_dtype: float16"));
-    EXPECT_THAT(fault([&] { of(dtype, {.growth_interval = 5}); }), testing::HasSubstr("grad_scaler: scales the loss"));
+    EXPECT_THAT(message_of([&] { of(dtype, {.enabled = "true"}); }), testing::HasSubstr("model.torch_dtype: float16"));
+    EXPECT_THAT(message_of([&] { of(dtype, {.growth_interval = 5}); }),
+                testing::HasSubstr("grad_scaler: scales the loss"));
   }
-  EXPECT_THAT(fault([&] { make_guard({.init_scale = 2, .min_scale = 4}); }),
+  EXPECT_THAT(message_of([&] { make_guard({.init_scale = 2, .min_scale = 4}); }),
               testing::HasSubstr("grad_scaler.init_scale: is 2, below"));
 }
 
@@ -92,7 +85,8 @@ TEST(StepGuard, ItsStateGoesOnExactly) {
     EXPECT_EQ(other.scale().item<float>(), guard.scale().item<float>());
     guard.update_scale(norm_of(1)), other.update_scale(norm_of(1));
   }
-  EXPECT_THAT(fault([&] { other.restore(Json::object()); }), testing::HasSubstr("optimizer.loss_scale is no number"));
+  EXPECT_THAT(message_of([&] { other.restore(Json::object()); }),
+              testing::HasSubstr("optimizer.loss_scale is no number"));
   EXPECT_TRUE(StepGuard({}, NonFinite::Stop, at::kFloat, at::kCPU).state().empty());
 }
 
@@ -102,7 +96,7 @@ TEST(StepGuard, AHundredSkippedStepsInARowEndARun) {
   guard.count_step(99, false);
   for (int64_t step = 100; step < 199; ++step) guard.count_step(step, true);
   EXPECT_EQ(guard.skipped_steps(), 198);
-  EXPECT_THAT(fault([&] { guard.count_step(199, true); }), testing::HasSubstr("step 199: the last 100 steps"));
+  EXPECT_THAT(message_of([&] { guard.count_step(199, true); }), testing::HasSubstr("step 199: the last 100 steps"));
 }
 
 // Gradients 1024 times too large, and told so: the same norm, the same clipping, the same update.

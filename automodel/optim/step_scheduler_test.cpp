@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 
 namespace automodel::optim {
 namespace {
@@ -14,15 +15,6 @@ namespace {
 using config::StepSchedulerSection;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-std::string fault(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "accepted";
-}
 
 StepSchedulerSection section(int64_t epochs, std::optional<int64_t> max_steps, std::optional<int64_t> ckpt,
                              std::optional<int64_t> val, bool every_epoch = true) {
@@ -130,7 +122,7 @@ TEST(StepScheduler, ContinuesFromItsState) {
   EXPECT_TRUE(second.done());
   for (const char* bad : {R"({"step": 3})", R"({"step": -1, "epoch": 0})", R"({"step": "3", "epoch": 0})", "[]",
                           R"({"step": 1e300, "epoch": 0})"})
-    EXPECT_THAT(fault([&] { second.restore(Json::parse(bad)); }), HasSubstr("step scheduler: '")) << bad;
+    EXPECT_THAT(message_of([&] { second.restore(Json::parse(bad)); }), HasSubstr("step scheduler: '")) << bad;
 }
 
 TEST(StepScheduler, RemoteLoggingAndGarbageCollectionKeepTheirIntervals) {
@@ -152,18 +144,19 @@ TEST(StepScheduler, SizesThatDoNotFitAreRefusedWithOnesThatDo) {
   auto s = section(1, std::nullopt, 4, 3);
   s.global_batch_size = 10;
   s.local_batch_size = 2;
-  const auto text = fault([&] { StepScheduler(s, 2, 40); });
+  const auto text = message_of([&] { StepScheduler(s, 2, 40); });
   EXPECT_THAT(text, HasSubstr("step_scheduler.global_batch_size: is 10, expected a multiple of local_batch_size x "
                               "data-parallel ranks = 2 x 2 = 4"));
   EXPECT_THAT(text, HasSubstr("8 or 12 would do"));
-  EXPECT_THAT(fault([&] { StepScheduler(section(1, std::nullopt, 4, 3), 1, std::nullopt); }),
+  EXPECT_THAT(message_of([&] { StepScheduler(section(1, std::nullopt, 4, 3), 1, std::nullopt); }),
               HasSubstr("step_scheduler.max_steps: is missing"));
-  EXPECT_THAT(fault([&] { StepScheduler(section(0, 5, 4, 3), 1, 4); }), HasSubstr("step_scheduler.num_epochs: is 0"));
-  EXPECT_THAT(fault([&] { StepScheduler(section(1, 5, 0, 3), 1, 4); }),
+  EXPECT_THAT(message_of([&] { StepScheduler(section(0, 5, 4, 3), 1, 4); }),
+              HasSubstr("step_scheduler.num_epochs: is 0"));
+  EXPECT_THAT(message_of([&] { StepScheduler(section(1, 5, 0, 3), 1, 4); }),
               HasSubstr("step_scheduler.ckpt_every_steps: is 0"));
-  EXPECT_THAT(fault([&] { StepScheduler(section(1, 5, 4, -3), 1, 4); }),
+  EXPECT_THAT(message_of([&] { StepScheduler(section(1, 5, 4, -3), 1, 4); }),
               HasSubstr("step_scheduler.val_every_steps: is -3"));
-  EXPECT_THAT(fault([&] { StepScheduler(section(1, 5, 4, 3), 1, 0); }), HasSubstr("holds no batch"));
+  EXPECT_THAT(message_of([&] { StepScheduler(section(1, 5, 4, 3), 1, 0); }), HasSubstr("holds no batch"));
 }
 
 }  // namespace
