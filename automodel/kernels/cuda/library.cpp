@@ -1,9 +1,12 @@
 #include "automodel/kernels/cuda/library.h"
 
+#include <c10/core/AllocatorConfig.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 
 #include "automodel/base/error.h"
@@ -43,6 +46,7 @@ Gpu read_gpu(void* driver, int index) {
     return value;
   };
   gpu.multiprocessors = attribute(16), gpu.major = attribute(75), gpu.minor = attribute(76);
+  gpu.maps_memory = attribute(102) != 0;
   size_t bytes = 0;
   call_driver(driver, "cuDeviceTotalMem_v2", &bytes, device);
   gpu.memory_bytes = bytes;
@@ -143,6 +147,14 @@ void read_versions() {
     if (ask(&number) == 0) add("nccl", number / 10000, number % 10000 / 100, number % 100);
 }
 
+// Segments that grow page by page: whatever is free fits whatever is asked for next. Fixed ones left 4 to 12 GiB of an
+// 8B run unused. What the user says to libtorch's allocator stands.
+void let_segments_grow() {
+  const bool told = std::getenv("PYTORCH_ALLOC_CONF") || std::getenv("PYTORCH_CUDA_ALLOC_CONF");
+  if (!told && std::ranges::all_of(state.gpus, &Gpu::maps_memory))
+    c10::CachingAllocator::setAllocatorSettings("expandable_segments:True");
+}
+
 bool load_all() {
   if (!find_gpus()) return false;
   // Its initialisers register the CUDA operators. Where its NVIDIA libraries are missing, the loader names the first.
@@ -150,6 +162,7 @@ bool load_all() {
     fail(fmt::format("libtorch's CUDA part cannot be loaded: {}", ::dlerror()), kSetupHint);
     return false;
   }
+  let_segments_grow();
   read_versions();
   if (!load_kernels()) return false;
   set_gpu_dropout(dropout_gpu);

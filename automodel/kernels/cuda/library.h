@@ -17,6 +17,7 @@ struct Gpu {
   int major, minor;  // compute capability
   int multiprocessors;
   uint64_t memory_bytes;
+  bool maps_memory;  // the driver can map pages of it as they are asked for
 };
 
 struct GpuLibrary {
