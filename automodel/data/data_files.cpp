@@ -79,17 +79,21 @@ std::vector<std::string> words_of(const std::string& split) {
   return {split};
 }
 
+bool is_named_for(const fs::path& file, const std::string& split) {
+  const auto words = words_of(split);
+  return std::any_of(words.begin(), words.end(),
+                     [&](const auto& word) { return has_word(file.filename().string(), word); });
+}
+
 /// Data files with the split's name in their own or their folder's.
 std::vector<std::string> files_by_word(const FolderListing& folder, const std::string& split) {
   std::vector<std::string> found;
   for (const auto& file : folder.files) {
     if (!is_data_file(file) || file[0] == '.') continue;
-    const fs::path path(file);
-    for (const auto& word : words_of(split)) {
-      if (!has_word(path.filename().string(), word) && path.parent_path().filename() != word) continue;
+    const auto words = words_of(split);
+    const std::string parent = fs::path(file).parent_path().filename().string();
+    if (is_named_for(file, split) || std::find(words.begin(), words.end(), parent) != words.end())
       found.push_back(file);
-      break;
-    }
   }
   return found;
 }
@@ -117,10 +121,10 @@ std::vector<std::string> files_of_split(const FolderListing& folder, const std::
 }
 
 /// The Arrow files of one data set that datasets' save_to_disk wrote.
-std::vector<DataFile> saved_files(const fs::path& folder) {
-  const Json state = load_json(folder / "state.json");
+std::vector<DataFile> saved_files(const fs::path& folder, const Json& state) {
+  const std::string place = (folder / "state.json").string();
   if (!state.is_object() || !state.contains("_data_files") || !state["_data_files"].is_array())
-    throw DataError((folder / "state.json").string(), "names no _data_files");
+    throw DataError(place, "names no _data_files");
   if (const auto indices = state.find("_indices_data_files");
       indices != state.end() && !indices->is_null() && !indices->empty())
     throw UnsupportedError(folder.string(), "was saved with a list of row numbers of its own",
@@ -128,23 +132,51 @@ std::vector<DataFile> saved_files(const fs::path& folder) {
   std::vector<DataFile> files;
   for (const auto& file : state["_data_files"]) {
     const std::string name = file.is_object() ? file.value("filename", "") : "";
-    if (name.empty() || name.find('/') != std::string::npos)
-      throw DataError((folder / "state.json").string(), "holds a data file without a name");
+    if (name.empty() || name.find('/') != std::string::npos) throw DataError(place, "holds a data file without a name");
     files.push_back({(folder / name).string(), name, {}});
   }
   return files;
 }
 
-std::vector<DataFile> files_of_folder(const fs::path& folder, const DataPlace& place, const std::string& split) {
+/// A folder of save_to_disk with one data set: it is train, unless it knows the split that it once was.
+std::vector<DataFile> saved_set(const fs::path& folder, const std::string& split) {
+  const Json state = load_json(folder / "state.json");
+  const auto known = state.is_object() ? state.find("_split") : state.end();
+  const std::string own = known != state.end() && known->is_string() ? known->get<std::string>() : "train";
+  if (!split.empty() && split != "all" && split != "train" && split != own)
+    throw DataError(folder.string(),
+                    fmt::format("was saved as one data set: it has no split '{}' (splits: {})", split, own),
+                    "leave split out, or take a part of it: train[:10%]");
+  return saved_files(folder, state);
+}
+
+/// A folder of save_to_disk with several data sets, one folder each.
+std::vector<DataFile> saved_sets(const fs::path& folder, const std::string& split) {
+  const Json dict = load_json(folder / "dataset_dict.json");
+  std::vector<std::string> names;
+  if (dict.is_object() && dict.contains("splits") && dict["splits"].is_array())
+    for (const auto& name : dict["splits"])
+      if (name.is_string() && fs::path(name.get<std::string>()).filename() == name.get<std::string>())
+        names.push_back(name.get<std::string>());
+  std::vector<DataFile> files;
+  for (const auto& name : names) {
+    if (split != "all" && split != name) continue;
+    auto found = saved_files(folder / name, load_json(folder / name / "state.json"));
+    files.insert(files.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
+  }
+  if (files.empty() && (split == "all" || std::find(names.begin(), names.end(), split) == names.end()))
+    throw DataError(folder.string(),
+                    fmt::format("has no split '{}' (splits: {})", split, names.empty() ? "none" : join(names, ", ")));
+  return files;
+}
+
+std::vector<DataFile> files_of_folder(const fs::path& folder, const DataPlace& place, const std::string& wanted) {
+  const std::string split = wanted.empty() ? "train" : wanted;
   const bool several = fs::exists(folder / "dataset_dict.json"), one = fs::exists(folder / "state.json");
   if ((several || one) && !place.name.empty())
     throw ConfigError("dataset.name", fmt::format("{} has no configurations: save_to_disk wrote it", folder.string()));
-  if (several) {
-    if (!fs::exists(folder / split / "state.json"))
-      throw DataError(folder.string(), fmt::format("holds no split '{}'", split), "see its dataset_dict.json");
-    return saved_files(folder / split);
-  }
-  if (one) return saved_files(folder);
+  if (several) return saved_sets(folder, split);
+  if (one) return saved_set(folder, wanted);
   LocalFolder local(folder);
   std::vector<DataFile> files;
   for (const auto& file : files_of_split(local.list(), place.name, split))
@@ -188,10 +220,21 @@ std::vector<DataFile> files_of_pattern(const std::string& pattern) {
   return files;
 }
 
+/// Files given by their names are the split train, as in Hugging Face datasets; beyond that one whose own name says
+/// another split (validation.jsonl) is that one.
+void require_split_of_files(const std::vector<DataFile>& files, const std::string& split) {
+  if (split.empty() || split == "train" || split == "all") return;
+  for (const auto& file : files)
+    if (!is_named_for(file.name, split))
+      throw DataError(file.path, fmt::format("is a single file and has no split '{}' (splits: train)", split),
+                      fmt::format("leave split out, or take a part of the file: train[:10%]; only a file named for it, "
+                                  "such as {}.jsonl, is the split '{}'",
+                                  split, split));
+}
+
 }  // namespace
 
-std::vector<DataFile> find_data_files(const DataPlace& place, const std::string& wanted) {
-  const std::string split = wanted.empty() ? "train" : wanted;
+std::vector<DataFile> find_data_files(const DataPlace& place, const std::string& split) {
   std::vector<DataFile> files;
   for (const auto& path : place.paths) {
     std::error_code ignored;
@@ -205,7 +248,7 @@ std::vector<DataFile> find_data_files(const DataPlace& place, const std::string&
                         "leave it out");
     std::vector<DataFile> found;
     if (!local) {
-      found = files_of_repo(path, place, split);
+      found = files_of_repo(path, place, split.empty() ? "train" : split);
     } else if (folder) {
       found = files_of_folder(path, place, split);
     } else if (fs::exists(path, ignored)) {
@@ -215,6 +258,7 @@ std::vector<DataFile> find_data_files(const DataPlace& place, const std::string&
     } else {
       throw DataError(path, "there is no such file or folder");
     }
+    if (local && !folder) require_split_of_files(found, split);
     files.insert(files.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
   }
   return files;

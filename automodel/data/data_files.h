@@ -39,11 +39,12 @@ struct DataFile {
   std::function<std::string()> fetch;
 };
 
-/// The files of a split, in order: a file is itself whatever the split is called; a pattern (path_pattern.h, or '**'
-/// for any folders) its matches by name; a folder or Hub data set the files of `split` by dataset_layout.h. Beyond
-/// those rules a split of any name may be a whole word of a file's or folder's name (chat.jsonl). "all" is every split.
-/// A folder written by datasets' save_to_disk is read too. An empty `split` is train. Throws DataError with what is
-/// there; ConfigError when name or revision is given for what has none; UnsupportedError for the Hub without a client.
+/// The files of a split, in order: a file is itself, a pattern (path_pattern.h, or '**' for any folders) its matches by
+/// name, and both have the one split train; a folder or Hub data set has the splits of dataset_layout.h. Beyond those
+/// rules of Hugging Face datasets a split of any name may be a whole word of a file's name (chat.jsonl) or, within a
+/// folder, of its folder's. "all" is every split. A folder written by datasets' save_to_disk is read too. An empty
+/// `split` is train. Throws DataError with the splits there are; ConfigError when name or revision is given for what
+/// has none; UnsupportedError for the Hub without a client.
 std::vector<DataFile> find_data_files(const DataPlace& place, const std::string& split);
 
 /// Whether the text is no path here but has the form of a Hub id.

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <set>
 
 #include "automodel/base/error.h"
@@ -29,6 +32,35 @@ class CountingBuilder : public SampleBuilder {
     if (!(faults && row.index % 7 == 6)) sample.labels.front() = 1;
     return sample;
   }
+};
+
+/// Rows that come from `first_late` on only when open() was called; they come by themselves after a minute, so that a
+/// test that fails also ends.
+class LateBuilder : public CountingBuilder {
+ public:
+  explicit LateBuilder(int64_t first_late) : first_late_(first_late) {}
+  Sample build(const Row& row) const override {
+    std::unique_lock lock(mutex_);
+    if (row.index >= first_late_ && !opened_.wait_for(lock, std::chrono::minutes(1), [&] { return open_; }))
+      open_ = gave_up_ = true;
+    lock.unlock();
+    return CountingBuilder::build(row);
+  }
+  void open() {
+    std::lock_guard lock(mutex_);
+    open_ = true;
+    opened_.notify_all();
+  }
+  bool gave_up() const {
+    std::lock_guard lock(mutex_);
+    return gave_up_;
+  }
+
+ private:
+  int64_t first_late_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable opened_;
+  mutable bool open_ = false, gave_up_ = false;
 };
 
 std::unique_ptr<Loader> make_loader(int64_t rows, LoaderOptions options, bool faults = false, int64_t longest = 40) {
@@ -413,6 +445,23 @@ TEST(Mock, RandomIdsAreAFunctionOfSeedAndRow) {
   EXPECT_EQ(sample.labels.back(), kNotTrained);
   for (size_t t = 0; t + 1 < sample.ids.size(); ++t) EXPECT_EQ(sample.labels[t], sample.ids[t + 1]);
   for (const int32_t id : sample.ids) EXPECT_TRUE(id >= 0 && id < 50);
+}
+
+// A row that a batch needs is not kept back for those behind it, which may be a download away.
+TEST(Loader, HandsOnWhatIsThereThoughNoMoreComes) {
+  for (const int64_t late : {1, 2, 5, 17}) {
+    const auto builder = std::make_shared<LateBuilder>(late);
+    LoaderOptions options;
+    options.read.shuffle = false;
+    options.pack.local_batch_size = 1;
+    options.threads = 2;
+    const auto on_time = make_loader(40, options);
+    Loader loader(mock_rows(40), builder, options);
+    EXPECT_EQ(take(loader, late), take(*on_time, late));
+    EXPECT_FALSE(builder->gave_up()) << "the first " << late << " rows were kept back";
+    builder->open();
+    EXPECT_EQ(take(loader, 41 - late), take(*on_time, 41 - late));
+  }
 }
 
 }  // namespace

@@ -46,11 +46,12 @@ Json fingerprint(const PreprocessOptions& options, MegatronType type) {
 }
 
 // The file PREFIX.preprocess.json: from where a killed run goes on. It stands as long as the outputs are not whole.
+// Where it says that nothing was written yet, any other run may take its place.
 class Journal {
  public:
   Journal(const PreprocessOptions& options, Json print)
-      : path_(options.output_prefix + ".preprocess.json"), print_(std::move(print)) {
-    for (const auto& key : options.keys) prefixes_.push_back(fmt::format("{}_{}_document", options.output_prefix, key));
+      : path_(options.output_prefix + ".preprocess.json"), prefix_(options.output_prefix), print_(std::move(print)) {
+    for (const auto& key : options.keys) prefixes_.push_back(prefix_of(key));
     if (options.restart) discard();
     if (fs::exists(path_)) load();
     if (found_) return;
@@ -97,29 +98,60 @@ class Journal {
     }
   }
 
+  std::string prefix_of(const std::string& key) const { return fmt::format("{}_{}_document", prefix_, key); }
+
+  int64_t number(const Json& json, const char* name) const {
+    if (!json.is_object() || !json.contains(name) || !json[name].is_number_integer() || json[name].get<int64_t>() < 0)
+      throw DataError(path_, fmt::format("has no count '{}'", name), "begin again with --restart");
+    return json[name].get<int64_t>();
+  }
+
+  // The first thing in which the run of the journal is another one; "" if it is this one.
+  std::string difference(const Json& json) const {
+    for (const auto& [name, value] : print_.items()) {
+      if (json.contains("run") && json["run"].contains(name) && json["run"][name] == value) continue;
+      if (name == "skip_bad_rows" && number(json, "bad_rows") == 0) continue;  // so far both write the same
+      return name;
+    }
+    return "";
+  }
+
   void load() {
     const Json json = load_json(path_);
-    const auto number = [&](const char* name) {
-      if (!json.is_object() || !json.contains(name) || !json[name].is_number_integer() || json[name].get<int64_t>() < 0)
-        throw DataError(path_, fmt::format("has no count '{}'", name), "begin again with --restart");
-      return json[name].get<int64_t>();
-    };
-    if (number("version") != 1) throw DataError(path_, "is of another version", "begin again with --restart");
-    for (const auto& [name, value] : print_.items())
-      if (!json.contains("run") || !json["run"].contains(name) || json["run"][name] != value)
-        throw ConfigError(path_, fmt::format("belongs to an unfinished run with other {}", name),
-                          "repeat its command to go on with it, or throw it away with --restart");
-    place = {number("file"), number("offset"), std::max<int64_t>(number("line"), 1)};
-    counts.input_bytes = counts.input_bytes_before = number("input_bytes");
-    counts.documents = number("documents"), counts.tokens = number("tokens"), counts.bad_rows = number("bad_rows");
+    if (number(json, "version") != 1) throw DataError(path_, "is of another version", "begin again with --restart");
+    std::vector<PreprocessOutput::Mark> marks;
+    if (json.contains("outputs") && json["outputs"].is_array())
+      for (const auto& mark : json["outputs"]) marks.push_back(PreprocessOutput::Mark::from_json(mark));
+    if (const auto other = difference(json); !other.empty()) {
+      if (number(json, "documents") == 0 && !json.value("finished", false)) return forget(json);
+      throw ConfigError(path_, fmt::format("belongs to an unfinished run with other {}", other),
+                        "repeat its command to go on with it, or throw it away with --restart");
+    }
+    place = {number(json, "file"), number(json, "offset"), std::max<int64_t>(number(json, "line"), 1)};
+    counts.input_bytes = counts.input_bytes_before = number(json, "input_bytes");
+    counts.documents = number(json, "documents"), counts.tokens = number(json, "tokens");
+    counts.bad_rows = number(json, "bad_rows");
     finished_ = json.value("finished", false);
-    if (!json.contains("outputs") || json["outputs"].size() != prefixes_.size())
+    if (marks.size() != prefixes_.size())
       throw DataError(path_, "does not name every output", "begin again with --restart");
-    for (const auto& mark : json["outputs"]) marks_.push_back(PreprocessOutput::Mark::from_json(mark));
+    marks_ = std::move(marks);
     found_ = true;
   }
 
-  std::string path_;
+  // Clears away the empty parts of a run with other keys. Those of our own are cut when they are opened, which, as
+  // here, fails where another process writes them.
+  void forget(const Json& json) const {
+    if (!json.contains("run") || !json["run"].contains("keys") || !json["run"]["keys"].is_array()) return;
+    for (const auto& key : json["run"]["keys"]) {
+      if (!key.is_string()) continue;
+      const std::string prefix = prefix_of(key.get<std::string>());
+      if (std::find(prefixes_.begin(), prefixes_.end(), prefix) != prefixes_.end()) continue;
+      PreprocessOutput(prefix, MegatronType::Int32, {});
+      PreprocessOutput::discard(prefix);
+    }
+  }
+
+  std::string path_, prefix_;
   Json print_;
   std::vector<std::string> prefixes_;
   std::vector<PreprocessOutput::Mark> marks_;

@@ -43,8 +43,9 @@ struct PreprocessReport {
 };
 
 /// `show` is called about twice a second. Throws DataError{"file:line"} for a row that cannot be used, ConfigError for
-/// outputs that exist already or an unfinished run of other inputs, options or tokenizer, SystemError,
-/// UnsupportedError. Uses memory for a few megabytes of text for each worker, whatever the size of the input.
+/// outputs that exist already or an unfinished run of other inputs, options or tokenizer that has written documents
+/// (skip_bad_rows may differ as long as no row was left out), SystemError, UnsupportedError. Uses memory for a few
+/// megabytes of text for each worker, whatever the size of the input.
 PreprocessReport preprocess(const PreprocessOptions& options, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
                             const std::function<void(const PreprocessProgress&)>& show = {});
 

@@ -19,6 +19,7 @@
 #include "automodel/base/testing.h"
 #include "automodel/data/megatron_md5.h"
 #include "automodel/data/preprocess_lines.h"
+#include "automodel/data/preprocess_output.h"
 
 namespace automodel::data {
 namespace {
@@ -130,17 +131,68 @@ TEST_F(Preprocess, FaultsNameFileAndLine) {
   EXPECT_THAT(message_of([&] { run(options({})); }), HasSubstr("--input"));
 }
 
-TEST_F(Preprocess, OfAnUnfinishedRunIsNotContinuedWithOtherOptions) {
-  write("in.jsonl", "{\"text\": \"fine\"}\n{\"no\": 1}\n");
-  EXPECT_THAT(message_of([&] { run(options({path("in.jsonl")})); }), HasSubstr("no key"));
-  EXPECT_TRUE(fs::exists(path("out.preprocess.json")));
+// A run that stopped before its first document was on disk stands in nobody's way: not its mended input's, not that of
+// another key or option.
+TEST_F(Preprocess, NothingWrittenYetBlocksNoOtherRun) {
+  const auto fails_first = [&] {
+    write("in.jsonl", "{\"text\": \"fine\"}\n{\"no\": 1}\n");
+    EXPECT_THAT(message_of([&] { run(options({path("in.jsonl")})); }), HasSubstr("no key"));
+    EXPECT_EQ(load_json(path("out.preprocess.json"))["documents"], 0);
+  };
+  fails_first();
   auto other = options({path("in.jsonl")});
+  other.skip_bad_rows = true;
+  EXPECT_EQ(run(other).progress.bad_rows, 1);
+  EXPECT_EQ(names(), (std::vector<std::string>{"in.jsonl", "out_text_document.bin", "out_text_document.idx"}));
+  for (const char* ending : {".bin", ".idx"}) fs::remove(path("out_text_document") + ending);
+
+  fails_first();
+  write("in.jsonl", "{\"text\": \"fine\"}\n{\"text\": \"mended\"}\n");
+  EXPECT_EQ(run(options({path("in.jsonl")})).progress.documents, 2);
+  for (const char* ending : {".bin", ".idx"}) fs::remove(path("out_text_document") + ending);
+
+  fails_first();
+  write("in.jsonl", "{\"body\": \"fine\"}\n");
+  auto renamed = options({path("in.jsonl")});
+  renamed.keys = {"body"};
+  {  // as long as another process is at work, its empty files are left alone
+    const AppendFile held(path("out_text_document.bin.part"), 0);
+    EXPECT_THAT(message_of([&] { run(renamed); }), HasSubstr("is being written by another process"));
+  }
+  EXPECT_EQ(run(renamed).progress.documents, 1);
+  EXPECT_EQ(names(), (std::vector<std::string>{"in.jsonl", "out_body_document.bin", "out_body_document.idx"}));
+}
+
+TEST_F(Preprocess, OfAnUnfinishedRunIsNotContinuedWithOtherOptions) {
+  const std::string rows = read_file("assets/quickstart/pretrain/train.jsonl");
+  std::string text;
+  while (text.size() < (3u << 20)) text += rows;  // several chunks, of which the last fails
+  write("in.jsonl", text + "{\"no\": 1}\n");
+  auto first = options({path("in.jsonl")});
+  first.keys = {"answer"};
+  first.mark_seconds = 0;
+  EXPECT_THAT(message_of([&] { run(first); }), HasSubstr("no key"));
+  EXPECT_GT(load_json(path("out.preprocess.json"))["documents"], 0);
+  auto other = first;
   other.append_eod = true;
   EXPECT_THAT(message_of([&] { run(other); }), HasSubstr("other append_eod"));
-  write("in.jsonl", "{\"text\": \"fine\"}\n");
-  EXPECT_THAT(message_of([&] { run(options({path("in.jsonl")})); }), HasSubstr("other inputs"));
+  auto longer = first;
+  longer.inputs.push_back(path("in.jsonl"));
+  EXPECT_THAT(message_of([&] { run(longer); }), HasSubstr("other inputs"));
+  // What is there holds no bad row: leaving them out from here on gives what leaving them out from the start gives.
+  auto skipping = first;
+  skipping.skip_bad_rows = true;
+  const auto report = run(skipping);
+  EXPECT_TRUE(report.resumed);
+  EXPECT_EQ(report.progress.bad_rows, 1);
+  skipping.output_prefix = path("whole");
+  const auto whole = run(skipping);
+  EXPECT_EQ(whole.progress.documents, report.progress.documents);
+  for (const char* ending : {".bin", ".idx"})
+    EXPECT_EQ(md5(read_file(report.outputs[0] + ending)), md5(read_file(whole.outputs[0] + ending)));
   other.restart = true;
-  EXPECT_EQ(run(other).progress.documents, 1);
+  other.skip_bad_rows = true;
+  EXPECT_EQ(run(other).progress.documents, report.progress.documents);
 }
 
 TEST(LineChunks, GoOnFromAnyPlaceBetweenChunks) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "automodel/base/error.h"
 
@@ -63,7 +64,7 @@ void ReadAhead::work() {
 ReadRow ReadAhead::take() {
   std::unique_lock lock(mutex_);
   auto& slot = ring_[static_cast<size_t>(next_take_ % static_cast<int64_t>(ring_.size()))];
-  if (!slot) done_.wait(lock, [&] { return worth_waking(); });
+  while (!slot) done_.wait_for(lock, std::chrono::milliseconds(20), [&] { return worth_waking(); });
   ReadRow row = std::move(*slot);
   slot.reset();
   ++next_take_;

@@ -19,8 +19,9 @@ class ReadAhead {
 
   /// Reads on from this position; what was read ahead elsewhere is forgotten.
   void begin(int64_t epoch, int64_t position);
-  /// The next position's row: waits for it and, unless no more come, for a few behind it. REQUIRES begin(). What is
-  /// handed out does not depend on the number of threads.
+  /// The next position's row: waits for it and, unless no more come, for a few behind it, but for these no longer than
+  /// 20 ms: a slow source's rows are handed on as they come. REQUIRES begin(). What is handed out does not depend on
+  /// the number of threads.
   ReadRow take();
 
  private:

@@ -56,7 +56,7 @@ struct RowsOptions {
   /// folders, or ids of the Hub; several are read one after another. See data_files.h.
   std::vector<std::string> paths;
   /// "train", "validation[:500]", "train[10%:20%]", "train+validation": Hugging Face's split syntax. A folder is
-  /// searched for the files of the split; files named one by one are the split, and only the slice is taken from it.
+  /// searched for the files of the split; files named one by one are train (data_files.h).
   /// Empty: all rows (of a folder: train).
   std::string split;
   /// At most so many rows, counted after the slice; negative: no limit.

@@ -151,6 +151,7 @@ TEST(Rows, SlicesLimitsAndSumsOfSplitsAreTaken) {
   EXPECT_THAT(first, testing::Not(testing::ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9)));
   first.insert(first.end(), second.begin(), second.end());
   EXPECT_EQ(std::set<int>(first.begin(), first.end()).size(), 20u);
+  EXPECT_THAT(message_of([&] { read({.split = "test"}); }), HasSubstr("splits: train)"));
   EXPECT_THAT(message_of([&] { read({.split = "test"}); }),
               HasSubstr("holds no file of the split 'test' (data files there: data/train-00000"));
 }
@@ -158,9 +159,35 @@ TEST(Rows, SlicesLimitsAndSumsOfSplitsAreTaken) {
 TEST(Rows, FilesNamedOneByOneAndPatternsAreReadInOrder) {
   const TemporaryFolder folder;
   const auto b = folder.write("b.jsonl", numbers(0, 2)), a = folder.write("a.jsonl", numbers(2, 4));
-  EXPECT_THAT(all(*open_rows({.paths = {b, a}, .split = "validation[1:3]"})), testing::ElementsAre(1, 2));
+  EXPECT_THAT(all(*open_rows({.paths = {b, a}, .split = "train[1:3]"})), testing::ElementsAre(1, 2));
   EXPECT_THAT(all(*open_rows({.paths = {(folder.path() / "*.jsonl").string()}})), testing::ElementsAre(2, 3, 0, 1));
   EXPECT_EQ(open_rows({.paths = {b, a}})->at(3).index, 3);
+}
+
+// The answers of datasets 5.2 with data_files=..., but for the last three lines: it has no split validation there.
+TEST(Rows, FilesNamedOneByOneHaveTheOneSplitTrain) {
+  const TemporaryFolder folder;
+  const auto a = folder.write("a.jsonl", numbers(0, 4)), validation = folder.write("validation.jsonl", numbers(4, 6));
+  const auto pattern = (folder.path() / "*.jsonl").string();
+  const auto fails = [](std::vector<std::string> paths, const std::string& split) {
+    return message_of([&] { open_rows({.paths = std::move(paths), .split = split}); });
+  };
+  EXPECT_THAT(all(*open_rows({.paths = {a}, .split = "train"})), testing::SizeIs(4));
+  EXPECT_THAT(all(*open_rows({.paths = {a}, .split = "train[:25%]"})), testing::ElementsAre(0));
+  EXPECT_THAT(all(*open_rows({.paths = {pattern}, .split = "all[3:5]"})), testing::ElementsAre(3, 4));
+  EXPECT_THAT(all(*open_rows({.paths = {validation}, .split = "train"})), testing::SizeIs(2));
+  for (const auto* split : {"test", "validation", "test[:2]", "foo", "train+test"}) {
+    const auto error = fails({a}, split);
+    EXPECT_THAT(error, HasSubstr("a.jsonl: is a single file and has no split '")) << split;
+    EXPECT_THAT(error, HasSubstr("(splits: train)")) << split;
+    EXPECT_THAT(fails({pattern}, split), HasSubstr("a.jsonl: is a single file and has no split '")) << split;
+  }
+  EXPECT_THAT(fails({validation, a}, "validation"), HasSubstr("a.jsonl: is a single file"));
+  EXPECT_THAT(fails({validation}, "test"), HasSubstr("validation.jsonl: is a single file and has no split 'test'"));
+  EXPECT_THAT(all(*open_rows({.paths = {validation}, .split = "validation"})), testing::ElementsAre(4, 5));
+  EXPECT_THAT(all(*open_rows({.paths = {validation}, .split = "validation[1:]"})), testing::ElementsAre(5));
+  EXPECT_THAT(all(*open_rows({.paths = {(folder.path() / "val*.jsonl").string()}, .split = "validation"})),
+              testing::ElementsAre(4, 5));
 }
 
 // Which files a split is: by the card's configurations, else by the names of files and folders; other ones stay out.

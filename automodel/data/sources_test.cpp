@@ -309,5 +309,36 @@ TEST(PathPattern, MatchesAsGlobsDo) {
   EXPECT_FALSE(path_matches("*a*a*a*a*a*a*a*a*a*a*a*b", many));  // and quickly
 }
 
+// Layout of save_to_disk: datasets 5.2 writes these names; rows are of testdata/sources/chats.stream.arrow.
+TEST(Sources, FoldersOfSaveToDiskHaveTheSplitsTheySay) {
+  if (!arrow_is_built()) GTEST_SKIP() << "libautomodel_arrow.so was not built: Parquet and Arrow";
+  const TemporaryFolder folder;
+  const auto save = [&](const std::string& name, const std::string& split) {
+    fs::create_directories(folder.path() / name);
+    fs::copy_file(goldens() / "chats.stream.arrow", folder.path() / name / "data-00000-of-00001.arrow");
+    folder.write(name + "/state.json",
+                 R"({"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_split": )" + split + "}");
+  };
+  for (const auto* name : {"dict/train", "dict/test", "plain"}) save(name, "null");
+  save("part", "\"test\"");
+  folder.write("dict/dataset_dict.json", R"({"splits": ["train", "test"]})");
+  const auto open = [&](const std::string& name, const std::string& split) {
+    return open_rows({.paths = {(folder.path() / name).string()}, .split = split});
+  };
+  const int64_t rows = open("plain", "")->size();
+  EXPECT_GT(rows, 0);
+  for (const auto& [name, split] : std::vector<std::pair<std::string, std::string>>{
+           {"plain", "train"}, {"plain", "all"}, {"part", "test"}, {"part", "train"}, {"dict", ""}, {"dict", "test"}})
+    EXPECT_EQ(open(name, split)->size(), rows) << name << " " << split;
+  EXPECT_EQ(open("dict", "all")->size(), 2 * rows);
+  EXPECT_EQ(open("dict", "train+test[:1]")->size(), rows + 1);
+  const auto fails = [&](const std::string& name, const std::string& split) {
+    return message_of([&] { open(name, split); });
+  };
+  EXPECT_THAT(fails("dict", "validation"), HasSubstr("dict: has no split 'validation' (splits: train, test)"));
+  EXPECT_THAT(fails("plain", "test"), HasSubstr("was saved as one data set: it has no split 'test' (splits: train)"));
+  EXPECT_THAT(fails("part", "validation"), HasSubstr("it has no split 'validation' (splits: test)"));
+}
+
 }  // namespace
 }  // namespace automodel::data

@@ -140,11 +140,12 @@ TEST(Checksum, IsThatOfTheTools) {
 
 class EnvironmentTest : public testing::Test {
  protected:
-  HubSettings read() const {
-    return read_hub_settings([this](const std::string& name) -> std::optional<std::string> {
+  HubSettings read(RepoKind kind = RepoKind::Model) const {
+    const auto environment = [this](const std::string& name) -> std::optional<std::string> {
       const auto found = variables_.find(name);
       return found == variables_.end() ? std::nullopt : std::optional(found->second);
-    });
+    };
+    return read_hub_settings(environment, kind);
   }
   std::map<std::string, std::string> variables_ = {{"HOME", "/home/u"}};
 };
@@ -181,6 +182,28 @@ TEST_F(EnvironmentTest, OfflineAndTimeouts) {
   EXPECT_EQ(read().stall_timeout_s, 33);
   variables_["HF_HUB_DOWNLOAD_TIMEOUT"] = "long";
   EXPECT_THROW(read(), ConfigError);
+}
+
+// What huggingface_hub's and datasets' constants become under the same variables: huggingface_hub_test.cpp asks them.
+TEST_F(EnvironmentTest, OfflineNamesTheVariablesThatSayIt) {
+  const auto reason = [this](std::map<std::string, std::string> variables, RepoKind kind) {
+    variables_ = std::move(variables);
+    variables_["HOME"] = "/home/u";
+    const auto settings = read(kind);
+    return settings.offline ? settings.offline_reason() : "";
+  };
+  const std::string hub = "HF_HUB_OFFLINE", transformers = "TRANSFORMERS_OFFLINE", datasets = "HF_DATASETS_OFFLINE";
+  for (const auto kind : {RepoKind::Model, RepoKind::Dataset}) {
+    EXPECT_EQ(reason({{hub, "1"}}, kind), "HF_HUB_OFFLINE is set");
+    EXPECT_EQ(reason({{transformers, "on"}}, kind), "TRANSFORMERS_OFFLINE is set");
+    EXPECT_EQ(reason({{hub, ""}, {transformers, "1"}}, kind), "TRANSFORMERS_OFFLINE is set");
+    EXPECT_EQ(reason({{hub, "0"}, {transformers, "1"}}, kind), "");
+    EXPECT_EQ(reason({{hub, "1"}, {transformers, "1"}}, kind), "HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE are set");
+    EXPECT_EQ(reason({{hub, "1"}, {datasets, "0"}}, kind), "HF_HUB_OFFLINE is set");
+  }
+  EXPECT_EQ(reason({{datasets, "1"}}, RepoKind::Model), "");
+  EXPECT_EQ(reason({{datasets, "1"}}, RepoKind::Dataset), "HF_DATASETS_OFFLINE is set");
+  EXPECT_EQ(reason({{datasets, "yes"}, {hub, "no"}}, RepoKind::Dataset), "HF_DATASETS_OFFLINE is set");
 }
 
 TEST_F(EnvironmentTest, TokensComeFromTheVariableThenTheFile) {

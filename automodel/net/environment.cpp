@@ -76,7 +76,25 @@ static std::string find_token(const Environment& environment, const fs::path& ho
   return clean_token(read_file(file, 65536), file.string());
 }
 
-HubSettings read_hub_settings(const Environment& environment) {
+// The variables that forbid requests; none if they are allowed. Any value but none of HF_HUB_OFFLINE goes before
+// TRANSFORMERS_OFFLINE. HF_DATASETS_OFFLINE cannot allow what huggingface_hub forbids: the requests are its own.
+static std::vector<std::string> offline_variables(const Environment& environment, RepoKind kind) {
+  std::vector<std::string> names;
+  const bool hub = is_true(value_of(environment, "HF_HUB_OFFLINE"));
+  if (hub) names.push_back("HF_HUB_OFFLINE");
+  if ((hub || value_of(environment, "HF_HUB_OFFLINE").empty()) &&
+      is_true(value_of(environment, "TRANSFORMERS_OFFLINE")))
+    names.push_back("TRANSFORMERS_OFFLINE");
+  if (kind == RepoKind::Dataset && is_true(value_of(environment, "HF_DATASETS_OFFLINE")))
+    names.push_back("HF_DATASETS_OFFLINE");
+  return names;
+}
+
+std::string HubSettings::offline_reason() const {
+  return fmt::format("{} {} set", join(offline_by, " and "), offline_by.size() == 1 ? "is" : "are");
+}
+
+HubSettings read_hub_settings(const Environment& environment, RepoKind kind) {
   HubSettings settings;
   if (const auto endpoint = value_of(environment, "HF_ENDPOINT"); !endpoint.empty()) {
     settings.endpoint = endpoint;
@@ -102,9 +120,10 @@ HubSettings read_hub_settings(const Environment& environment) {
     if (const auto named = value_of(environment, name); !named.empty()) settings.cache = expand(named, environment);
   settings.cache = fs::absolute(settings.cache);
   settings.token = find_token(environment, home);
-  auto offline = value_of(environment, "HF_HUB_OFFLINE");
-  if (offline.empty()) offline = value_of(environment, "TRANSFORMERS_OFFLINE");
-  settings.offline = is_true(offline);
+  if (auto names = offline_variables(environment, kind); !names.empty()) {
+    settings.offline = true;
+    settings.offline_by = std::move(names);
+  }
   for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"})
     if (settings.ca_file.empty()) settings.ca_file = value_of(environment, name);
   settings.answer_timeout_s = seconds_of(environment, "HF_HUB_ETAG_TIMEOUT", settings.answer_timeout_s);

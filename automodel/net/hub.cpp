@@ -39,11 +39,12 @@ struct Hub::State {
 
 Hub::Hub(HubSettings settings) : state_(std::make_shared<State>()) { state_->settings = std::move(settings); }
 
-Hub Hub::from_environment() {
-  return Hub(read_hub_settings([](const std::string& name) -> std::optional<std::string> {
+Hub Hub::from_environment(RepoKind kind) {
+  const auto environment = [](const std::string& name) -> std::optional<std::string> {
     const char* value = std::getenv(name.c_str());
     return value ? std::optional<std::string>(value) : std::nullopt;
-  }));
+  };
+  return Hub(read_hub_settings(environment, kind));
 }
 
 const HubSettings& Hub::settings() const { return state_->settings; }
@@ -124,10 +125,11 @@ static HubError not_in_cache(const HubSettings& settings, const Repo& repo, cons
   if (!unreachable.empty())
     return {repo.repo, fmt::format("{} not in the cache ({}), and the Hub cannot be asked: {}", what,
                                    settings.cache.string(), unreachable)};
-  return {repo.repo, fmt::format("{} not in the cache ({}), and HF_HUB_OFFLINE is set", what, settings.cache.string()),
-          fmt::format("unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or fetch it where there is a network: automodel "
-                      "download {}{}",
-                      repo.kind == RepoKind::Dataset ? "--dataset " : "", repo.repo)};
+  return {
+      repo.repo,
+      fmt::format("{} not in the cache ({}), and {}", what, settings.cache.string(), settings.offline_reason()),
+      fmt::format("unset {}, or fetch it where there is a network: automodel download {}{}",
+                  join(settings.offline_by, " and "), repo.repo, repo.kind == RepoKind::Dataset ? " --dataset" : "")};
 }
 
 // True for what a copy in the cache can stand in for: no network, or a Hub that fails. Not for "no" as an answer.

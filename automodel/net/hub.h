@@ -69,7 +69,7 @@ struct HubSettings {
   std::string endpoint = "https://huggingface.co";  ///< HF_ENDPOINT
   std::filesystem::path cache;                      ///< HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub
   std::string token;                                ///< HF_TOKEN, else the file HF_TOKEN_PATH or HF_HOME/token
-  bool offline = false;                             ///< HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE
+  bool offline = false;                             ///< HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE; see offline_by
   std::string ca_file;                              ///< SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE
   double answer_timeout_s = 10;                     ///< HF_HUB_ETAG_TIMEOUT: until connected, and for small answers
   double stall_timeout_s = 10;                      ///< HF_HUB_DOWNLOAD_TIMEOUT: so long without a byte is a cut
@@ -78,15 +78,20 @@ struct HubSettings {
   int attempts = 6;                                 ///< in a row without a new byte
   double backoff_s = 1;                             ///< before the second attempt; doubles up to 16 times this
   double longest_wait_s = 300;                      ///< a Retry-After beyond this is an error instead
+
+  /// The variables that say offline, for messages.
+  std::vector<std::string> offline_by = {"HF_HUB_OFFLINE"};
+  std::string offline_reason() const;  ///< "HF_HUB_OFFLINE is set"
 };
 using Environment = std::function<std::optional<std::string>(const std::string&)>;
-HubSettings read_hub_settings(const Environment& environment);
+/// As huggingface_hub reads the environment; for data sets as datasets does: HF_DATASETS_OFFLINE says offline too.
+HubSettings read_hub_settings(const Environment& environment, RepoKind kind = RepoKind::Model);
 
 /// A client. Safe to share between threads and, through the locks, between processes.
 class Hub {
  public:
   explicit Hub(HubSettings settings);
-  static Hub from_environment();
+  static Hub from_environment(RepoKind kind = RepoKind::Model);
   const HubSettings& settings() const;
 
   /// Fetches the files that match one of `patterns` ('*' stands for any run of characters, also of '/'; "folder/" is

@@ -67,6 +67,35 @@ TEST_F(HuggingfaceHubTest, FindsWhatWeFetched) {
   EXPECT_EQ(log().size(), 0u);
 }
 
+// Every combination of the three variables: not set, empty, no and yes.
+TEST_F(HuggingfaceHubTest, WeAreOfflineWhereItAndDatasetsAre) {
+  const std::string asked = python(R"(import datasets.config as d, huggingface_hub.constants as h, importlib, itertools
+out = ''
+for values in itertools.product([None, '', '0', 'Yes'], repeat=3):
+    for name, value in zip(('HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE', 'HF_DATASETS_OFFLINE'), values):
+        os.environ.pop(name, None)
+        if value is not None: os.environ[name] = value
+    importlib.reload(h), importlib.reload(d)
+    out += '%d%d' % (h.is_offline_mode(), h.is_offline_mode() or d.HF_HUB_OFFLINE)
+print(out))");
+  const std::optional<std::string> values[] = {std::nullopt, "", "0", "Yes"};
+  std::string ours;
+  for (const auto& hub : values)
+    for (const auto& transformers : values)
+      for (const auto& datasets : values)
+        for (const auto kind : {RepoKind::Model, RepoKind::Dataset}) {
+          const auto environment = [&](const std::string& name) -> std::optional<std::string> {
+            if (name == "HF_HUB_OFFLINE") return hub;
+            if (name == "TRANSFORMERS_OFFLINE") return transformers;
+            if (name == "HF_DATASETS_OFFLINE") return datasets;
+            return name == "HOME" ? std::optional<std::string>("/home/u") : std::nullopt;
+          };
+          ours += read_hub_settings(environment, kind).offline ? '1' : '0';
+        }
+  EXPECT_EQ(ours, asked);
+  EXPECT_EQ(ours.size(), 128u);
+}
+
 TEST_F(HuggingfaceHubTest, ItsScanOfTheCacheFindsNoFault) {
   hub().snapshot(tiny_, {"*.json", "*.safetensors"});
   put("datasets/org/chats/train.parquet", noise(1000, 7));

@@ -37,9 +37,9 @@ class HubDataset : public data::DatasetRepo {
     if (count > 3) missing.resize(3), missing.push_back("...");
     throw net::HubError(
         repo_.repo,
-        fmt::format("{} of the {} files of the split are not in the cache, and HF_HUB_OFFLINE is set: {}", count,
-                    files.size(), join(missing, ", ")),
-        "unset it once, so that they are fetched");
+        fmt::format("{} of the {} files of the split are not in the cache, and {}: {}", count, files.size(),
+                    hub_.settings().offline_reason(), join(missing, ", ")),
+        fmt::format("unset {} once, so that they are fetched", join(hub_.settings().offline_by, " and ")));
   }
 
  private:
@@ -51,7 +51,7 @@ class HubDataset : public data::DatasetRepo {
 }  // namespace
 
 std::shared_ptr<data::DatasetRepo> open_hub_dataset(const std::string& id, const std::string& revision) {
-  return std::make_shared<HubDataset>(net::Hub::from_environment(),
+  return std::make_shared<HubDataset>(net::Hub::from_environment(net::RepoKind::Dataset),
                                       net::Repo{id, net::RepoKind::Dataset, revision.empty() ? "main" : revision});
 }
 

@@ -155,6 +155,10 @@ TEST_F(HubData, WhatIsNotThereIsNamed) {
   look(from_hub("org/chats", {"--dataset.split", "train[:5]"}));  // fetches the first part alone
   refused("org/chats", {}, {"1 of the 2 files", "part-1.jsonl", "HF_HUB_OFFLINE"}, true);
   EXPECT_EQ(look(from_hub("org/chats", {"--dataset.split", "train[:5]"}), true)["statistics"]["rows"], 5);
+  auto by_datasets = setting(true);  // the variable that Python's datasets reads is named as the cause
+  by_datasets.environment["HF_HUB_OFFLINE"] = "";
+  by_datasets.environment["HF_DATASETS_OFFLINE"] = "1";
+  expect_error(run(from_hub("org/chats"), by_datasets), 1, {"1 of the 2 files", "HF_DATASETS_OFFLINE is set"});
 }
 
 TEST_F(HubData, APushBetweenTwoRunsIsSeenAndFetchesOnlyWhatChanged) {
