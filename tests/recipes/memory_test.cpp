@@ -88,6 +88,50 @@ TEST_F(Memory, ThatDoesNotSufficeIsRefusedWithWhatWouldFit) {
               testing::AllOf(testing::HasSubstr("are needed"), testing::Not(testing::HasSubstr("microbatch of"))));
 }
 
+// plan holds the memory against the same limit and advises what the refusal does.
+TEST_F(Memory, IsHeldAgainstALimitByThePlanToo) {
+  const double none = total_of("none"), selective = total_of("selective"), limit = (none + selective) / 2;
+  const auto fits = json_of(arguments("false", none * 2, {"plan", "--json"}));
+  EXPECT_EQ(fits.at("fits"), true);
+  EXPECT_TRUE(fits.at("advice").is_null());
+  EXPECT_THAT(run(arguments("false", none * 2, {"plan"})).out, testing::ContainsRegex("\nfree  .*: fits, .* are left"));
+  EXPECT_TRUE(json_of(arguments("false", {}, {"plan", "--json", "--device", "cpu"})).at("fits").is_null());
+
+  const auto too_much = json_of(arguments("false", limit, {"plan", "--json"}));
+  EXPECT_EQ(too_much.at("fits"), false);
+  EXPECT_THAT(run(arguments("false", limit)).err, testing::HasSubstr(too_much.at("advice").get<std::string>()));
+  EXPECT_THAT(run(arguments("false", limit, {"plan"})).out,
+              testing::AllOf(testing::ContainsRegex("\nfree  .*: does not fit: one of these fits: "),
+                             testing::HasSubstr(too_much.at("advice").get<std::string>())));
+  // Where rows decide the length, the longest of those looked at counts.
+  EXPECT_THAT(run({"plan", yaml_, "--distributed.memory_limit_gib", "0.000001"}).out,
+              testing::HasSubstr("does not fit, by the longest of 60 rows: "));
+}
+
+// A GPU need not be there to be counted for.
+TEST_F(Memory, IsCountedForTheDeviceThatIsAskedFor) {
+  const auto on = [&](const std::string& device, std::optional<double> limit, const std::string& choice) {
+    auto all = arguments(choice, limit, {"plan", "--json"});
+    all.insert(all.end(), {"--device", device});
+    return json_of(all);
+  };
+  const auto cpu = on("cpu", {}, "false"), gpu = on("cuda", {}, "false");
+  EXPECT_EQ(cpu.at("device"), "cpu");
+  EXPECT_EQ(cpu.at("device_name"), "CPU");
+  EXPECT_EQ(gpu.at("device"), "cuda");
+  EXPECT_EQ(gpu.at("memory_bytes").at("weights"), cpu.at("memory_bytes").at("weights"));
+  EXPECT_NE(gpu.at("memory_bytes").at("workspace"), cpu.at("memory_bytes").at("workspace"));  // a chunk of logits
+  const double none = gpu.at("choices").at("none").at("total"), full = gpu.at("choices").at("full").at("total");
+  EXPECT_EQ(on("cuda", full * 0.99, "auto").at("fits"), false);
+  EXPECT_EQ(on("cuda", full * 0.99, "auto").at("activation_checkpointing"), "full");
+  EXPECT_EQ(on("cuda", none * 1.01, "false").at("fits"), true);
+  const auto text = run({"plan", yaml_, "--device", "cuda"}).out;
+  if (gpu.at("device_name").is_null())
+    EXPECT_THAT(text, testing::HasSubstr("device       a GPU, and none is here: distributed.memory_limit_gib"));
+  else
+    EXPECT_THAT(text, testing::HasSubstr("device       " + gpu.at("device_name").get<std::string>()));
+}
+
 // What is said to fit does: the change, taken, is not refused.
 TEST_F(Memory, WhatIsSaidToFitFits) {
   const double limit = (total_of("none") + total_of("selective")) / 2;
