@@ -88,6 +88,7 @@ Plan plan(const config::RecipeConfig& config) {
   plan.dtype = dtype_name(folder.dtype);
   const auto model = plan_model(plan, config, folder);
   const auto largest = plan_data(plan, config, folder);
+  plan.pairs_kept = models::why_pairs_are_kept(folder.spec, *model);
   plan.length_known = known_microbatch(config).has_value();
   const MemoryAdvisor advisor(config, folder.spec, *model);
   plan.memory = advisor.plan(largest);
@@ -122,6 +123,7 @@ Json Plan::json() const {
           {"advice", advice.empty() ? Json() : Json(advice)},
           {"activation_checkpointing", recompute_name(recompute)},
           {"choices", choices},
+          {"pairs_kept", pairs_kept.empty() ? Json() : Json(pairs_kept)},
           {"largest_microbatch_tokens", memory.microbatch.tokens},
           {"rows", rows},
           {"trained_share", trained_share},
@@ -168,6 +170,9 @@ std::string Plan::text() const {
                        choice.recompute == recompute ? "recompute *" : "           ", recompute_name(choice.recompute),
                        format_bytes(choice.activations.kept), format_bytes(choice.activations.passing),
                        format_bytes(memory.total(choice.recompute)), choice.relative_time);
+  if (!pairs_kept.empty())
+    out += fmt::format("attention    keeps all pairs of tokens of a document: no fused kernel takes it ({})\n",
+                       pairs_kept);
   out += free_text(*this);
   out += fmt::format("data         {} rows, about {:.0f} % of the tokens are trained\n", rows, 100 * trained_share);
   out += fmt::format("batch        {} microbatches of about {} tokens: {} tokens a step\n", grad_acc_steps,

@@ -17,6 +17,7 @@ struct Plan {
   MemoryPlan memory;                              // by kind and by choice of recomputation; of the largest microbatch
   nn::Recompute recompute = nn::Recompute::None;  // as the run would choose
   std::optional<AvailableMemory> available;       // what is held against it; nothing where nothing is known
+  std::string pairs_kept;                         // why attention keeps all pairs of tokens; "": it does not
   std::string advice;                             // what would fit; "" if it fits
   bool length_known = true;                       // of the largest microbatch; else from the rows looked at
   int64_t rows = 0, microbatch_tokens = 0, tokens_per_step = 0, grad_acc_steps = 0;

@@ -132,6 +132,24 @@ TEST_F(Memory, IsCountedForTheDeviceThatIsAskedFor) {
     EXPECT_THAT(text, testing::HasSubstr("device       " + gpu.at("device_name").get<std::string>()));
 }
 
+// No fused kernel of a GPU takes fp32: attention then keeps all pairs of tokens, and plan counts and says it.
+TEST_F(Memory, OfPairsOfTokensIsCountedWhereAttentionKeepsThem) {
+  const auto planned = [&](const std::string& device, const std::string& dtype) {
+    return json_of(arguments("false", {}, {"plan", "--json", "--device", device, "--model.torch_dtype", dtype}));
+  };
+  const auto kept = [](const Json& plan) { return plan.at("memory_bytes").at("activations").get<double>(); };
+  const auto wide = planned("cuda", "float32"), narrow = planned("cuda", "bfloat16"), cpu = planned("cpu", "float32");
+  EXPECT_TRUE(narrow.at("pairs_kept").is_null());
+  EXPECT_TRUE(cpu.at("pairs_kept").is_null());
+  EXPECT_THAT(wide.at("pairs_kept").get<std::string>(), testing::HasSubstr("Float"));
+  // 2 layers of 4 heads; packs of 256 tokens hold documents of at most 96: seq_length.
+  const double pairs = 2.0 * 512 * 96 * (4 * 4 + 1);
+  EXPECT_GT(kept(wide), kept(cpu) + pairs);
+  EXPECT_LT(kept(wide), kept(cpu) + 1.2 * pairs);
+  EXPECT_THAT(run(arguments("false", {}, {"plan", "--device", "cuda"})).out,
+              testing::HasSubstr("attention    keeps all pairs of tokens of a document"));
+}
+
 // What is said to fit does: the change, taken, is not refused.
 TEST_F(Memory, WhatIsSaidToFitFits) {
   const double limit = (total_of("none") + total_of("selective")) / 2;
