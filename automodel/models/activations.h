@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "automodel/models/family.h"
 #include "automodel/nn/model.h"
@@ -31,11 +32,15 @@ struct ActivationMemory {
 ///   full       H
 ///
 /// and beside that 4 bytes a head, H for each norm after a half (Gemma), what the linears' ops keep of their own
-/// (nn::LinearKeeps), scores of all pairs of tokens under dropout of the probabilities; once, the rope tables and the
-/// last layer's output. `model` tells what is trained and adapted; it needs no values. Plain tensor operations, which a
-/// CPU takes for bf16 and for exact GELU, keep more.
+/// (nn::LinearKeeps), scores of all pairs of tokens where no fused kernel takes attention (kernels::why_not_fused:
+/// among others fp32 on a GPU, dropout of the probabilities); once, the rope tables and the last layer's output.
+/// `model` tells what is trained and adapted; it needs no values. Plain tensor operations, which a CPU takes for bf16
+/// and for exact GELU, keep more.
 ActivationMemory activation_memory(const DecoderSpec& spec, const nn::Model& model, const MicrobatchShape& shape,
                                    nn::Recompute recompute);
+
+/// Why a layer's attention keeps all pairs of tokens (kernels::why_not_fused); "": none does.
+std::string why_pairs_are_kept(const DecoderSpec& spec, const nn::Model& model);
 
 /// The time of a step as a multiple of what it takes with nothing run twice, documents of `document_tokens` tokens.
 /// Products and attention count by their operations; what is bound by memory by its bytes, 150 operations each (an

@@ -21,6 +21,16 @@ at::Device choose_device(const std::string& asked, const std::string& key) {
   return at::Device(at::kCUDA, 0);
 }
 
+at::Device planned_device(const std::string& asked, const std::string& key) {
+  return asked == "cuda" ? at::Device(at::kCUDA, 0) : choose_device(asked, key);
+}
+
+bool is_here(at::Device device) { return device.is_cpu() || kernels::load_cuda().ready; }
+
+std::string device_name(at::Device device) {
+  return device.is_cpu() ? "CPU" : kernels::load_cuda().gpus.at(static_cast<size_t>(device.index())).name;
+}
+
 std::optional<DeviceMemory> device_memory(at::Device device) {
   if (device.is_cpu()) return std::nullopt;
   auto* allocator = at::getDeviceAllocator(device.type());

@@ -14,6 +14,15 @@ namespace automodel::recipes {
 /// where no GPU is ready, ConfigError for another word.
 at::Device choose_device(const std::string& asked, const std::string& key);
 
+/// The same for arithmetic alone: "cuda" needs no GPU to be there.
+at::Device planned_device(const std::string& asked, const std::string& key);
+
+/// Whether tensors can lie on it: true for the CPU, for a GPU where one is ready.
+bool is_here(at::Device device);
+
+/// "NVIDIA H200"; "CPU". REQUIRES is_here(device).
+std::string device_name(at::Device device);
+
 struct DeviceMemory {
   uint64_t allocated;                // by tensors, now
   uint64_t reserved, peak_reserved;  // by the allocator, for tensors and for what it keeps ready

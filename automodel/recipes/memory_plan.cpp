@@ -4,6 +4,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
+#include "automodel/recipes/device.h"
 
 namespace automodel::recipes {
 
@@ -66,7 +67,7 @@ std::optional<AvailableMemory> available_memory(const config::RecipeConfig& conf
     const auto bytes = static_cast<uint64_t>(*limit * static_cast<double>(uint64_t{1} << 30));
     available = {bytes, bytes};
   }
-  if (device.is_cpu()) return available;
+  if (device.is_cpu() || !is_here(device)) return available;
   const uint64_t free = at::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first;
   const uint64_t pieces = free / 50, safe = free > kLibraries + pieces ? free - kLibraries - pieces : 0;
   if (!available) return AvailableMemory{free, safe};
@@ -78,6 +79,10 @@ std::optional<Recompute> asked_recompute(const config::RecipeConfig& config) {
   if (asked == "auto") return std::nullopt;
   if (asked == "selective") return Recompute::Selective;
   return asked == "full" || asked == "true" ? Recompute::Full : Recompute::None;
+}
+
+Recompute automatic_recompute(const MemoryPlan& plan, const std::optional<AvailableMemory>& available) {
+  return available ? plan.fastest_in(available->safe).value_or(Recompute::Full) : Recompute::None;
 }
 
 std::string recompute_name(Recompute recompute) {

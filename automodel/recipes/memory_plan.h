@@ -46,11 +46,13 @@ struct AvailableMemory {
   uint64_t safe = 0;  // of them what a plan may fill: less what libraries load on a GPU and what its allocator's pieces
                       // leave unused
 };
-/// On the CPU only the limit, and nothing without one.
+/// On the CPU, and on a GPU that is not here, only the limit, and nothing without one.
 std::optional<AvailableMemory> available_memory(const config::RecipeConfig& config, at::Device device);
 
 /// distributed.activation_checkpointing as a choice; nothing for auto. false and none, true and full are the same.
 std::optional<nn::Recompute> asked_recompute(const config::RecipeConfig& config);
+/// What auto takes: the fastest that fits, full where none does, none where nothing is known of the memory.
+nn::Recompute automatic_recompute(const MemoryPlan& plan, const std::optional<AvailableMemory>& available);
 std::string recompute_name(nn::Recompute recompute);  // "none", "selective", "full"
 
 /// Answers "what would fit" for one run: built before the weights are read, asked again when the memory is full.

@@ -7,7 +7,6 @@
 #include "automodel/base/text.h"
 #include "automodel/checkpoint/load_weights.h"
 #include "automodel/checkpoint/run_folder.h"
-#include "automodel/kernels/cuda/library.h"
 #include "automodel/recipes/data_kinds.h"
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/device.h"
@@ -165,7 +164,7 @@ static void fit_memory(TrainedModel& loaded, const config::RecipeConfig& config)
   const MemoryAdvisor advisor(config, loaded.folder.spec, *loaded.model);
   if (!asked) {
     const auto plan = advisor.plan(shape);
-    loaded.recompute = plan.fastest_in(available->safe).value_or(nn::Recompute::Full);
+    loaded.recompute = automatic_recompute(plan, available);
     log_info(
         fmt::format("activation_checkpointing: auto is {}: microbatches of {} tokens take {} with it; {} are free "
                     "(none {}, selective {}, full {})",
@@ -173,9 +172,7 @@ static void fit_memory(TrainedModel& loaded, const config::RecipeConfig& config)
                     format_bytes(available->bytes), format_bytes(plan.total(nn::Recompute::None)),
                     format_bytes(plan.total(nn::Recompute::Selective)), format_bytes(plan.total(nn::Recompute::Full))));
   }
-  const std::string name =
-      device.is_cpu() ? "memory" : kernels::load_cuda().gpus.at(static_cast<size_t>(device.index())).name;
-  advisor.require(shape, loaded.recompute, available->bytes, name);
+  advisor.require(shape, loaded.recompute, available->bytes, device.is_cpu() ? "memory" : device_name(device));
 }
 
 TrainedModel load_trained_model(const config::RecipeConfig& config) {

@@ -14,7 +14,8 @@ namespace automodel::recipes {
 static std::unique_ptr<nn::Model> plan_model(Plan& plan, const config::RecipeConfig& config,
                                              const ModelFolder& folder) {
   auto model = models::build(folder.spec, folder.dtype);
-  model->device = choose_device(config.device, "device");
+  model->device = plan.device = planned_device(config.device, "device");
+  if (is_here(plan.device)) plan.device_name = device_name(plan.device);
   if (config.peft) peft::apply_lora(*model, make_lora_options(*config.peft));
   for (const auto& parameter : model->parameters()) {
     plan.parameters += parameter->numel();
@@ -87,10 +88,13 @@ Plan plan(const config::RecipeConfig& config) {
   plan.dtype = dtype_name(folder.dtype);
   const auto model = plan_model(plan, config, folder);
   const auto largest = plan_data(plan, config, folder);
-  plan.memory = plan_memory(folder.spec, *model, optim::make_adam_settings(config.optimizer), largest);
-  const auto available = available_memory(config, model->device);
-  plan.recompute = asked_recompute(config).value_or(
-      available ? plan.memory.fastest_in(available->safe).value_or(nn::Recompute::Full) : nn::Recompute::None);
+  plan.pairs_kept = models::why_pairs_are_kept(folder.spec, *model);
+  plan.length_known = known_microbatch(config).has_value();
+  const MemoryAdvisor advisor(config, folder.spec, *model);
+  plan.memory = advisor.plan(largest);
+  plan.available = available_memory(config, model->device);
+  plan.recompute = asked_recompute(config).value_or(automatic_recompute(plan.memory, plan.available));
+  if (!plan.fits()) plan.advice = advisor.what_fits(largest, plan.recompute, plan.available->bytes);
   return plan;
 }
 
@@ -103,6 +107,8 @@ Json Plan::json() const {
                                                  {"relative_time", choice.relative_time}};
   return {{"model_type", model_type},
           {"dtype", dtype},
+          {"device", device.is_cpu() ? "cpu" : "cuda"},
+          {"device_name", device_name.empty() ? Json() : Json(device_name)},
           {"parameters", parameters},
           {"trained_parameters", trained_parameters},
           {"memory_bytes",
@@ -112,8 +118,12 @@ Json Plan::json() const {
             {"activations", memory.choice(recompute).activations.kept},
             {"workspace", memory.choice(recompute).activations.passing},
             {"total", total_bytes()}}},
+          {"available_bytes", available ? Json(available->bytes) : Json()},
+          {"fits", available ? Json(fits()) : Json()},
+          {"advice", advice.empty() ? Json() : Json(advice)},
           {"activation_checkpointing", recompute_name(recompute)},
           {"choices", choices},
+          {"pairs_kept", pairs_kept.empty() ? Json() : Json(pairs_kept)},
           {"largest_microbatch_tokens", memory.microbatch.tokens},
           {"rows", rows},
           {"trained_share", trained_share},
@@ -125,12 +135,33 @@ Json Plan::json() const {
           {"steps_counted", steps_counted}};
 }
 
+static std::string device_text(const Plan& plan) {
+  if (plan.device.is_cpu()) return "device       CPU (device: cuda counts as on a GPU)\n";
+  std::string out = "device       " + (plan.device_name.empty() ? "a GPU, and none is here" : plan.device_name);
+  if (plan.available) return out + "\n";
+  return out + ": distributed.memory_limit_gib gives what it would have free\n";
+}
+
+static std::string free_text(const Plan& plan) {
+  if (!plan.available) return "";
+  const uint64_t bytes = plan.available->bytes, total = plan.total_bytes();
+  std::string out = fmt::format("free         {}: ", format_bytes(bytes));
+  if (!plan.fits()) {
+    out += "does not fit";
+    if (!plan.length_known) out += fmt::format(", by the longest of {} rows", plan.rows_sampled);
+    return out + ": " + plan.advice + "\n";
+  }
+  out += fmt::format("fits, {} are left", format_bytes(bytes - total));
+  return out + (total > plan.available->safe ? ", little for what libraries load and an allocator's pieces\n" : "\n");
+}
+
 std::string Plan::text() const {
   const auto count = [](int64_t n) { return format_count(static_cast<uint64_t>(n)); };
   std::string out = fmt::format(
       "model        {}, {}, {} parameters, {} trained ({:.2f} %)\n", model_type, dtype, count(parameters),
       count(trained_parameters),
       100.0 * static_cast<double>(trained_parameters) / static_cast<double>(std::max<int64_t>(1, parameters)));
+  out += device_text(*this);
   out += fmt::format("memory       {}, activations {}, workspace {}: {} in all\n", memory.kept.text(),
                      format_bytes(memory.choice(recompute).activations.kept),
                      format_bytes(memory.choice(recompute).activations.passing), format_bytes(total_bytes()));
@@ -139,6 +170,10 @@ std::string Plan::text() const {
                        choice.recompute == recompute ? "recompute *" : "           ", recompute_name(choice.recompute),
                        format_bytes(choice.activations.kept), format_bytes(choice.activations.passing),
                        format_bytes(memory.total(choice.recompute)), choice.relative_time);
+  if (!pairs_kept.empty())
+    out += fmt::format("attention    keeps all pairs of tokens of a document: no fused kernel takes it ({})\n",
+                       pairs_kept);
+  out += free_text(*this);
   out += fmt::format("data         {} rows, about {:.0f} % of the tokens are trained\n", rows, 100 * trained_share);
   out += fmt::format("batch        {} microbatches of about {} tokens: {} tokens a step\n", grad_acc_steps,
                      microbatch_tokens, tokens_per_step);

@@ -11,9 +11,15 @@ namespace automodel::recipes {
 
 struct Plan {
   std::string model_type, dtype;
+  at::Device device = at::kCPU;  // whose arithmetic the memory is counted by
+  std::string device_name;       // "NVIDIA H200", "CPU"; "" where there is no such device here
   int64_t parameters = 0, trained_parameters = 0;
   MemoryPlan memory;                              // by kind and by choice of recomputation; of the largest microbatch
   nn::Recompute recompute = nn::Recompute::None;  // as the run would choose
+  std::optional<AvailableMemory> available;       // what is held against it; nothing where nothing is known
+  std::string pairs_kept;                         // why attention keeps all pairs of tokens; "": it does not
+  std::string advice;                             // what would fit; "" if it fits
+  bool length_known = true;                       // of the largest microbatch; else from the rows looked at
   int64_t rows = 0, microbatch_tokens = 0, tokens_per_step = 0, grad_acc_steps = 0;
   double trained_share = 0;                             // of the tokens, from a sample of rows
   std::optional<int64_t> steps_per_epoch, total_steps;  // of the first epoch; of the run
@@ -21,11 +27,13 @@ struct Plan {
   int64_t rows_sampled = 0;
 
   uint64_t total_bytes() const { return memory.total(recompute); }
+  bool fits() const { return !available || total_bytes() <= available->bytes; }
   Json json() const;
   std::string text() const;
 };
 
-/// Throws what opening the model's config, the tokenizer and the data throws.
+/// `device: cuda` is counted as on a GPU also where none is. Throws what opening the model's config, the tokenizer and
+/// the data throws.
 Plan plan(const config::RecipeConfig& config);
 
 }  // namespace automodel::recipes

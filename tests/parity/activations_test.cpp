@@ -15,11 +15,11 @@ struct Case {
 };
 
 // The shapes of a golden case with eight layers and without dropout.
-Case deep_case(const std::string& name, bool adapters) {
+Case deep_case(const std::string& name, bool adapters, double attention_dropout = 0) {
   const auto where = (golden_folder() / name / "config.json").string();
   Case made{models::read_config(load_json(where), where), nullptr};
   made.spec.embedding.dropout = 0;
-  for (auto& layer : made.spec.layers) layer.residual_dropout = layer.attention.dropout = 0;
+  for (auto& layer : made.spec.layers) layer.residual_dropout = 0, layer.attention.dropout = attention_dropout;
   const auto layers = made.spec.layers;
   for (size_t i = layers.size(); i < 8; ++i) made.spec.layers.push_back(layers[i % layers.size()]);
   made.model = models::build(made.spec, at::kFloat);
@@ -37,6 +37,7 @@ class Activations : public CountedMemory {
     engine::Engine engine(model, recompute);
     const auto step = [&] {
       Context context;
+      context.training = true;
       context.loss_scale = 1.0 / static_cast<double>(batch.trained_tokens);
       engine.forward_backward(batch, context);
       for (const auto& parameter : model.parameters()) parameter->clear_grad();
@@ -71,6 +72,22 @@ TEST_F(Activations, TakeWhatIsSaid) {
                                        << static_cast<int>(recompute) << ": said " << said.kept << " + " << said.passing
                                        << ", counted " << counted;
       }
+    }
+}
+
+// Where the plain operations compute attention, pairs of tokens lie there in every layer.
+TEST_F(Activations, TakeWhatIsSaidOfPairsOfTokens) {
+  for (const auto recompute : {nn::Recompute::None, nn::Recompute::Selective, nn::Recompute::Full})
+    for (const int64_t length : {128, 256}) {
+      const auto [spec, model] = deep_case("qwen3", false, 0.1);
+      std::vector<std::vector<int32_t>> ids(static_cast<size_t>(1024 / length),
+                                            std::vector<int32_t>(static_cast<size_t>(length), 5));
+      const auto batch = make_batch(ids);
+      const auto said = models::activation_memory(spec, *model, {batch.tokens(), length}, recompute);
+      const auto counted = static_cast<double>(peak_of_a_step(*model, batch, recompute));
+      EXPECT_NEAR(static_cast<double>(said.total()) / counted, 1, recompute == nn::Recompute::Full ? 0.25 : 0.08)
+          << "length " << length << ", choice " << static_cast<int>(recompute) << ": said " << said.kept << " + "
+          << said.passing << ", counted " << counted;
     }
 }
 

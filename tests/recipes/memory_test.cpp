@@ -88,6 +88,68 @@ TEST_F(Memory, ThatDoesNotSufficeIsRefusedWithWhatWouldFit) {
               testing::AllOf(testing::HasSubstr("are needed"), testing::Not(testing::HasSubstr("microbatch of"))));
 }
 
+// plan holds the memory against the same limit and advises what the refusal does.
+TEST_F(Memory, IsHeldAgainstALimitByThePlanToo) {
+  const double none = total_of("none"), selective = total_of("selective"), limit = (none + selective) / 2;
+  const auto fits = json_of(arguments("false", none * 2, {"plan", "--json"}));
+  EXPECT_EQ(fits.at("fits"), true);
+  EXPECT_TRUE(fits.at("advice").is_null());
+  EXPECT_THAT(run(arguments("false", none * 2, {"plan"})).out, testing::ContainsRegex("\nfree  .*: fits, .* are left"));
+  EXPECT_TRUE(json_of(arguments("false", {}, {"plan", "--json", "--device", "cpu"})).at("fits").is_null());
+
+  const auto too_much = json_of(arguments("false", limit, {"plan", "--json"}));
+  EXPECT_EQ(too_much.at("fits"), false);
+  EXPECT_THAT(run(arguments("false", limit)).err, testing::HasSubstr(too_much.at("advice").get<std::string>()));
+  EXPECT_THAT(run(arguments("false", limit, {"plan"})).out,
+              testing::AllOf(testing::ContainsRegex("\nfree  .*: does not fit: one of these fits: "),
+                             testing::HasSubstr(too_much.at("advice").get<std::string>())));
+  // Where rows decide the length, the longest of those looked at counts.
+  EXPECT_THAT(run({"plan", yaml_, "--distributed.memory_limit_gib", "0.000001"}).out,
+              testing::HasSubstr("does not fit, by the longest of 60 rows: "));
+}
+
+// A GPU need not be there to be counted for.
+TEST_F(Memory, IsCountedForTheDeviceThatIsAskedFor) {
+  const auto on = [&](const std::string& device, std::optional<double> limit, const std::string& choice) {
+    auto all = arguments(choice, limit, {"plan", "--json"});
+    all.insert(all.end(), {"--device", device});
+    return json_of(all);
+  };
+  const auto cpu = on("cpu", {}, "false"), gpu = on("cuda", {}, "false");
+  EXPECT_EQ(cpu.at("device"), "cpu");
+  EXPECT_EQ(cpu.at("device_name"), "CPU");
+  EXPECT_EQ(gpu.at("device"), "cuda");
+  EXPECT_EQ(gpu.at("memory_bytes").at("weights"), cpu.at("memory_bytes").at("weights"));
+  EXPECT_NE(gpu.at("memory_bytes").at("workspace"), cpu.at("memory_bytes").at("workspace"));  // a chunk of logits
+  const double none = gpu.at("choices").at("none").at("total"), full = gpu.at("choices").at("full").at("total");
+  EXPECT_EQ(on("cuda", full * 0.99, "auto").at("fits"), false);
+  EXPECT_EQ(on("cuda", full * 0.99, "auto").at("activation_checkpointing"), "full");
+  EXPECT_EQ(on("cuda", none * 1.01, "false").at("fits"), true);
+  const auto text = run({"plan", yaml_, "--device", "cuda"}).out;
+  if (gpu.at("device_name").is_null())
+    EXPECT_THAT(text, testing::HasSubstr("device       a GPU, and none is here: distributed.memory_limit_gib"));
+  else
+    EXPECT_THAT(text, testing::HasSubstr("device       " + gpu.at("device_name").get<std::string>()));
+}
+
+// No fused kernel of a GPU takes fp32: attention then keeps all pairs of tokens, and plan counts and says it.
+TEST_F(Memory, OfPairsOfTokensIsCountedWhereAttentionKeepsThem) {
+  const auto planned = [&](const std::string& device, const std::string& dtype) {
+    return json_of(arguments("false", {}, {"plan", "--json", "--device", device, "--model.torch_dtype", dtype}));
+  };
+  const auto kept = [](const Json& plan) { return plan.at("memory_bytes").at("activations").get<double>(); };
+  const auto wide = planned("cuda", "float32"), narrow = planned("cuda", "bfloat16"), cpu = planned("cpu", "float32");
+  EXPECT_TRUE(narrow.at("pairs_kept").is_null());
+  EXPECT_TRUE(cpu.at("pairs_kept").is_null());
+  EXPECT_THAT(wide.at("pairs_kept").get<std::string>(), testing::HasSubstr("Float"));
+  // 2 layers of 4 heads; packs of 256 tokens hold documents of at most 96: seq_length.
+  const double pairs = 2.0 * 512 * 96 * (4 * 4 + 1);
+  EXPECT_GT(kept(wide), kept(cpu) + pairs);
+  EXPECT_LT(kept(wide), kept(cpu) + 1.2 * pairs);
+  EXPECT_THAT(run(arguments("false", {}, {"plan", "--device", "cuda"})).out,
+              testing::HasSubstr("attention    keeps all pairs of tokens of a document"));
+}
+
 // What is said to fit does: the change, taken, is not refused.
 TEST_F(Memory, WhatIsSaidToFitFits) {
   const double limit = (total_of("none") + total_of("selective")) / 2;

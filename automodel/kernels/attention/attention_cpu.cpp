@@ -10,6 +10,7 @@
 #include "automodel/kernels/attention/attention.h"
 #include "automodel/kernels/attention/attention_gpu.h"
 #include "automodel/kernels/attention/attention_sinks.h"
+#include "automodel/kernels/attention/fused_attention.h"
 #include "automodel/kernels/simd.h"
 
 // libtorch's BLAS (MKL or OpenBLAS), column-major; one thread when called from inside a parallel region.
@@ -234,12 +235,13 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
            "the borders end at {} and {}, the tensors have {} queries and {} keys", plan.q_begin.back(),
            plan.k_begin.back(), q.size(0), k.size(0));
   if (q.is_cuda()) return attention_gpu(q, k, v, plan);
-  // Narrower dtypes on the CPU: the plain operations would keep the probabilities of all pairs of tokens.
-  if (q.device().is_cpu() && (q.scalar_type() == at::kBFloat16 || q.scalar_type() == at::kHalf) && plan.dropout == 0)
+  const auto why =
+      why_not_fused({q.device().type(), q.scalar_type(), q.size(1), q.size(2), plan.dropout, plan.softcap});
+  if (!why.empty()) return attention_reference(q, k, v, plan);
+  // Narrower dtypes: the plain operations would keep the probabilities of all pairs of tokens.
+  if (q.scalar_type() != at::kFloat)
     return attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), plan).to(q.scalar_type());
-  const bool fused = q.device().is_cpu() && q.scalar_type() == at::kFloat && plan.dropout == 0 && q.is_contiguous() &&
-                     k.is_contiguous() && v.is_contiguous();
-  if (!fused) return attention_reference(q, k, v, plan);
+  if (!(q.is_contiguous() && k.is_contiguous() && v.is_contiguous())) return attention_reference(q, k, v, plan);
   const bool wants = q.requires_grad() || k.requires_grad() || v.requires_grad();
   if (!at::GradMode::is_enabled() || !wants) return forward_cpu(q, k, v, plan).o;
   return AttentionFunction::apply(q, k, v, &plan);

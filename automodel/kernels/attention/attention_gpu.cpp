@@ -5,27 +5,17 @@
 #include <set>
 
 #include "automodel/base/log.h"
+#include "automodel/kernels/attention/fused_attention.h"
 #include "automodel/kernels/cuda/library.h"
 
 namespace automodel::kernels {
 
 using Way = AttentionChoice::Way;
 
-static bool fits_flash(const at::Tensor& q, const AttentionPlan& plan, std::string& reason) {
-  const int64_t D = q.size(2);
-  if (q.scalar_type() != at::kBFloat16 && q.scalar_type() != at::kHalf)
-    reason = std::string("it is computed in ") + toString(q.scalar_type());
-  else if (plan.dropout > 0)
-    reason = "attention_dropout is set";
-  else if (D % 8 != 0 || D > 256)
-    reason = fmt::format("head dim {} is not a multiple of 8 up to 256", D);
-  return reason.empty();
-}
-
 AttentionChoice choose_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                  const AttentionPlan& plan) {
-  std::string reason;
-  if (!fits_flash(q, plan, reason)) return {Way::Reference, reason};
+  std::string reason = why_not_fused({at::kCUDA, q.scalar_type(), q.size(1), q.size(2), plan.dropout, plan.softcap});
+  if (!reason.empty()) return {Way::Reference, reason};
   const bool cache = plan.q_begin != plan.k_begin;  // no gradient, little work, new lengths each time
   if (cache && plan.softcap == 0) return {Way::Flash, ""};
   if (cache) return {Way::Reference, ""};

@@ -12,9 +12,9 @@ struct AttentionChoice {
   enum class Way { Cudnn, Flash, Reference } way;
   std::string reason;
 };
-/// cuDNN wants bf16 or fp16, no dropout, queries that are the keys, and a head dim that is a multiple of 8 up to 256;
-/// flash (libtorch's FlashAttention 2) the same and no cap of the scores, but takes more keys than queries. cuDNN
-/// is 1.3 to 2 times as fast on an H200, for every head dim and window.
+/// Both take what why_not_fused() says. cuDNN wants queries that are the keys; flash (libtorch's FlashAttention 2) no
+/// cap of the scores, but takes more keys than queries. cuDNN is 1.3 to 2 times as fast on an H200, for every head dim
+/// and window.
 AttentionChoice choose_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                  const AttentionPlan& plan);
 
