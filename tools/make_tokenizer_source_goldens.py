@@ -24,7 +24,8 @@ import tokenizer_oracle as oracle
 TEXTS = ["Hello world", " Hello  world. Don't you ?", "<s>Hi </s> there", "a<|end|>  b<mask> c<sep>d", "naïve e\u0301 世界 1234", "", " ", "\n x\n\n",
          "Ｆｕｌｌ\tｗｉｄｔｈ ﬁ", "😀 мир \x00\u200b", "word words  wording   ", "▁ ▁a", "\U0001e5d0\U00016d40\u1c89", "x" * 80, "<extra_id_0> Straße<unk>",
          "a\t\u0344 <mask>b  <mask> \u0344<mask>\u3000<mask>",
-         "<|startofprev|>before<|startoftranscript|><|0.00|> Hello <|1.50|><|2.|><|.5|><||><|12.5|", "<|startofprev|> Hello<|0.00|>"]
+         "<|startofprev|>before<|startoftranscript|><|0.00|> Hello <|1.50|><|2.|><|.5|><||><|12.5|", "<|startofprev|> Hello<|0.00|>",
+         "<|\u0663.\uff119|>a<|\u00b2.1|><|<|0.5|>0.1|>"]
 
 
 def bytes_of_character():

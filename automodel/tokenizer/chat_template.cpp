@@ -7,6 +7,7 @@
 namespace automodel::tokenizer {
 
 struct ChatTemplate::Impl {
+  std::string source;
   std::unique_ptr<jinja::Template> tree;
 };
 
@@ -17,6 +18,7 @@ ChatTemplate::~ChatTemplate() = default;
 
 ChatTemplate ChatTemplate::parse(const std::string& source, const std::string& name) {
   auto impl = std::make_unique<Impl>();
+  impl->source = source;
   impl->tree = jinja::parse_template(source, name);
   jinja::bind_names(*impl->tree);
   return ChatTemplate(std::move(impl));
@@ -27,5 +29,6 @@ Rendered ChatTemplate::render(const Json& variables, const RenderOptions& option
 }
 
 bool ChatTemplate::marks_generation() const { return impl_->tree->marks_generation; }
+const std::string& ChatTemplate::source() const { return impl_->source; }
 
 }  // namespace automodel::tokenizer

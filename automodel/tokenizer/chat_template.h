@@ -52,6 +52,7 @@ class ChatTemplate {
   Rendered render(const Json& variables, const RenderOptions& options = {}) const;
 
   bool marks_generation() const;  // has {% generation %}
+  const std::string& source() const;
 
  private:
   struct Impl;

@@ -229,20 +229,26 @@ static std::string clean_up_spaces(std::string text) {
   return text;
 }
 
-// <|12.34|>, wherever it stands.
-static std::string drop_time_stamps(std::string text) {
+// <|12.34|>, wherever it stands, in the digits of any script: Python's re.sub(r"<\|(\d+\.\d+)\|>", "", text).
+static std::string drop_time_stamps(const std::string& text) {
   const auto digits = [&](size_t at) {
-    while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
+    for (size_t next = at; at < text.size() && jinja::is_decimal(jinja::decode(text, next)); at = next) {
+    }
     return at;
   };
-  for (size_t begin = text.find("<|"); begin != text.npos; begin = text.find("<|", begin)) {
-    const size_t point = digits(begin + 2), end = digits(point + 1);
-    if (point > begin + 2 && text[point] == '.' && end > point + 1 && text.compare(end, 2, "|>") == 0)
-      text.erase(begin, end + 2 - begin);
-    else
-      ++begin;
+  std::string out;
+  size_t kept = 0;  // what is before it is in `out`, or dropped
+  for (size_t begin = text.find("<|"); begin != text.npos;) {
+    const size_t point = digits(begin + 2), end = digits(std::min(point + 1, text.size()));
+    const bool stamp =
+        point > begin + 2 && text.compare(point, 1, ".") == 0 && end > point + 1 && text.compare(end, 2, "|>") == 0;
+    if (stamp) {
+      out.append(text, kept, begin - kept);
+      kept = end + 2;
+    }
+    begin = text.find("<|", stamp ? kept : begin + 1);
   }
-  return text;
+  return out.append(text, kept);
 }
 
 void Pipeline::set_speech() {
