@@ -170,10 +170,10 @@ std::string MemoryAdvisor::what_fits(const MicrobatchShape& microbatch, Recomput
                      adapters_ ? "" : "; training adapters instead of all weights (peft:) takes far less");
 }
 
-void MemoryAdvisor::require(const MicrobatchShape& microbatch, Recompute recompute, uint64_t available,
-                            const std::string& device) const {
+std::optional<SystemError> MemoryAdvisor::shortage(const MicrobatchShape& microbatch, Recompute recompute,
+                                                   uint64_t available, const std::string& device) const {
   const auto plan = this->plan(microbatch);
-  if (plan.total(recompute) <= available) return;
+  if (plan.total(recompute) <= available) return std::nullopt;
   const auto& activations = plan.choice(recompute).activations;
   std::string needed = fmt::format("{} are needed, {} are free: {}", format_bytes(plan.total(recompute)),
                                    format_bytes(available), plan.kept.text());
@@ -182,7 +182,7 @@ void MemoryAdvisor::require(const MicrobatchShape& microbatch, Recompute recompu
         fmt::format(", activations {} and workspace {} for a microbatch of {} tokens (activation_checkpointing: {})",
                     format_bytes(activations.kept), format_bytes(activations.passing), microbatch.tokens,
                     recompute_name(recompute));
-  throw SystemError(device, needed, what_fits(microbatch, recompute, available));
+  return SystemError(device, needed, what_fits(microbatch, recompute, available));
 }
 
 }  // namespace automodel::recipes

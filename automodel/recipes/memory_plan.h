@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "automodel/base/error.h"
 #include "automodel/config/recipe_config.h"
 #include "automodel/data/loader.h"
 #include "automodel/models/activations.h"
@@ -66,9 +67,9 @@ class MemoryAdvisor {
   /// it takes then: "distributed.activation_checkpointing: selective (40.2 GiB)". If no single one suffices, what all
   /// together take, and that adapters take less.
   std::string what_fits(const models::MicrobatchShape& microbatch, nn::Recompute now, uint64_t available) const;
-  /// Throws SystemError with what is needed, by kind, and what would fit.
-  void require(const models::MicrobatchShape& microbatch, nn::Recompute recompute, uint64_t available,
-               const std::string& device) const;
+  /// Where it does not fit into `available`: what is needed, by kind, and what would fit, with `device` in front.
+  std::optional<SystemError> shortage(const models::MicrobatchShape& microbatch, nn::Recompute recompute,
+                                      uint64_t available, const std::string& device) const;
 
  private:
   uint64_t total(const models::MicrobatchShape& microbatch, nn::Recompute recompute,

@@ -2,6 +2,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
+#include "automodel/base/host_memory.h"
 #include "automodel/base/json.h"
 #include "automodel/base/log.h"
 #include "automodel/base/text.h"
@@ -149,19 +150,23 @@ static models::MicrobatchShape largest_microbatch(const TrainedModel& loaded, co
 }
 
 // Decides what runs twice, and refuses what the device cannot hold. Where the rows decide how long a microbatch is, a
-// run is not refused for rows that may be the longest: only for what it keeps.
+// run is not refused for rows that may be the longest: only for what it keeps. The CPU's memory is not held against a
+// run without a limit, since mapped weights can be read again and others come and go: there it is a warning.
 static void fit_memory(TrainedModel& loaded, const config::RecipeConfig& config) {
   const auto asked = asked_recompute(config);
   loaded.recompute = asked.value_or(nn::Recompute::None);
   const auto device = loaded.model->device;
   const auto available = available_memory(config, device);
+  const auto known = known_microbatch(config).value_or(models::MicrobatchShape{});
+  const MemoryAdvisor advisor(config, loaded.folder.spec, *loaded.model);
   if (!available) {
     if (!asked) log_info("activation_checkpointing: auto is none on the CPU without distributed.memory_limit_gib");
+    if (const auto free = free_host_memory())
+      if (const auto shortage = advisor.shortage(known, loaded.recompute, *free, "the system may end this run"))
+        log_warning(shortage->what());
     return;
   }
-  const auto known = known_microbatch(config);
-  const auto shape = asked ? known.value_or(models::MicrobatchShape{}) : largest_microbatch(loaded, config);
-  const MemoryAdvisor advisor(config, loaded.folder.spec, *loaded.model);
+  const auto shape = asked ? known : largest_microbatch(loaded, config);
   if (!asked) {
     const auto plan = advisor.plan(shape);
     loaded.recompute = automatic_recompute(plan, available);
@@ -172,7 +177,8 @@ static void fit_memory(TrainedModel& loaded, const config::RecipeConfig& config)
                     format_bytes(available->bytes), format_bytes(plan.total(nn::Recompute::None)),
                     format_bytes(plan.total(nn::Recompute::Selective)), format_bytes(plan.total(nn::Recompute::Full))));
   }
-  advisor.require(shape, loaded.recompute, available->bytes, device.is_cpu() ? "memory" : device_name(device));
+  const std::string name = device.is_cpu() ? "memory" : device_name(device);
+  if (const auto shortage = advisor.shortage(shape, loaded.recompute, available->bytes, name)) throw *shortage;
 }
 
 TrainedModel load_trained_model(const config::RecipeConfig& config) {
