@@ -134,6 +134,8 @@ class IpcGroups : public Groups {
     whole_ = take(file_->ReadAt(0, size));
     arrow::ipc::IpcReadOptions options;
     options.use_threads = false;
+    // Values that lie crooked in a file are copied: reading them where they lie is undefined.
+    options.ensure_alignment = arrow::ipc::Alignment::kDataTypeSpecificAlignment;
     if (size >= 6 && std::memcmp(whole_->data(), "ARROW1", 6) == 0) {
       reader_ = take(arrow::ipc::RecordBatchFileReader::Open(file_, options));
       for (int i = 0; i < reader_->num_record_batches(); ++i)
