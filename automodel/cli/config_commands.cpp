@@ -147,14 +147,33 @@ static std::string painted(const data::Segment& segment, bool color) {
   return color ? "\033[32m" + segment.text + "\033[0m" : "[[" + segment.text + "]]";
 }
 
+// "a.jsonl: weight 3; an epoch reads 300 rows, 1.00 times its 300; looked at 12 rows: 12 documents, ..."
+static std::string describe(const data::InspectedSource& source, int64_t all_tokens) {
+  const auto& share = source.share;
+  const auto count = [](int64_t n) { return format_count(static_cast<uint64_t>(n)); };
+  const std::string unusable =
+      source.unusable_rows > 0 ? fmt::format(" ({} unusable)", count(source.unusable_rows)) : "";
+  return fmt::format(
+      "{}: {}; an epoch reads {} rows, {:.2f} times its {}; looked at {} rows{}: {} documents, {} tokens "
+      "({} trained), {:.1f} % of all tokens\n",
+      share.name, share.weight ? fmt::format("weight {}", *share.weight) : fmt::format("epochs {}", share.epochs),
+      count(share.rows_of_epoch), static_cast<double>(share.rows_of_epoch) / static_cast<double>(share.rows),
+      count(share.rows), count(source.rows), unusable, count(source.documents), count(source.tokens),
+      count(source.trained_tokens),
+      all_tokens > 0 ? 100.0 * static_cast<double>(source.tokens) / static_cast<double>(all_tokens) : 0.0);
+}
+
 int run_data(const ConfigArguments& arguments) {
   const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
   const auto folder = recipes::open_model_folder(config.model, net::ModelFiles::Tokenizer);
-  const auto tokenizer = tokenizer::load(recipes::find_tokenizer_folder(config, folder));
+  const auto tokenizer_folder = recipes::find_tokenizer_folder(config, folder);
+  const auto tokenizer = tokenizer::load(tokenizer_folder);
   const auto opened =
       recipes::open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab);
-  const auto found =
-      data::inspect(opened.rows, opened.builder, *tokenizer, opened.options, arguments.samples.value_or(3));
+  auto found = data::inspect(opened.rows, opened.builder, *tokenizer, opened.options, arguments.samples.value_or(3));
+  if (const auto fault = recipes::find_vocabulary_fault(*tokenizer, tokenizer_folder, folder.spec);
+      fault && recipes::needs_tokenizer(config))
+    found.warnings.insert(found.warnings.begin(), fmt::format("a run is refused: {}", fault->what()));
   if (found.counts.rows == 0)
     throw DataError("dataset", "none of its sources has rows",
                     "are the files empty, or the splits or limits too small?");
@@ -169,9 +188,11 @@ int run_data(const ConfigArguments& arguments) {
     for (const auto& segment : sample.segments) std::cout << painted(segment, color);
     std::cout << "\n";
   }
-  std::cout << fmt::format("--- lengths: shortest {}, median {}, longest {} tokens\n", found.shortest, found.median,
+  std::cout << fmt::format("--- {} {} rows of an epoch: shortest {}, median {}, longest {} tokens\n",
+                           found.all_rows ? "all" : "the first", found.counts.rows, found.shortest, found.median,
                            found.longest)
             << found.counts.summary() << "\n";
+  for (const auto& source : found.sources) std::cout << describe(source, found.counts.tokens_out);
   for (const auto& warning : found.warnings) log_warning(warning);
   return 0;
 }

@@ -59,7 +59,7 @@ struct DatasetSection {
   std::string revision;
   std::optional<int64_t> seq_length;    ///< tokens a sample may have; nullopt: packed_sequence_size, or the model's
   std::string truncation = "true";      ///< true, false, longest_first, do_not_truncate, only_first, only_second
-  std::string overlong = "truncate";    ///< truncate, drop or error: what happens to samples that are too long
+  std::string overlong = "truncate";    ///< truncate, split, drop or error: what happens to samples that are too long
   std::optional<int64_t> limit;         ///< limit_dataset_samples or num_samples_limit: the first n samples
   std::optional<int64_t> shuffle_seed;  ///< shuffles the rows before split slices are taken
   std::string chat_template;            ///< text of the template or a file; "": the tokenizer's own
@@ -127,8 +127,9 @@ struct DatasetSection {
       "int[2,]|null");
     f("truncation", truncation, "cut samples that are longer than seq_length",
       "bool|=longest_first|=do_not_truncate|=only_first|=only_second|null");
-    f("overlong", overlong, "samples that are too long: cut them, leave them out (both counted), or stop",
-      "=truncate|=drop|=error");
+    f("overlong", overlong,
+      "samples that are too long: cut them, lay them out as several documents, leave them out (all counted), or stop",
+      "=truncate|=split|=drop|=error");
     f("limit_dataset_samples", limit, "use only the first n samples (num_samples_limit says the same)", "int[1,]|null");
     f.alias("num_samples_limit", limit, "int[1,]|null");
     f("shuffle_seed", shuffle_seed, "shuffle the rows with this seed before the split's slice is taken; null: do not",

@@ -83,7 +83,7 @@ class ChatFormat {
   /// Of every template that a row may take.
   bool marks_generation() const;
   /// What users should know of the conversations so far: a template without marks, marks that leave out the end of
-  /// turn.
+  /// turn, a template that leaves out tool calls.
   std::vector<std::string> notes() const;
 
  private:
@@ -102,7 +102,7 @@ class ChatFormat {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   ChatOptions options_;
   std::optional<tokenizer::ChatTemplate> template_, tool_template_;  // at least one
-  mutable std::atomic<bool> completed_turns_ = false;
+  mutable std::atomic<bool> completed_turns_ = false, lost_tool_calls_ = false;
 };
 
 }  // namespace automodel::data

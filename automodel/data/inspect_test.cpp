@@ -98,7 +98,12 @@ TEST(Inspect, WarnsAboutWhatIsWrong) {
               Contains(HasSubstr(
                   "lose all their trained tokens by the cut at the length limit and are dropped (first: list:3)")));
   EXPECT_THAT(report.warnings, Contains(HasSubstr("begin with two bos tokens")));
-  EXPECT_THAT(report.warnings, Contains(AllOf(HasSubstr("outside the vocabulary"), HasSubstr("id 259"))));
+  EXPECT_THAT(report.warnings,
+              Contains("2 of 7 rows hold token ids outside the model's vocabulary and will stop the run "
+                       "(first: list:5, id 259 of a vocabulary of 259; 2 such tokens in all)"));
+  EXPECT_EQ(report.outside_rows, 2);
+  EXPECT_EQ(report.outside_tokens, 2);
+  EXPECT_EQ(report.counts.bad_rows, 3);  // as the run counts it, where it may go on
   const auto& counts = report.counts;
   EXPECT_EQ(counts.tokens_in, counts.tokens_out + counts.truncated_tokens + counts.dropped_tokens);
 }
@@ -114,6 +119,38 @@ TEST(Inspect, SaysWhereTheLengthLimitWillStopTheRun) {
 TEST(Inspect, SeesAnUntrainedEndOfTurn) {
   const auto report = look({"q>ab<|im_end|>x"});
   EXPECT_THAT(report.warnings, Contains(HasSubstr("does not learn to stop")));
+}
+
+// What `data` says of each source of a mixture is what a run's loader counts for it.
+TEST(Inspect, CountsTheSourcesOfAMixture) {
+  const auto mixture = [] {
+    return std::make_shared<Mixture>(std::vector<MixtureSource>{
+        {"a", std::make_shared<ListRows>(std::vector<std::string>{"a>bc", "x>", "q>abcdef", "a>b"}), 2.0, 1},
+        {"b", std::make_shared<ListRows>(std::vector<std::string>{"!", "long>answer"}), 1.0, 1.5}});
+  };
+  const auto builder = std::make_shared<ArrowBuilder>();
+  LoaderOptions options;
+  options.read.bad_rows = options.read.untrained_rows = OnFault::Skip;
+  options.read.sources = {{"a", OnFault::Skip, OnFault::Skip}, {"b", OnFault::Skip, OnFault::Skip}};
+  options.pack.packed_sequence_size = 16;
+  const auto report = inspect(mixture(), builder, ByteTokenizer(), options, 1);
+  ASSERT_EQ(report.sources.size(), 2u);
+  EXPECT_TRUE(report.all_rows);
+  EXPECT_EQ(report.sources[0].share.rows_of_epoch, 4);
+  EXPECT_EQ(report.sources[1].share.rows_of_epoch, 2);
+  EXPECT_EQ(report.sources[1].share.weight, 1.0);
+  EXPECT_EQ(report.sources[0].rows, 4);
+  EXPECT_EQ(report.sources[0].unusable_rows, 1);
+  EXPECT_EQ(report.sources[0].documents, 3);
+  EXPECT_EQ(report.sources[1].unusable_rows, 1);
+  Loader loader(mixture(), builder, options);
+  while (loader.next()) {
+  }
+  EXPECT_EQ(loader.statistics().sources, report.counts.sources);
+  EXPECT_EQ(loader.statistics().bad_rows, report.counts.bad_rows);
+  EXPECT_EQ(loader.statistics().untrained_rows, report.counts.untrained_rows);
+  EXPECT_EQ(report.to_json()["sources"][1]["tokens"], report.counts.sources[1].tokens_out);
+  EXPECT_FALSE(inspect(mixture(), builder, ByteTokenizer(), options, 1, 2).all_rows);
 }
 
 }  // namespace

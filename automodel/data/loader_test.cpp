@@ -359,7 +359,8 @@ TEST(Loader, AFaultComesOutOfNextAtItsPlaceAndStays) {
       loader->next();
       FAIL() << "nothing was thrown";
     } catch (const DataError& error) {
-      EXPECT_STREQ(error.what(), "mock:12: is bad");
+      EXPECT_THAT(error.what(), testing::StartsWith("mock:12: is bad\n  hint: "));
+      EXPECT_THAT(error.what(), HasSubstr("dataset.skip_invalid_samples: true"));
     }
   }
   options.read.untrained_rows = OnFault::Stop;

@@ -117,7 +117,14 @@ class GptSamples : public TokenWindows {
   }
   const Json& description() const { return description_; }
 
-  std::string name() const override { return "dataset.paths"; }
+  std::string place(int64_t sample) const override {
+    const std::string place = fmt::format("{}: sample {}", file_.prefix(), sample);
+    const auto at = int64_t{shuffle_[static_cast<size_t>(sample)]};
+    if (at >= plan_.samples) return place;  // a damaged order, as read() says
+    const int64_t first = samples_[2 * static_cast<size_t>(at)], begin = samples_[2 * static_cast<size_t>(at) + 1];
+    if (first < 0 || first >= plan_.epochs * (request_.last - request_.first)) return place;
+    return fmt::format("{}, from token {} of sequence {}", place, begin, documents_[static_cast<size_t>(first)]);
+  }
   std::string order() const override {
     return fmt::format("{} sequences {} to {}, {} tokens, {} epochs{}, {} a sample, seed {}", file_.prefix(),
                        request_.first, request_.last, plan_.tokens, plan_.epochs,
@@ -203,7 +210,12 @@ class BlendedSamples : public TokenWindows {
   }
 
   int64_t size() const override { return size_; }
-  std::string name() const override { return "dataset.paths"; }
+  std::string place(int64_t sample) const override {
+    const auto set = static_cast<size_t>(set_[static_cast<size_t>(sample)]);
+    const int64_t inner = sample_[static_cast<size_t>(sample)];
+    if (set >= sets_.size() || inner < 0 || inner >= sets_[set]->size()) return fmt::format("blend: sample {}", sample);
+    return sets_[set]->place(inner);
+  }
   std::string order() const override {
     std::string text = "blend of";
     for (size_t i = 0; i < sets_.size(); ++i) text += fmt::format(" ({} x {})", weights_[i], sets_[i]->order());

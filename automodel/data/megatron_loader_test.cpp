@@ -27,7 +27,7 @@ class Fixed : public TokenWindows {
   int64_t size() const override { return 1; }
   void read(int64_t, std::vector<int32_t>& tokens) const override { tokens = {5, 9, 6, 7, 9, 8}; }
   std::string order() const override { return ""; }
-  std::string name() const override { return "fixed"; }
+  std::string place(int64_t) const override { return "fixed"; }
 };
 
 TEST(Labels, KnowTheEndsOfDocuments) {
@@ -55,6 +55,36 @@ TEST(Labels, KnowTheEndsOfDocuments) {
   ASSERT_TRUE(batch);
   EXPECT_EQ(batch->cu_seqlens, (std::vector<int64_t>{0, 2, 5}));
   EXPECT_FALSE(loader.next());
+}
+
+// Ids that the model does not have are named with the file and the place where they lie.
+TEST(MegatronLoader, FaultsNameTheFileAndThePlace) {
+  const TemporaryFolder cache;
+  MegatronOptions options;
+  options.paths = parse_megatron_paths(kFolder + "a");
+  options.split = "1,0,0", options.sequence_length = 16, options.samples = 60;
+  options.cache_folder = cache.path().string();
+  const auto samples = open_megatron(options);
+  ReadOptions reads;
+  reads.shuffle = false;
+  reads.vocab_size = 1;
+  const RowReader reader(window_rows(samples), std::make_shared<WindowBuilder>(samples, WindowLabels{}), reads);
+  for (const int64_t sample : {0, 7, 59}) {
+    std::vector<int32_t> tokens;
+    samples->read(sample, tokens);
+    const auto message = message_of([&] { std::rethrow_exception(reader.read(0, sample).error); });
+    EXPECT_THAT(message, HasSubstr(fmt::format("a: sample {}, from token ", sample)));
+    EXPECT_THAT(message, HasSubstr("is outside the model's vocabulary of 1"));
+    // What lies there, read from the file itself.
+    const size_t from = message.find("from token "), of = message.find(" of sequence ");
+    const MegatronFile file(kFolder + "a");
+    std::vector<int32_t> there;
+    const int64_t begin = std::stoll(message.substr(from + 11)), sequence = std::stoll(message.substr(of + 13));
+    if (begin < file.length(sequence)) {
+      file.read(sequence, begin, 1, there);
+      EXPECT_EQ(there[0], tokens[0]);
+    }
+  }
 }
 
 TEST(MegatronLoader, GoesOnWhereItStoodAndRefusesAnotherOrder) {

@@ -46,6 +46,13 @@ Mixture::Mixture(std::vector<MixtureSource> sources) : sources_(std::move(source
   size_ = first_slot_.back() + counts_.back();
 }
 
+std::vector<MixtureShare> Mixture::shares() const {
+  std::vector<MixtureShare> shares;
+  for (size_t i = 0; i < sources_.size(); ++i)
+    shares.push_back({sources_[i].name, sources_[i].weight, sources_[i].epochs, sizes_[i], counts_[i]});
+  return shares;
+}
+
 void Mixture::count_by_epochs() {
   for (size_t i = 0; i < sources_.size(); ++i)
     counts_.push_back(std::llround(sources_[i].epochs * static_cast<double>(sizes_[i])));

@@ -23,6 +23,14 @@ struct MixtureSource {
   double epochs = 1;
 };
 
+/// What an epoch of a mixture reads of a source.
+struct MixtureShare {
+  std::string name;
+  std::optional<double> weight;
+  double epochs = 1;                    // as asked
+  int64_t rows = 0, rows_of_epoch = 0;  // its own; read in an epoch of the mixture
+};
+
 class Mixture : public Rows {
  public:
   /// Counts the rows of every source. Throws ConfigError for weights that only some sources have or that are not
@@ -38,6 +46,7 @@ class Mixture : public Rows {
 
   /// Rows of each source in an epoch.
   const std::vector<int64_t>& rows_of_epoch() const { return counts_; }
+  std::vector<MixtureShare> shares() const;
 
  private:
   void count_by_epochs();

@@ -113,7 +113,10 @@ class NanogptWindows : public TokenWindows {
 
   int64_t size() const override { return options_.samples ? *options_.samples : pass_size(); }
   bool has(int64_t window) const override { return window < size(); }
-  std::string name() const override { return "dataset.file_pattern"; }
+  std::string place(int64_t window) const override {
+    const auto [shard, begin] = find(window);
+    return fmt::format("{}: sample {}, tokens {} to {}", shard->path(), window, begin, begin + options_.seq_len);
+  }
   std::string order() const override {
     int64_t tokens = 0;
     for (const auto& shard : shards_) tokens += shard->tokens();

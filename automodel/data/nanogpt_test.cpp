@@ -90,6 +90,8 @@ TEST(Nanogpt, FaultsAreNamed) {
   const auto wrong = open_nanogpt(
       {.files = {kFolder + "part_1.bin"}, .seq_len = 4, .align_to_bos = true, .bos_token = 8, .samples = 3});
   EXPECT_THAT(message_of([&] { read(*wrong, 0); }), HasSubstr(".bos.idx"));
+  const auto fine = open_nanogpt({.files = {kFolder + "part_1.bin"}, .seq_len = 4, .samples = 3});
+  EXPECT_THAT(fine->place(2), HasSubstr("part_1.bin: sample 2, tokens 10 to 14"));
 }
 
 }  // namespace

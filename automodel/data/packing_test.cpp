@@ -143,5 +143,17 @@ TEST(Statistics, SurvivesJson) {
   EXPECT_THAT(statistics.summary(), testing::HasSubstr("packs 40.0 % full"));
 }
 
+// Every token that was read is in the line of the run's end: trained on, lost, or waiting.
+TEST(Statistics, TheSummaryLeavesNoTokenOut) {
+  Statistics statistics;
+  statistics.rows = 9, statistics.tokens_in = 700, statistics.tokens_out = 300, statistics.trained_tokens = 200;
+  statistics.truncated_samples = 2, statistics.truncated_tokens = 150;
+  statistics.dropped_documents = 1, statistics.dropped_tokens = 50;
+  statistics.bad_rows = 1, statistics.untrained_rows = 3;
+  EXPECT_EQ(statistics.summary(),
+            "9 rows, 300 tokens (200 trained), 2 truncated (150 tokens lost), 1 dropped (50 tokens), 200 tokens read "
+            "ahead for later packs, 1 bad row left out, 3 rows without trained tokens left out");
+}
+
 }  // namespace
 }  // namespace automodel::data

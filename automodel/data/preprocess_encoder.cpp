@@ -20,6 +20,9 @@ struct PreprocessEncoder::Row {
   std::string buffer;
 };
 
+static constexpr const char* kRemedy =
+    "--json-keys names the keys that hold texts; --skip-bad-rows leaves such rows out and counts them";
+
 PreprocessEncoder::PreprocessEncoder(const PreprocessOptions& options,
                                      std::shared_ptr<const tokenizer::Tokenizer> tokenizer)
     : tokenizer_(std::move(tokenizer)),
@@ -57,8 +60,19 @@ void PreprocessEncoder::read_row(std::string_view line, const std::string& where
   });
   if (cursor.peek() != 0) throw DataError(where, "expected the end of the line after the object");
   for (size_t k = 0; k < keys_.size(); ++k)
-    if (!row.there[k])
-      throw DataError(where, fmt::format("has no key '{}'", keys_[k]), "--json-keys names the keys that hold texts");
+    if (!row.there[k]) throw DataError(where, fmt::format("has no key '{}'", keys_[k]), kRemedy);
+}
+
+// What a row that is JSON lacks, as users know it: by key. REQUIRES a row that read_row() refused.
+void PreprocessEncoder::say_what_is_wrong(const Json& row, const std::string& where) const {
+  if (!row.is_object()) throw DataError(where, fmt::format("expected a JSON object, got {}", row.type_name()));
+  for (const auto& key : keys_) {
+    const auto found = row.find(key);
+    if (found == row.end()) throw DataError(where, fmt::format("has no key '{}'", key), kRemedy);
+    const auto is_text = [](const Json& value) { return value.is_string(); };
+    if (!found->is_string() && !(found->is_array() && std::all_of(found->begin(), found->end(), is_text)))
+      throw DataError(where, fmt::format("'{}' is no text and no list of texts", key), kRemedy);
+  }
 }
 
 template <class T>
@@ -117,7 +131,7 @@ EncodedChunk PreprocessEncoder::encode(const LineChunk& chunk, const std::string
         ++encoded.bad_rows;
         continue;
       }
-      parse_json(line, file, number);  // names the column where it is no JSON
+      say_what_is_wrong(parse_json(line, file, number), fmt::format("{}:{}", file, number));
       throw;
     }
     for (size_t k = 0; k < keys_.size(); ++k) append_document(row.texts[k], encoded.keys[k], encoded.tokens);

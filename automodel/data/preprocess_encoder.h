@@ -25,6 +25,7 @@ class PreprocessEncoder {
  private:
   struct Row;
   void read_row(std::string_view line, const std::string& where, Row& row) const;
+  void say_what_is_wrong(const Json& row, const std::string& where) const;
   void append_document(const std::vector<std::string>& texts, EncodedDocuments& documents, int64_t& tokens) const;
 
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;

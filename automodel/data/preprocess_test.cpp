@@ -115,9 +115,10 @@ TEST_F(Preprocess, FaultsNameFileAndLine) {
   };
   EXPECT_THAT(fault("{\"text\": \"cut"), HasSubstr("in.jsonl:2:"));
   EXPECT_THAT(fault("{\"txt\": \"x\"}"), testing::AllOf(HasSubstr("in.jsonl:2"), HasSubstr("no key 'text'")));
-  EXPECT_THAT(fault("{\"text\": 5}"), HasSubstr("in.jsonl:2"));
-  EXPECT_THAT(fault("{\"text\": [\"a\", 5]}"), HasSubstr("in.jsonl:2"));
-  EXPECT_THAT(fault("[1]"), HasSubstr("in.jsonl:2"));
+  for (const char* row : {"{\"text\": 5}", "{\"text\": [\"a\", 5]}", "{\"text\": null}", "{\"text\": {\"a\": 1}}"})
+    EXPECT_THAT(fault(row), testing::AllOf(HasSubstr("in.jsonl:2: 'text' is no text and no list of texts"),
+                                           HasSubstr("--skip-bad-rows")));
+  EXPECT_THAT(fault("[1]"), HasSubstr("in.jsonl:2: expected a JSON object, got array"));
   EXPECT_THAT(fault("{\"text\": \"a\"} x"), HasSubstr("in.jsonl:2"));
   EXPECT_FALSE(fs::exists(path("out_text_document.bin")));
   EXPECT_FALSE(fs::exists(path("out_text_document.idx")));

@@ -21,6 +21,16 @@ OnFault RowReader::on_untrained(int64_t source) const {
                                   : options_.sources.at(static_cast<size_t>(source)).untrained_rows;
 }
 
+static constexpr const char* kRemedy =
+    "`automodel data` shows how many there are; dataset.skip_invalid_samples: true leaves such rows out and counts "
+    "them";
+
+// A fault that names no remedy of its own names the one that all rows have.
+static DataError with_remedy(const DataError& error) {
+  const std::string text = error.what();
+  return text.find("\n  hint: ") == std::string::npos ? DataError("", text, kRemedy) : error;
+}
+
 Sample RowReader::build(int64_t index) const {
   auto kept = options_.cache ? options_.cache->find(index) : std::nullopt;
   Sample sample = kept ? std::move(*kept) : builder_->build(rows_->at(index));
@@ -47,15 +57,14 @@ void RowReader::make_documents(int64_t index, int64_t position, ReadRow& result)
   if (!options_.sources.empty()) ++result.counts.of_source(source).rows;
   try {
     sample = build(index);
-  } catch (const DataError&) {
-    if (on_bad(source) == OnFault::Stop) throw;
+  } catch (const DataError& error) {
+    if (on_bad(source) == OnFault::Stop) throw with_remedy(error);
     ++result.counts.bad_rows;
     return;
   }
   if (sample.trained_tokens() == 0) {
     if (on_untrained(source) == OnFault::Stop)
-      throw DataError(rows_->at(index).where, "the sample has no trained tokens",
-                      "look at it with `automodel data`; such rows can be skipped and counted by an option");
+      throw DataError(rows_->at(index).where, "the sample has no trained tokens", kRemedy);
     ++result.counts.untrained_rows;
     return;
   }
@@ -63,8 +72,8 @@ void RowReader::make_documents(int64_t index, int64_t position, ReadRow& result)
     throw DataError(
         rows_->at(index).where,
         fmt::format("the sample has {} tokens, more than the {} that fit", sample.tokens(), options_.max_tokens),
-        "raise dataset.seq_length or packed_sequence.packed_sequence_size, or set dataset.overlong to truncate or "
-        "drop");
+        "raise dataset.seq_length or packed_sequence.packed_sequence_size, or set dataset.overlong to truncate, "
+        "split or drop");
   ++result.counts.samples;
   result.counts.tokens_in += sample.tokens();
   auto pieces = fit(std::move(sample), options_.max_tokens, options_.over_long, result.counts);

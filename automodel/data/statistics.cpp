@@ -85,8 +85,13 @@ std::string Statistics::summary(const std::vector<std::string>& names) const {
   if (split_samples > 0) text += fmt::format(", {} split", count(split_samples));
   if (dropped_documents > 0)
     text += fmt::format(", {} dropped ({} tokens)", count(dropped_documents), count(dropped_tokens));
-  if (bad_rows > 0) text += fmt::format(", {} bad rows skipped", count(bad_rows));
-  if (untrained_rows > 0) text += fmt::format(", {} rows without trained tokens skipped", count(untrained_rows));
+  if (const int64_t waiting = tokens_in - tokens_out - truncated_tokens - dropped_tokens; waiting > 0)
+    text += fmt::format(", {} tokens read ahead for later packs", count(waiting));
+  const auto rows_left_out = [&](int64_t n, const char* one, const char* many) {
+    if (n > 0) text += fmt::format(", {} {} left out", count(n), n == 1 ? one : many);
+  };
+  rows_left_out(bad_rows, "bad row", "bad rows");
+  rows_left_out(untrained_rows, "row without trained tokens", "rows without trained tokens");
   for (size_t i = 0; i < sources.size() && i < names.size(); ++i)
     text += fmt::format(
         "; {}: {} rows, {} tokens ({:.1f} %)", names[i], count(sources[i].rows), count(sources[i].tokens_out),

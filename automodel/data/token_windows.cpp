@@ -14,9 +14,7 @@ class WindowRows : public Rows {
   explicit WindowRows(std::shared_ptr<const TokenWindows> windows) : windows_(std::move(windows)) {}
   bool has(int64_t index) override { return windows_->has(index); }
   int64_t size() override { return windows_->size(); }
-  Row at(int64_t index) override {
-    return {Json::object(), fmt::format("{}: sample {}", windows_->name(), index), index};
-  }
+  Row at(int64_t index) override { return {Json::object(), windows_->place(index), index}; }
   std::string order() const override { return windows_->order(); }
 
  private:

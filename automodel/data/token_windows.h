@@ -19,8 +19,8 @@ class TokenWindows {
   virtual void read(int64_t window, std::vector<int32_t>& tokens) const = 0;
   /// What decides which window comes when: the same text, the same order.
   virtual std::string order() const = 0;
-  /// For errors: "dataset.paths".
-  virtual std::string name() const = 0;
+  /// Where a window lies, for errors: the file, and the place in it. REQUIRES has(window).
+  virtual std::string place(int64_t window) const = 0;
 };
 
 /// One row for each window, in order; to be read by a WindowBuilder.

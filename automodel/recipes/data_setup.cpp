@@ -110,7 +110,7 @@ OpenedData open_section(const config::RecipeConfig& config, const config::Datase
     if (training && kind.begins_again && parts[i].repeat_on_exhaustion && section.sources.empty())
       rows = data::repeat_rows(std::move(rows));
     builders.push_back(kind.make_builder(parts[i], own_tokenizer(parts[i], tokenizer), edges));
-    names.push_back(join(parts[i].path, "+"));
+    names.push_back(parts[i].path.empty() ? std::string(kind.name) : join(parts[i].path, "+"));
     if (!section.tokenized_cache.empty())
       cache += describe_samples(parts[i], edges, tokenizer_folder(config, parts[i]));
     if (section.sources.empty()) {

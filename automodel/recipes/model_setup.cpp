@@ -93,13 +93,19 @@ fs::path find_tokenizer_folder(const config::RecipeConfig& config, const ModelFo
   return own ? net::resolve_model(config.tokenizer->path, "", net::ModelFiles::Tokenizer) : folder.path;
 }
 
+std::optional<DataError> find_vocabulary_fault(const tokenizer::Tokenizer& tokenizer, const fs::path& folder,
+                                               const models::DecoderSpec& spec) {
+  const int64_t rows = spec.embedding.vocab, ids = tokenizer.vocab_size();
+  if (ids <= rows) return std::nullopt;
+  return DataError(folder.string(),
+                   fmt::format("the tokenizer has {} ids, the model's embedding only {} rows", ids, rows),
+                   "the tokenizer belongs to another model; set tokenizer.pretrained_model_name_or_path");
+}
+
 static void load_tokenizer(TrainedModel& loaded) {
   loaded.tokenizer = tokenizer::load(loaded.tokenizer_folder);
-  const int64_t rows = loaded.folder.spec.embedding.vocab, ids = loaded.tokenizer->vocab_size();
-  if (ids > rows)
-    throw DataError(loaded.tokenizer_folder.string(),
-                    fmt::format("the tokenizer has {} ids, the model's embedding only {} rows", ids, rows),
-                    "the tokenizer belongs to another model; set tokenizer.pretrained_model_name_or_path");
+  if (const auto fault = find_vocabulary_fault(*loaded.tokenizer, loaded.tokenizer_folder, loaded.folder.spec))
+    throw *fault;
 }
 
 std::vector<ParameterPtr> TrainedModel::trained_parameters() const {

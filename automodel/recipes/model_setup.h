@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "automodel/base/error.h"
 #include "automodel/config/recipe_config.h"
 #include "automodel/models/build.h"
 #include "automodel/net/resolve.h"
@@ -39,6 +40,11 @@ ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFil
 /// Where the run's tokenizer lies: what tokenizer.pretrained_model_name_or_path names, fetched if need be, or the
 /// model.
 std::filesystem::path find_tokenizer_folder(const config::RecipeConfig& config, const ModelFolder& folder);
+
+/// Why a run with this tokenizer (of a folder) is refused: it has more ids than the model's embedding has rows. Nothing
+/// where it is not.
+std::optional<DataError> find_vocabulary_fault(const tokenizer::Tokenizer& tokenizer,
+                                               const std::filesystem::path& folder, const models::DecoderSpec& spec);
 
 struct TrainedModel {
   ModelFolder folder;

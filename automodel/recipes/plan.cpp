@@ -59,7 +59,11 @@ static void plan_steps(Plan& plan, const config::RecipeConfig& config, const dat
 // Returns the largest microbatch.
 static models::MicrobatchShape plan_data(Plan& plan, const config::RecipeConfig& config, const ModelFolder& folder) {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
-  if (needs_tokenizer(config)) tokenizer = tokenizer::load(find_tokenizer_folder(config, folder));
+  if (needs_tokenizer(config)) {
+    const auto place = find_tokenizer_folder(config, folder);
+    tokenizer = tokenizer::load(place);
+    if (const auto fault = find_vocabulary_fault(*tokenizer, place, folder.spec)) throw *fault;
+  }
   const auto loader =
       make_loader(open_training_data(config, tokenizer, folder.spec.max_positions, folder.spec.embedding.vocab));
   const auto estimate = loader->estimate_epoch();

@@ -210,6 +210,20 @@ TEST_F(Command, AnEmptyDataSetIsAnErrorOfDataAndPlan) {
       1, {"dataset: " + empty + " has no rows"});
 }
 
+// Tokens in are tokens out and those that are counted, whichever way over-long samples go.
+TEST_F(Command, DataCountsWhatBecomesOfOverLongSamples) {
+  for (const auto& [way, count] : {std::pair("truncate", "truncated_samples"), std::pair("split", "split_samples"),
+                                   std::pair("drop", "dropped_documents")}) {
+    const auto counts =
+        json_of({"data", config(), "--dataset.seq_length", "30", "--dataset.overlong", way, "--json"}).at("statistics");
+    EXPECT_GT(counts.at(count), 0) << way;
+    EXPECT_EQ(counts.at("tokens_in").get<int>(), counts.at("tokens_out").get<int>() +
+                                                     counts.at("truncated_tokens").get<int>() +
+                                                     counts.at("dropped_tokens").get<int>())
+        << way;
+  }
+}
+
 TEST_F(Command, ARunWithoutOneUsableRowSaysWhy) {
   expect_error(run({config(), "--packed_sequence.packed_sequence_size", "3", "--checkpoint.checkpoint_dir",
                     (folder_ / "out").string()}),
@@ -226,6 +240,17 @@ TEST_F(Command, DataReadsCsvAndMixtures) {
   const auto shown = json_of({"data", mixed.string(), "--json"});
   EXPECT_EQ(shown.at("statistics").at("rows"), 6);
   EXPECT_THAT(shown.dump(), HasSubstr("Why, so?"));
+  const auto& sources = shown.at("sources");
+  ASSERT_EQ(sources.size(), 2u);
+  for (const int i : {0, 1}) {
+    EXPECT_EQ(sources[i].at("name"), csv);
+    EXPECT_EQ(sources[i].at("rows_there"), 2);
+    EXPECT_EQ(sources[i].at("rows_of_epoch"), 2 + 2 * i);
+    EXPECT_EQ(sources[i].at("documents"), 2 + 2 * i);
+  }
+  EXPECT_EQ(2 * sources[0].at("tokens").get<int>(), sources[1].at("tokens").get<int>());
+  EXPECT_THAT(run({"data", mixed.string()}).out,
+              HasSubstr("qa.csv: epochs 2; an epoch reads 4 rows, 2.00 times its 2; looked at 4 rows: 4 documents, "));
 }
 
 // What is built with the program is enough for it.
@@ -361,7 +386,7 @@ TEST_F(Command, DataAndRenderWarnAboutTwoBosAndIdsOutsideTheVocabulary) {
     all.insert(all.end(), more.begin(), more.end());
     return json_of(all).at("warnings").dump();
   };
-  const std::string twice = "begin with two bos tokens", beyond = "hold token ids outside the vocabulary";
+  const std::string twice = "begin with two bos tokens", beyond = "hold token ids outside the model's vocabulary";
   const auto with_bos = warnings({"--tokenizer.pretrained_model_name_or_path", folder.string()});
   EXPECT_THAT(with_bos, testing::AllOf(HasSubstr("60 of 60 rows " + twice), testing::Not(HasSubstr(beyond))));
   const auto as_it_is = warnings({});
@@ -376,8 +401,16 @@ TEST_F(Command, DataAndRenderWarnAboutTwoBosAndIdsOutsideTheVocabulary) {
   small["vocab_size"] = 300;
   for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) small.erase(key);
   write_file_atomically(folder / "config.json", small.dump());
+  const std::string refusal = "the tokenizer has 4096 ids, the model's embedding only 300 rows";
   EXPECT_THAT(warnings({"--model.pretrained_model_name_or_path", folder.string()}),
-              testing::AllOf(HasSubstr(beyond), HasSubstr("id ")));
+              testing::AllOf(HasSubstr("a run is refused: "), HasSubstr(refusal), HasSubstr(beyond),
+                             HasSubstr("will stop the run"), HasSubstr("of a vocabulary of 300")));
+  for (const Arguments& command : {Arguments{"plan", config()}, Arguments{config()}}) {  // the same words
+    Arguments all = command;
+    all.insert(all.end(), {"--model.pretrained_model_name_or_path", folder.string(), "--model.load_base_model", "false",
+                           "--checkpoint.checkpoint_dir", (folder_ / "refused").string()});
+    expect_error(run(all), 1, {refusal});
+  }
   EXPECT_THAT(run(render, {.input = chat}).err, HasSubstr("outside the vocabulary of 300"));
 }
 
