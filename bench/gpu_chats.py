@@ -21,38 +21,14 @@ import sys
 import tempfile
 import time
 
+import lora_on_chats
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = os.environ.get("AUTOMODEL_BINARY", str(ROOT / "build/bin/automodel"))
 VOCABULARY = 151936
 SETS = {"gsm8k": {"pack": 4096, "packs_a_step": 2}, "airline": {"pack": 8192, "packs_a_step": 1}}
 TEMPLATE = ("{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}{% if m.role == 'assistant' %}{% generation %}"
             "{{ m.content + '<|im_end|>' }}{% endgeneration %}{{ '\\n' }}{% else %}{{ m.content + '<|im_end|>\\n' }}{% endif %}{% endfor %}")
-RECIPE = """\
-recipe: TrainFinetuneRecipeForNextTokenPrediction
-model:
-  _target_: nemo_automodel.NeMoAutoModelForCausalLM.from_config
-  config:
-    pretrained_model_name_or_path: {model}
-    vocab_size: {vocabulary}
-  torch_dtype: bf16
-tokenizer:
-  pretrained_model_name_or_path: {folder}/tokenizer
-peft:
-  _target_: nemo_automodel.components._peft.lora.PeftConfig
-  match_all_linear: true
-  exclude_modules: ["*lm_head*"]
-  dim: 16
-  alpha: 32
-dataset:
-  _target_: nemo_automodel.components.datasets.llm.chat_dataset.ChatDataset
-  path_or_dataset_id: {folder}/{name}.jsonl
-packed_sequence:
-  packed_sequence_size: {pack}
-step_scheduler: {{global_batch_size: {packs_a_step}, local_batch_size: {packs_a_step}, max_steps: {steps}}}
-optimizer: {{_target_: torch.optim.AdamW, lr: 1.0e-4, betas: [0.9, 0.999], weight_decay: 0.0}}
-checkpoint: {{enabled: false, checkpoint_dir: {out}}}
-tensorboard: {{enabled: false}}
-"""
 
 
 def gsm8k(assets):
@@ -106,10 +82,10 @@ def prepare(options):
 
 def ours(options, name):
     with tempfile.TemporaryDirectory() as out:
-        recipe = pathlib.Path(out, "run.yaml")
-        recipe.write_text(RECIPE.format(name=name, folder=options.folder.resolve(), out=f"{out}/run", steps=options.steps, model=options.model,
-                                        vocabulary=VOCABULARY, **SETS[name]))
-        done = subprocess.run([PROGRAM, "finetune", "llm", "-c", str(recipe)], cwd=ROOT, capture_output=True, text=True)
+        file, folder = pathlib.Path(out, "run.yaml"), options.folder.resolve()
+        file.write_text(lora_on_chats.recipe(lora_on_chats.from_config(options.model, VOCABULARY), folder / f"{name}.jsonl", f"{out}/run",
+                                             tokenizer=folder / "tokenizer", steps=options.steps, weight_decay=0.0, **SETS[name]))
+        done = subprocess.run([PROGRAM, "finetune", "llm", "-c", str(file)], cwd=ROOT, capture_output=True, text=True)
         if done.returncode != 0:
             raise SystemExit(f"gpu_chats: the program ended with {done.returncode}:\n{done.stderr}")
         steps = [json.loads(line) for line in open(f"{out}/run/training.jsonl")][5:]

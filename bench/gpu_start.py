@@ -22,31 +22,11 @@ import subprocess
 import tempfile
 import time
 
+import lora_on_chats
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = os.environ.get("AUTOMODEL_BINARY", str(ROOT / "build/bin/automodel"))
 GIB = 2**30
-RECIPE = """\
-recipe: TrainFinetuneRecipeForNextTokenPrediction
-model:
-  _target_: nemo_automodel.NeMoAutoModelForCausalLM.from_pretrained
-  pretrained_model_name_or_path: {model}
-  torch_dtype: bf16
-peft:
-  _target_: nemo_automodel.components._peft.lora.PeftConfig
-  match_all_linear: true
-  exclude_modules: ["*lm_head*"]
-  dim: 16
-  alpha: 32
-dataset:
-  _target_: nemo_automodel.components.datasets.llm.chat_dataset.ChatDataset
-  path_or_dataset_id: {chats}
-packed_sequence:
-  packed_sequence_size: 4096
-step_scheduler: {{global_batch_size: 2, local_batch_size: 2, max_steps: 3}}
-optimizer: {{_target_: torch.optim.AdamW, lr: 1.0e-4}}
-checkpoint: {{enabled: false, checkpoint_dir: {out}}}
-tensorboard: {{enabled: false}}
-"""
 
 
 def tensors_of(config):
@@ -135,7 +115,8 @@ def status_of(pid):
 def measure_start(model, mapped):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder)
-        (out / "run.yaml").write_text(RECIPE.format(model=model, chats=ROOT / "assets/quickstart/data/train.jsonl", out=out / "run"))
+        (out / "run.yaml").write_text(lora_on_chats.recipe(lora_on_chats.from_checkpoint(model), ROOT / "assets/quickstart/data/train.jsonl",
+                                                           out / "run", pack=4096, packs_a_step=2, steps=3))
         steps, first, peaks = out / "run/training.jsonl", None, {}
         with open(out / "log", "w+") as log:
             began = time.time()

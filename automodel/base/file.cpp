@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "automodel/base/error.h"
+#include "automodel/base/place_file.h"
 
 namespace automodel {
 namespace fs = std::filesystem;
@@ -125,11 +126,9 @@ void LineWriter::append(std::string_view line) {
   }
 }
 
-void write_file_atomically(const fs::path& path, std::string_view text) {
-  const fs::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
-  FileWriter writer(temporary);
-  writer.write(text);
-  writer.close();
+fs::path temporary_beside(const fs::path& path) { return path.string() + ".tmp" + std::to_string(::getpid()); }
+
+void place_file(const fs::path& temporary, const fs::path& path) {
   if (::rename(temporary.c_str(), path.c_str()) != 0) {
     const int error = errno;
     ::unlink(temporary.c_str());
@@ -137,6 +136,14 @@ void write_file_atomically(const fs::path& path, std::string_view text) {
     fail(path, "cannot be replaced");
   }
   sync_folder(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
+void write_file_atomically(const fs::path& path, std::string_view text) {
+  const fs::path temporary = temporary_beside(path);
+  FileWriter writer(temporary);
+  writer.write(text);
+  writer.close();
+  place_file(temporary, path);
 }
 
 void sync_folder(const fs::path& folder) {

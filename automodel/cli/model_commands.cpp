@@ -1,14 +1,12 @@
 // score, generate: a model run without training it.
-#include <unistd.h>
-
 #include <cmath>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "automodel/base/error.h"
-#include "automodel/base/file.h"
 #include "automodel/base/json.h"
+#include "automodel/base/place_file.h"
 #include "automodel/checkpoint/safetensors_writer.h"
 #include "automodel/cli/chat_input.h"
 #include "automodel/cli/commands.h"
@@ -71,15 +69,9 @@ static void write_tensors(const fs::path& given, const std::vector<checkpoint::N
     return;
   }
   const fs::path file = fs::is_symlink(given) ? fs::weakly_canonical(given) : given;
-  const fs::path temporary = file.string() + ".tmp" + std::to_string(::getpid());
+  const fs::path temporary = temporary_beside(file);
   checkpoint::write_safetensors(temporary, tensors);
-  std::error_code error, ignored;
-  fs::rename(temporary, file, error);
-  if (error) {
-    fs::remove(temporary, ignored);
-    throw SystemError(file.string(), fmt::format("cannot be replaced: {}", error.message()));
-  }
-  sync_folder(file.has_parent_path() ? file.parent_path() : fs::path("."));
+  place_file(temporary, file);
 }
 
 static void write_gradients(recipes::TrainedModel& loaded, const Batch& batch, const std::string& file) {

@@ -118,7 +118,8 @@ class Filler {
     if (!section) return;
     auto dtype_of = [&](const char* key) {
       const Value* value = section->find(key);
-      return value && value->is_string() ? canonical_dtype(value->text).value_or("") : "";
+      const auto matched = value ? match_type("dtype<float32|bfloat16>", *value) : std::nullopt;
+      return matched ? matched->text : "";
     };
     std::string first = dtype_of("exp_avg_dtype"), second = dtype_of("exp_avg_sq_dtype");
     if (!first.empty() || !second.empty()) {
@@ -136,11 +137,11 @@ class Filler {
     if (optimizer.kind == "flash_adamw") optimizer.kind = "adamw";
   }
 
-  // TransformerEngine's and flashoptim's own words: their defaults hold where nothing is said.
+  // TransformerEngine's and flashoptim's own words. FusedAdam keeps no masters by itself, as torch's AdamW keeps none:
+  // what auto means holds for both. flashoptim's default holds where nothing is said.
   void master_weights(const Value& section, OptimizerSection& optimizer) {
     const bool said = section.find("master_weights") != nullptr;
     const Value *bits = section.find("master_weight_bits"), *remainders = section.find("store_param_remainders");
-    if (!said && optimizer.kind == "fused_adam") optimizer.master_weights = "true";
     if (!said && optimizer.kind == "flash_adamw")
       optimizer.master_weights = bits && bits->is_null() ? "false" : "split";
     if (!remainders || !remainders->is(Value::Kind::kBool) || !remainders->boolean) return;

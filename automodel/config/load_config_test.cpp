@@ -108,12 +108,13 @@ TEST(LoadConfig, NemosWordsForMasterWeightsMeanOurs) {
   EXPECT_EQ(masters("torch.optim.AdamW", ""), "auto");
   EXPECT_EQ(masters("torch.optim.AdamW", ", master_weights: stochastic"), "stochastic");
   EXPECT_EQ(masters("torch.optim.AdamW", ", master_weights: true"), "true");
-  EXPECT_EQ(masters(fused, ""), "true");
-  EXPECT_EQ(masters(fused, ", exp_avg_dtype: torch.bfloat16, exp_avg_sq_dtype: torch.bfloat16"), "true");
+  EXPECT_EQ(masters(fused, ""), "auto");
+  EXPECT_EQ(masters(fused, ", exp_avg_dtype: torch.bfloat16, exp_avg_sq_dtype: torch.bfloat16"), "auto");
+  EXPECT_EQ(masters(fused, ", master_weights: true"), "true");
   EXPECT_EQ(masters(fused, ", master_weights: false"), "false");
   EXPECT_EQ(masters(fused, ", master_weights: true, store_param_remainders: true"), "split");
   EXPECT_EQ(masters(fused, ", store_param_remainders: true, master_weight_dtype: torch.float32"), "split");
-  EXPECT_EQ(masters(fused, ", store_param_remainders: false"), "true");
+  EXPECT_EQ(masters(fused, ", store_param_remainders: false"), "auto");
   EXPECT_EQ(masters(flash, ""), "split");
   EXPECT_EQ(masters(flash, ", master_weight_bits: 32"), "split");
   EXPECT_EQ(masters(flash, ", master_weight_bits: null"), "false");
@@ -121,6 +122,22 @@ TEST(LoadConfig, NemosWordsForMasterWeightsMeanOurs) {
       fault_of("optimizer: {_target_: " + fused + ", master_weights: false, store_param_remainders: true}\n").text,
       "keeps a part of master weights, but master_weights is false");
   EXPECT_EQ(fault_of("optimizer: {_target_: adamw, master_weights: half}\n").path, "optimizer.master_weights");
+}
+
+TEST(LoadConfig, MomentsAreInFloat32OrBfloat16) {
+  for (const char* dtype : {"float16", "torch.float64"}) {
+    const Fault fault = fault_of(std::string("optimizer: {_target_: adamw,\n  state_dtype: ") + dtype + "}\n");
+    EXPECT_EQ(fault.place.line, 5);
+    EXPECT_EQ(fault.path, "optimizer.state_dtype");
+    EXPECT_THAT(fault.text, HasSubstr("a dtype (float32 or bfloat16)"));
+  }
+  const auto of = [](const std::string& keys) {
+    return check(kShort + "optimizer: {_target_: transformer_engine.pytorch.optimizers.FusedAdam, " + keys + "}\n");
+  };
+  EXPECT_EQ(of("exp_avg_dtype: torch.bfloat16, exp_avg_sq_dtype: torch.bfloat16").config.optimizer.state_dtype,
+            "bfloat16");
+  for (const char* dtype : {"torch.float16", "torch.uint8"})
+    EXPECT_EQ(of(std::string("exp_avg_dtype: ") + dtype).exit_code(), 3) << dtype;
 }
 
 TEST(LoadConfig, ReadsTheScaleOfFloat16) {

@@ -178,7 +178,7 @@ const std::vector<NameRow>& name_table() {
       {"optimizer", "adamw", "torch.optim.AdamW", kObeyed, ADAM_KEYS " bias_correction", ""},
       {"optimizer", "fused_adam",
        "transformer_engine.pytorch.optimizers.fused_adam.FusedAdam transformer_engine.pytorch.optimizers.FusedAdam",
-       kMapped, FUSED_KEYS, "adamw with fp32 states and master weights (adam where adam_w_mode is false)"},
+       kMapped, FUSED_KEYS, "adamw (adam where adam_w_mode is false)"},
       {"optimizer", "flash_adamw", "flashoptim.FlashAdamW", kMapped,
        FUSED_KEYS " master_weight_bits compress_state_dict", "adamw with fp32 states and split master weights"},
       {"optimizer", "muon", "dion.Muon dion.NorMuon", kLacking, "", "the Muon optimizer"},

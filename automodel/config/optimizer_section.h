@@ -50,7 +50,8 @@ struct OptimizerSection {
     f("eps", eps, "added to the root of the second moment", "float[0,]");
     f("amsgrad", amsgrad, "keep the largest second moment", "bool");
     f("bias_correction", bias_correction, "divide the moments by 1 - beta^t", "bool");
-    f("state_dtype", state_dtype, "dtype of the moments; bfloat16 is NeMo's behaviour for bf16 models", "dtype");
+    f("state_dtype", state_dtype, "dtype of the moments; bfloat16 is NeMo's behaviour for bf16 models",
+      "dtype<float32|bfloat16>");
     f("master_weights", master_weights,
       "what parameters of less than fp32 keep besides themselves; true: fp32 copies; split: the 16 bits that bfloat16 "
       "lacks of them (the same numbers, 2 bytes less); stochastic: nothing, rounded by chance; false: nothing, rounded "

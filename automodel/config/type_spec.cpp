@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <map>
@@ -84,6 +85,17 @@ std::optional<Value> match_list(std::string_view inner, const Value& value) {
   return made;
 }
 
+// `allowed`: names parted by '|'; empty: all.
+std::optional<Value> match_dtype(std::string_view allowed, const Value& value) {
+  const auto dtype = value.is_string() ? canonical_dtype(value.text) : std::nullopt;
+  if (!dtype) return std::nullopt;
+  const auto names = alternatives(allowed);
+  if (!allowed.empty() && std::find(names.begin(), names.end(), *dtype) == names.end()) return std::nullopt;
+  Value made = value;
+  made.text = *dtype;
+  return made;
+}
+
 std::optional<Value> match_number(const Range& range, const Value& value) {
   if (range.kind == "int") {
     return value.is(Kind::kInt) && range.holds(static_cast<double>(value.integer)) ? std::optional(value)
@@ -113,21 +125,25 @@ std::optional<Value> match_one(std::string_view part, const Value& value) {
     made.kind = Kind::kString;
     return made;
   }
-  if (part == "dtype") {
-    auto dtype = value.is_string() ? canonical_dtype(value.text) : std::nullopt;
-    if (!dtype) return std::nullopt;
-    Value made = value;
-    made.text = *dtype;
-    return made;
-  }
+  if (part == "dtype") return match_dtype("", value);
+  if (part.starts_with("dtype<")) return match_dtype(part.substr(6, part.size() - 7), value);
   return match_number(range_of(part), value);
+}
+
+std::string dtype_in_words(std::string_view allowed) {
+  std::vector<std::string> names;
+  for (const auto name : alternatives(allowed)) names.emplace_back(name);
+  const std::string last = names.back();
+  names.pop_back();
+  return "a dtype (" + (names.empty() ? "" : join(names, ", ") + " or ") + last + ")";
 }
 
 std::string words_for(std::string_view part) {
   static const std::map<std::string_view, std::string> kWords = {
       {"bool", "true or false"}, {"string", "a string"}, {"text", "a string"},
       {"null", "None"},          {"map", "a mapping"},   {"any", "any value"},
-      {"int", "an integer"},     {"float", "a number"},  {"dtype", "a dtype (float32, bfloat16, float16 or float64)"}};
+      {"int", "an integer"},     {"float", "a number"},  {"dtype", dtype_in_words("float32|bfloat16|float16|float64")}};
+  if (part.starts_with("dtype<")) return dtype_in_words(part.substr(6, part.size() - 7));
   if (part.starts_with("list<")) return "a list, each: " + type_in_words(part.substr(5, part.size() - 6));
   if (auto found = kWords.find(part); found != kWords.end()) return found->second;
   Range range = range_of(part);

@@ -5,6 +5,7 @@
 //   int[1,]  float(0,1]  float[0,1)                      ranges, [ ] with and ( ) without the bound
 //   =word             this word (also true, false or a number written so)
 //   list<SPEC>        a list of these
+//   dtype<A|B>        one of these dtypes, under any of its names
 //   A|B               one or the other
 #pragma once
 

@@ -35,6 +35,10 @@ TEST(TypeSpec, GivesValuesAsTheirOwnerTakesThem) {
   EXPECT_EQ(match_type("dtype", translate_value("torch.bfloat16"))->text, "bfloat16");
   EXPECT_EQ(match_type("dtype", translate_value("fp32"))->text, "float32");
   EXPECT_FALSE(match_type("dtype", translate_value("int8")));
+  EXPECT_EQ(match_type("dtype<float32|bfloat16>|=auto", translate_value("bf16"))->text, "bfloat16");
+  EXPECT_TRUE(fits("dtype<float32|bfloat16>|=auto", "auto"));
+  EXPECT_FALSE(fits("dtype<float32|bfloat16>", "float16"));
+  EXPECT_FALSE(fits("dtype<float32|bfloat16>", "int8"));
   EXPECT_EQ(match_type("text", translate_value("007")).value().text, "007");
 }
 
@@ -43,6 +47,8 @@ TEST(TypeSpec, SaysWhatIsExpected) {
   EXPECT_EQ(type_in_words("float(0,1]"), "a number above 0 and at most 1");
   EXPECT_EQ(type_in_words("=a|=b"), "one of a, b");
   EXPECT_EQ(type_in_words("bool|=full"), "full, or true or false");
+  EXPECT_EQ(type_in_words("dtype"), "a dtype (float32, bfloat16, float16 or float64)");
+  EXPECT_EQ(type_in_words("dtype<float32|bfloat16>|null"), "a dtype (float32 or bfloat16), or None");
 }
 
 // Every spec of the tables can be parsed, and every knob's default fits its own type.

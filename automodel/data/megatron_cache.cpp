@@ -1,12 +1,12 @@
 #include "automodel/data/megatron_cache.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "automodel/base/error.h"
+#include "automodel/base/place_file.h"
 
 namespace automodel::data {
 namespace fs = std::filesystem;
@@ -64,17 +64,12 @@ std::string npy_header(const NpyShape& shape) {
 }
 
 void write_npy(const fs::path& file, const NpyShape& shape, const void* values) {
-  const fs::path temporary = file.string() + ".tmp" + std::to_string(::getpid());
+  const fs::path temporary = temporary_beside(file);
   FileWriter writer(temporary);
   writer.write(npy_header(shape));
   writer.write(values, static_cast<size_t>(value_bytes(shape)));
   writer.close();
-  std::error_code error;
-  fs::rename(temporary, file, error);
-  if (error) {
-    fs::remove(temporary, error);
-    throw SystemError(file.string(), "cannot be replaced");
-  }
+  place_file(temporary, file);
 }
 
 NpyFile::NpyFile(const fs::path& file, const NpyShape& shape) : file_(file) {

@@ -202,6 +202,30 @@ TEST(ProgressLine, BeginsAsNemosLine) {
             "[val] name \"default\" | step 3 | epoch 1 | loss 1.2500 | lr 1.00e-05 | num_label_tokens 9");
 }
 
+TEST(ProgressLine, WritesExtrasAsAPersonWould) {
+  const auto written = [](double value) {
+    ValRecord r;
+    r.extra["x"] = value;
+    const auto line = validation_line(r);
+    return line.substr(line.rfind("| x ") + 4);
+  };
+  for (const auto& [value, text] : {std::pair{65536.0, "65536"},
+                                    {0.0, "0"},
+                                    {-3.0, "-3"},
+                                    {0.0123, "0.0123"},
+                                    {1.2e-7, "1.2e-07"},
+                                    {0.123456, "0.1235"},
+                                    {12345.678, "12345.7"},
+                                    {0.5, "0.5"},
+                                    {1073741824.0, "1073741824"},
+                                    {1e30, "1e+30"}})
+    EXPECT_EQ(written(value), text);
+  EXPECT_EQ(written(INFINITY), "inf");
+  auto step = record(3);
+  step.extra["loss_scale"] = 65536;
+  EXPECT_THAT(step_line(step, {}), HasSubstr(" | loss_scale 65536 | trained_tps"));
+}
+
 TEST(ProgressLine, StatusFitsTheTerminal) {
   StepSpeed speed;
   speed.total_steps = 100;

@@ -21,7 +21,8 @@ struct StepSpeed {
 
 /// NeMo AutoModel's line, with the trained tokens a second and the time left behind it:
 /// "step 3 | epoch 0 | loss 1.2345 | grad_norm 0.5000 | lr 1.00e-05 | mem 1.50 GiB | tps 100.00(50.00/gpu) |
-///  num_label_tokens 64 | trained_tps 32.00 | left 4:05"
+///  num_label_tokens 64 | trained_tps 32.00 | left 4:05",
+/// with " | NAME VALUE" for extras before trained_tps: whole numbers whole (65536), others to four digits (0.0123).
 std::string step_line(const StepRecord& record, const StepSpeed& speed);
 
 /// "[val] name "default" | step 3 | epoch 0 | loss 1.2345 | lr 1.00e-05 | num_label_tokens 64", with " | NAME VALUE"

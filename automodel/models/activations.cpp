@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "automodel/kernels/attention/fused_attention.h"
+#include "automodel/kernels/cross_entropy/linear_cross_entropy.h"
 #include "automodel/models/flops.h"
 
 namespace automodel::models {
@@ -81,8 +82,7 @@ kernels::ReferenceMemory pairs_of(const nn::AttentionSpec& a, const nn::Model& m
 uint64_t head_bytes(const DecoderSpec& spec, const nn::Model& model, uint64_t tokens, uint64_t element) {
   const auto V = static_cast<uint64_t>(spec.embedding.vocab), H = static_cast<uint64_t>(spec.embedding.hidden);
   const bool gpu = !model.device.is_cpu();
-  const uint64_t rows = gpu ? std::max<uint64_t>(1024, (uint64_t{1} << 29) / (2 * V))
-                            : std::max<uint64_t>(16, (uint64_t{32} << 20) / (4 * V));
+  const auto rows = static_cast<uint64_t>(kernels::logits_chunk_rows(spec.embedding.vocab, gpu));
   // A CPU has them beside their scaled form, and a chunk's gradient beside the whole.
   const uint64_t chunk = std::min(rows, tokens) * (gpu ? V * element : 8 * V + 4 * H);
   return 3 * tokens * H * element + chunk;

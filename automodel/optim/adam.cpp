@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "automodel/base/error.h"
+#include "automodel/base/log.h"
 #include "automodel/base/random.h"
 #include "automodel/base/text.h"
 #include "automodel/kernels/optimizer/rounding.h"
@@ -40,6 +41,16 @@ void check_master(const Parameter& parameter, const AdamSettings& settings) {
       fmt::format("is {}, which is for bfloat16 weights, and {} is in {}",
                   master == Master::Split ? "split" : "stochastic", parameter.name(), dtype_name(parameter.dtype())),
       "true keeps fp32 copies of float16 weights");
+}
+
+// NeMo AutoModel's recipes name masters by habit: no fault, but the user should not count on them.
+void warn_of_idle_masters(const std::vector<ParameterPtr>& parameters, const AdamSettings& settings) {
+  const bool split = settings.master_weights == Master::Split;
+  if (!split && settings.master_weights != Master::Stochastic) return;
+  for (const auto& parameter : parameters)
+    if (c10::elementSize(parameter->dtype()) < 4) return;
+  log_warning(fmt::format("optimizer.master_weights: {} changes nothing: all trained weights are in float32 themselves",
+                          split ? "split" : "stochastic"));
 }
 
 uint64_t key_of(const std::string& name) {
@@ -139,6 +150,7 @@ Adam::Adam(const std::vector<ParameterPtr>& parameters, AdamSettings settings)
   check(settings_);
   if (parameters_.empty())
     throw ConfigError("model", "has no trainable parameter", "unfreeze some, or add an adapter (peft)");
+  warn_of_idle_masters(parameters_, settings_);
   const auto& overrides = settings_.param_group_overrides;
   const auto patterns = compile(overrides);
   std::vector<int64_t> taken(overrides.size()), matched(overrides.size());

@@ -61,7 +61,7 @@ void StepGuard::count_step(int64_t step, bool skipped) {
 
 Json StepGuard::state() const {
   if (!can_skip()) return Json::object();
-  Json state = {{"skipped_steps", skipped_steps_}};
+  Json state = {{"skipped_steps", skipped_steps_}, {"skipped_in_a_row", skipped_in_a_row_}};
   if (scale_.defined()) state["loss_scale"] = scale_.item<double>(), state["good_steps"] = good_steps_.item<int64_t>();
   return state;
 }
@@ -75,7 +75,10 @@ void StepGuard::restore(const Json& state) {
                             "the checkpoint is damaged, or of a run without a loss scale");
     return found->get<double>();
   };
-  if (can_skip() && state.contains("skipped_steps")) skipped_steps_ = static_cast<int64_t>(number("skipped_steps"));
+  const auto count = [&](const char* key) {
+    return can_skip() && state.contains(key) ? static_cast<int64_t>(number(key)) : 0;
+  };
+  skipped_steps_ = count("skipped_steps"), skipped_in_a_row_ = count("skipped_in_a_row");
   if (!scale_.defined()) return;
   at::NoGradGuard guard;
   scale_.fill_(number("loss_scale"));

@@ -39,9 +39,11 @@ class StepGuard {
   /// Whether a run can have skipped steps at all: then they are logged.
   bool can_skip() const { return scale_.defined() || non_finite_ == NonFinite::Skip; }
 
-  /// {"loss_scale": 32768.0, "good_steps": 17, "skipped_steps": 3}; waits for the device. Empty unless can_skip().
+  /// {"loss_scale": 32768.0, "good_steps": 17, "skipped_steps": 3, "skipped_in_a_row": 1}; waits for the device. Empty
+  /// unless can_skip().
   Json state() const;
-  /// Throws CheckpointError where the state of a scaled run is missing or makes no sense.
+  /// Throws CheckpointError where the state of a scaled run is missing or makes no sense. A checkpoint of an earlier
+  /// version has no skipped_in_a_row: 0.
   void restore(const Json& state);
 
  private:

@@ -96,7 +96,17 @@ TEST(StepGuard, AHundredSkippedStepsInARowEndARun) {
   guard.count_step(99, false);
   for (int64_t step = 100; step < 199; ++step) guard.count_step(step, true);
   EXPECT_EQ(guard.skipped_steps(), 198);
-  EXPECT_THAT(message_of([&] { guard.count_step(199, true); }), testing::HasSubstr("step 199: the last 100 steps"));
+  auto resumed = make_guard({}, NonFinite::Skip), early = make_guard({}, NonFinite::Skip);
+  auto state = parse_json(guard.state().dump(), "state");
+  resumed.restore(state);
+  for (auto* each : {&guard, &resumed})
+    EXPECT_THAT(message_of([&] { each->count_step(199, true); }), testing::HasSubstr("step 199: the last 100 steps"));
+  state.erase("skipped_in_a_row");  // as an earlier version saved it
+  early.restore(state);
+  early.count_step(199, true);
+  EXPECT_EQ(early.skipped_steps(), 199);
+  state["skipped_in_a_row"] = -1;
+  EXPECT_THAT(message_of([&] { early.restore(state); }), testing::HasSubstr("optimizer.skipped_in_a_row is no number"));
 }
 
 // Gradients 1024 times too large, and told so: the same norm, the same clipping, the same update.

@@ -19,7 +19,7 @@ struct BenchmarkResult {
   int64_t tokens_per_step = 0;
   double flops_per_token = 0;                                // models/flops.h
   double median_ms = 0, p95_ms = 0, min_ms = 0, max_ms = 0;  // of a step
-  double host_ms = 0;                                        // median time in which the host launched a step
+  std::optional<double> host_ms;                             // of the host for a step, waits left out; on a GPU
   double first_step_s = 0, start_to_first_step_s = 0;  // the first one alone; from the start of the process to its end
   uint64_t peak_memory_bytes = 0;                      // of the GPU's tensors; of the process on the CPU
   optim::TrainingMemory kept;                          // of them from step to step; what else there is: working_bytes()
@@ -40,7 +40,9 @@ struct BenchmarkResult {
 
 /// Runs step_scheduler.max_steps steps, of which benchmark.warmup_steps are not counted, and writes the summary to
 /// benchmark.json_output_path if that is set; then three more under the profiler if benchmark.profile_path is set. A
-/// step's time is the device's own, between the ends of two steps. Throws ConfigError when no step is left to count.
+/// step's time is the device's own, between the ends of two steps. On a GPU three steps in between measure the host
+/// alone (engine/host_clock.h): the GPU hides it as long as it is less than a step. Throws ConfigError when no step is
+/// left to count.
 BenchmarkResult benchmark(const config::RecipeConfig& config);
 
 }  // namespace automodel::recipes

@@ -1,6 +1,7 @@
 #include "automodel/recipes/device.h"
 
 #include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "automodel/base/error.h"
 #include "automodel/base/log.h"
@@ -29,6 +30,10 @@ bool is_here(at::Device device) { return device.is_cpu() || kernels::load_cuda()
 
 std::string device_name(at::Device device) {
   return device.is_cpu() ? "CPU" : kernels::load_cuda().gpus.at(static_cast<size_t>(device.index())).name;
+}
+
+void wait_for(at::Device device) {
+  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
 }
 
 std::optional<DeviceMemory> device_memory(at::Device device) {

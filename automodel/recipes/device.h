@@ -23,6 +23,9 @@ bool is_here(at::Device device);
 /// "NVIDIA H200"; "CPU". REQUIRES is_here(device).
 std::string device_name(at::Device device);
 
+/// Returns when the device has nothing more to do; at once on the CPU.
+void wait_for(at::Device device);
+
 struct DeviceMemory {
   uint64_t allocated;                // by tensors, now
   uint64_t reserved, peak_reserved;  // by the allocator, for tensors and for what it keeps ready

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "automodel/base/file.h"
@@ -64,6 +65,19 @@ TEST_F(Benchmark, CountsTheStepsAfterTheWarmUpAndWritesItsSummary) {
   expect_success(text);
   EXPECT_THAT(text.out, testing::HasSubstr("tokens/s"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+}
+
+// On a GPU (AUTOMODEL_TEST_DEVICE=cuda) the host is measured alone; elsewhere it is the device.
+TEST_F(Benchmark, MeasuresTheHostWhereItLaunchesForAnotherDevice) {
+  EXPECT_TRUE(json_of(arguments({"--json"})).at("host_ms").is_null());
+  EXPECT_THAT(run(arguments({})).out, testing::Not(testing::HasSubstr("host")));
+  const char* device = std::getenv("AUTOMODEL_TEST_DEVICE");
+  if (!device || std::string(device) != "cuda") GTEST_SKIP() << "AUTOMODEL_TEST_DEVICE is not cuda: no host was timed";
+  // Small steps are bound by the host: without its waits it takes about what they take.
+  const auto report = json_of(arguments({"--json", "--device", "cuda", "--step_scheduler.max_steps", "20"}));
+  const double host = report.at("host_ms"), step = report.at("step_ms").at("median");
+  EXPECT_GT(host, 0.2 * step);
+  EXPECT_LT(host, 2 * step);
 }
 
 TEST_F(Benchmark, ProfilesFurtherStepsAsATraceAndATable) {

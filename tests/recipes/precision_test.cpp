@@ -15,6 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
+using testing::Not;
 
 Arguments joined(const std::vector<Arguments>& parts) {
   Arguments all;
@@ -105,6 +106,16 @@ TEST(MasterWeightsOfARun, ChanceBelongsToTheSeed) {
   EXPECT_NE(run_of("8"), once);
 }
 
+TEST(MasterWeightsOfARun, OfFloat32WeightsAreSaidToBeIdle) {
+  const std::string idle = "changes nothing: all trained weights are in float32";
+  for (const std::string word : {"split", "stochastic"}) {
+    const Trained float32(joined({steps(1), {"--optimizer.master_weights", word}}));
+    EXPECT_THAT(float32.err, HasSubstr("warning: optimizer.master_weights: " + word + " " + idle));
+    EXPECT_THAT(Trained(joined({masters(word), steps(1)})).err, Not(HasSubstr(idle)));
+  }
+  EXPECT_THAT(Trained(joined({steps(1), {"--optimizer.master_weights", "true"}})).err, Not(HasSubstr(idle)));
+}
+
 TEST(MasterWeightsOfARun, PlanCountsTheirBytes) {
   TemporaryFolder folder;
   const auto config = write_run(folder.path());
@@ -187,8 +198,16 @@ TEST(NonFiniteGradients, ARunThatSkipsThemEndsAfterAHundredInARow) {
                                                  steps(200),
                                                  {"--optimizer.non_finite_gradients", "skip", "--optimizer.lr", "1e30",
                                                   "--step_scheduler.num_epochs", "100"}})));
-  expect_error(finished, 1, {"the last 100 steps had gradients that are not finite"});
+  expect_error(finished, 1, {"step 100: the last 100 steps had gradients that are not finite"});
   EXPECT_THAT(finished.err, HasSubstr("a step was skipped: step 1: gradient of model.embed_tokens.weight: "));
+}
+
+// Those before a checkpoint count on after it.
+TEST(NonFiniteGradients, ARunThatGoesOnEndsWithTheSameStep) {
+  const Arguments skipping = {"--optimizer.non_finite_gradients", "skip", "--optimizer.lr", "1e30",
+                              "--step_scheduler.num_epochs",      "100"};
+  const Trained first(joined({skipping, steps(60)}));
+  expect_error(run(with(first.config, joined({device(), skipping, steps(200)}))), 1, {"step 100: the last 100 steps"});
 }
 
 TEST(Precision, WhatMakesNoSenseIsRefusedByRunAndCheck) {

@@ -55,6 +55,11 @@ at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, Parameter& w
   return at::sum(loss * trained) * scale;
 }
 
+int64_t logits_chunk_rows(int64_t V, bool gpu) {
+  return gpu ? std::max<int64_t>(1024, (int64_t{512} << 20) / (2 * V))
+             : std::max<int64_t>(16, (int64_t{32} << 20) / (4 * V));
+}
+
 namespace {
 
 struct RowOptions {
@@ -110,9 +115,8 @@ RowOptions row_options(const Parameter& weight, double scale, const CrossEntropy
           static_cast<float>(o.z_loss)};
 }
 
-int64_t chunk_rows(const Parameter& weight, const CrossEntropyOptions& options) {
-  if (options.chunk_tokens > 0) return options.chunk_tokens;
-  return std::max<int64_t>(16, (int64_t{32} << 20) / (4 * weight.shape()[0]));
+int64_t chunk_rows(const Parameter& weight, const CrossEntropyOptions& options, bool gpu) {
+  return options.chunk_tokens > 0 ? options.chunk_tokens : logits_chunk_rows(weight.shape()[0], gpu);
 }
 
 void check_labels(const at::Tensor& labels, int64_t V) {
@@ -165,8 +169,7 @@ GpuHead head_gpu(const at::Tensor& hidden, Parameter& weight, Parameter* bias, c
   }
   if (gradient && hidden.requires_grad()) out.dx = at::empty_like(x);
   const auto row = row_options(weight, scale, options);
-  const int64_t step =
-      options.chunk_tokens > 0 ? options.chunk_tokens : std::max<int64_t>(1024, (int64_t{1} << 29) / (2 * row.V));
+  const int64_t step = chunk_rows(weight, options, true);
   for (int64_t begin = 0; begin < x.size(0); begin += step) {
     const int64_t n = std::min(step, x.size(0) - begin);
     const auto part = x.narrow(0, begin, n);
@@ -220,7 +223,7 @@ struct HeadFunction : torch::autograd::Function<HeadFunction> {
     auto dx = wants_dx ? at::empty_like(x) : at::Tensor();
     const auto row = row_options(*weight, scale, options);
     std::vector<double> losses(static_cast<size_t>(x.size(0)));
-    const int64_t step = chunk_rows(*weight, options);
+    const int64_t step = chunk_rows(*weight, options, false);
     for (int64_t begin = 0; begin < x.size(0); begin += step) {
       const int64_t n = std::min(step, x.size(0) - begin);
       const auto part = x.narrow(0, begin, n);
@@ -282,7 +285,7 @@ at::Tensor token_log_probs(const at::Tensor& hidden, Parameter& weight, Paramete
   auto plain = options;
   plain.label_smoothing = plain.z_loss = 0;
   const auto row = row_options(weight, 1, plain);
-  const int64_t step = chunk_rows(weight, options);
+  const int64_t step = chunk_rows(weight, options, false);
   std::vector<int64_t> targets;
   std::vector<double> losses;
   for (int64_t begin = 0; begin < hidden.size(0); begin += step) {

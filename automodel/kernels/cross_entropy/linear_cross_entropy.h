@@ -14,10 +14,14 @@ struct CrossEntropyOptions {
   double logit_scale = 1;       // logits are multiplied by it
   double label_smoothing = 0;   // (1 - s) * CE + s * mean over the vocabulary of -log p
   double z_loss = 0;            // + z * logsumexp^2
-  int64_t chunk_tokens = 0;     // 0: chosen so that a chunk's logits take about 32 MiB, on a GPU 512
+  int64_t chunk_tokens = 0;     // 0: logits_chunk_rows()
   int64_t trained_tokens = -1;  // labels that are not -100, where the caller knows: a GPU need not be asked
   at::Tensor gradient_scale;    // 0-dim fp32, on hidden's device: gradients, not the loss, times it; undefined: 1
 };
+
+/// Rows whose logits are there at a time, of a vocabulary of V: 32 MiB of them in fp32 but at least 16 rows; on a GPU
+/// 512 MiB in 16 bits, at least 1024 rows.
+int64_t logits_chunk_rows(int64_t V, bool gpu);
 
 /// loss = scale * sum over t with labels[t] != -100 of CE(softmax(hidden[t] W^T + b), labels[t])
 ///
