@@ -26,7 +26,8 @@ static std::string& open_text(Json& variables, const std::string& field) {
   if (messages == variables.end() || !messages->is_array() || messages->empty())
     throw DataError(kWhere, "the conversation is empty, so there is no last message to continue");
   Json& last = messages->back();
-  if (!last.is_object()) throw DataError(kWhere, fmt::format("a message should be an object, got {}", last.type_name()));
+  if (!last.is_object())
+    throw DataError(kWhere, fmt::format("a message should be an object, got {}", last.type_name()));
   const auto found = last.find(field);
   if (found == last.end() || found->is_null())
     throw DataError(kWhere, fmt::format("the last message has no '{}' to continue", field));
@@ -35,7 +36,8 @@ static std::string& open_text(Json& variables, const std::string& field) {
     throw DataError(kWhere, fmt::format("'{}' of the last message should be text, got {}", field, found->type_name()));
   for (size_t i = found->size(); i-- > 0;) {
     Json& part = (*found)[i];
-    if (!part.is_object()) throw DataError(kWhere, fmt::format("a content part is no object, but {}", part.type_name()));
+    if (!part.is_object())
+      throw DataError(kWhere, fmt::format("a content part is no object, but {}", part.type_name()));
     if (!part.contains("text")) continue;
     if (!part["text"].is_string())
       throw DataError(kWhere, fmt::format("the text of a content part is {}", part["text"].type_name()));
