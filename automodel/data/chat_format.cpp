@@ -111,17 +111,22 @@ std::vector<std::string> ChatFormat::notes() const {
     notes.emplace_back(
         "the chat template's {% generation %} marks leave out the token that ends the assistant's turn: it is trained "
         "all the same, so that the model learns to stop");
+  for (auto& note : left_out_.notes()) notes.push_back(std::move(note));
   return notes;
 }
 
 /// `whole`: with the generation prompt if there is to be one; the beginnings of a conversation have none.
-tokenizer::Rendered ChatFormat::render(const Chat& chat, const Json& messages, bool whole) const {
-  const auto& source = template_for(chat.tools, chat.where);
+Json ChatFormat::variables_of(const Chat& chat, const Json& messages, bool whole) const {
   Json variables = template_variables(*tokenizer_, messages, chat.tools, false);
   for (const auto& [name, value] : chat.variables.items())
     if (whole || name != "add_generation_prompt") variables[name] = value;
+  return variables;
+}
+
+tokenizer::Rendered ChatFormat::render(const Chat& chat, const Json& messages, bool whole) const {
+  const auto& source = template_for(chat.tools, chat.where);
   try {
-    return source.render(variables);
+    return source.render(variables_of(chat, messages, whole));
   } catch (const DataError& error) {
     throw DataError(chat.where, fmt::format("the chat template rejects this conversation: {}", error.what()));
   }
@@ -293,6 +298,8 @@ ChatFormat::Tokens ChatFormat::tokenize(const Json& messages, const Json& tools,
       chat.wanted.erase(chat.wanted.begin() + system_place(messages));
     chat.rendered = render(chat, chat.messages, true);
   }
+  left_out_.look(template_for(tools, where), chat.messages, tools, chat.rendered.text, where,
+                 [&] { return variables_of(chat, chat.messages, true); });
   chat.encoding = tokenizer_->encode_with_offsets(chat.rendered.text, false);
   Tokens tokens;
   if (template_for(tools, where).marks_generation()) {
