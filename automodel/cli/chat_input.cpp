@@ -1,8 +1,16 @@
 #include "automodel/cli/chat_input.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "automodel/base/error.h"
+#include "automodel/base/log.h"
+#include "automodel/base/text.h"
 #include "automodel/data/chat_format.h"
 #include "automodel/data/messages.h"
+#include "automodel/tokenizer/continued_chat.h"
+#include "automodel/tokenizer/left_out.h"
 
 namespace automodel::cli {
 
@@ -10,6 +18,53 @@ Json chat_variables(const Json& chat, const std::string& where) {
   if (chat.is_array()) return {{"messages", chat}};
   if (!chat.is_object()) throw DataError(where, "expected a list of messages or an object of template variables");
   return chat;
+}
+
+void check_messages(const Json& messages, const std::string& where) {
+  if (!messages.is_array())
+    throw DataError(where, fmt::format("messages should be a list, got {}", messages.type_name()));
+  if (messages.empty()) throw DataError(where, "the conversation is empty");
+  for (size_t i = 0; i < messages.size(); ++i)
+    if (!messages[i].is_object())
+      throw DataError(where, fmt::format("messages[{}] should be an object, got {}", i, messages[i].type_name()),
+                      R"(a message is {"role": "user", "content": "..."})");
+}
+
+// For an error: nothing where it is a tool.
+static std::string fault_of_tool(const Json& tool) {
+  if (!tool.is_object()) return fmt::format("should be an object, got {}", tool.type_name());
+  const auto has_name = [](const Json& object) {
+    const auto name = object.find("name");
+    return name != object.end() && name->is_string() && !name->get_ref<const std::string&>().empty();
+  };
+  if (const auto function = tool.find("function"); function != tool.end()) {
+    if (!function->is_object()) return fmt::format("has a function that is no object, but {}", function->type_name());
+    return has_name(*function) ? "" : "has a function without a name";
+  }
+  const auto type = tool.find("type");
+  const bool other = type != tool.end() && type->is_string() && *type != "function";
+  return other || has_name(tool) ? "" : "has no function and no name";
+}
+
+void check_tools(const Json& tools, const std::string& where) {
+  constexpr char kHint[] =
+      R"(expected [{"type": "function", "function": {"name": "...", "description": "...", "parameters": {...}}}])";
+  if (tools.is_null()) return;
+  if (!tools.is_array())
+    throw DataError(where, fmt::format("tools should be a list, got {}", tools.type_name()), kHint);
+  for (size_t i = 0; i < tools.size(); ++i)
+    if (const auto fault = fault_of_tool(tools[i]); !fault.empty())
+      throw DataError(where, fmt::format("tools[{}] {}", i, fault), kHint);
+}
+
+std::string take_continued_field(Json& variables, const std::string& where) {
+  const Json given = variables.value("continue_final_message", Json());
+  variables.erase("continue_final_message");
+  if (given.is_string()) return given.get<std::string>();
+  if (!given.is_null() && !given.is_boolean())
+    throw DataError(where, fmt::format("continue_final_message should be true, false or the name of a field, got {}",
+                                       given.type_name()));
+  return given == true ? "content" : "";
 }
 
 bool has_tools(const Json& variables) { return variables.contains("tools") && !variables.at("tools").is_null(); }
@@ -32,18 +87,60 @@ tokenizer::ChatTemplate own_template(const tokenizer::Tokenizer& tokenizer, bool
       source, with_tools && &source != &tokenizer.chat_template ? "chat template tool_use" : "chat template");
 }
 
-std::string render_prompt(const tokenizer::Tokenizer& tokenizer, const Json& chat, const std::string& where) {
-  const data::Row row{chat_variables(chat, where), where, 0};
-  Json variables = row.value;
-  variables["messages"] = data::messages_of(row);
-  variables["tools"] = data::tools_of(row);
-  variables = with_defaults(std::move(variables), tokenizer, {}, true);
-  const auto source = own_template(tokenizer, has_tools(variables), where, "use --prompt TEXT");
+tokenizer::Rendered render_chat(const tokenizer::ChatTemplate& source, const Json& variables, const std::string& field,
+                                const std::string& where) {
   try {
-    return source.render(variables).text;
+    return field.empty() ? source.render(variables) : tokenizer::render_continued(source, variables, field);
   } catch (const DataError& error) {
     throw DataError(where, fmt::format("the chat template rejects this conversation: {}", error.what()));
   }
+}
+
+void warn_of_roles(const tokenizer::ChatTemplate& source, const Json& messages, const std::string& where,
+                   std::set<std::string>& told) {
+  static const std::vector<std::string> kRoles = {"system", "developer", "user", "assistant", "tool"};
+  for (size_t i = 0; i < messages.size(); ++i) {
+    const auto found = messages[i].find("role");
+    if (found == messages[i].end() || !found->is_string()) {
+      if (told.insert("no role").second) log_warning(fmt::format("{}: messages[{}] has no role", where, i));
+      continue;
+    }
+    const auto& role = found->get_ref<const std::string&>();
+    const bool known = std::find(kRoles.begin(), kRoles.end(), role) != kRoles.end() ||
+                       source.source().find(role) != std::string::npos;
+    if (known || !told.insert("role " + role).second) continue;
+    const auto near = nearest(role, kRoles);
+    log_warning(fmt::format("{}: messages[{}] has the role '{}', which the chat template does not name{}", where, i,
+                            role, near.empty() ? "" : fmt::format("; did you mean {}?", near)));
+  }
+}
+
+void warn_of_left_out(const tokenizer::ChatTemplate& source, const Json& variables, const std::string& text,
+                      const std::string& where, std::set<std::string>& told) {
+  for (const auto& left_out : tokenizer::find_left_out(source, variables, text))
+    if (told.insert(fmt::format("{} {}", static_cast<int>(left_out.part), left_out.role)).second)
+      log_warning(fmt::format("{}: {}", where, tokenizer::describe(left_out)));
+}
+
+std::string render_prompt(const tokenizer::Tokenizer& tokenizer, const Json& chat, const std::string& field,
+                          const std::string& where) {
+  const data::Row row{chat_variables(chat, where), where, 0};
+  Json variables = row.value;
+  const std::string own_field = take_continued_field(variables, where);
+  const std::string& continued = field.empty() ? own_field : field;
+  variables["messages"] = data::messages_of(row);
+  variables["tools"] = data::tools_of(row);
+  check_tools(variables["tools"], where);
+  variables = with_defaults(std::move(variables), tokenizer, {}, continued.empty());
+  const auto source = own_template(tokenizer, has_tools(variables), where, "use --prompt TEXT");
+  if (continued.empty() && variables["messages"].back()["role"] == "assistant")
+    log_warning(where +
+                ": the last message is the assistant's, and a new one is asked for; --continue-final-message "
+                "goes on with it");
+  const std::string text = render_chat(source, variables, continued, where).text;
+  std::set<std::string> told;
+  warn_of_left_out(source, variables, text, where, told);
+  return text;
 }
 
 }  // namespace automodel::cli

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "automodel/tokenizer/chat_template.h"
@@ -12,6 +13,18 @@ namespace automodel::cli {
 /// A list of messages as {"messages": [...]}, an object as it is. Throws DataError (`where`: its file) for anything
 /// else.
 Json chat_variables(const Json& chat, const std::string& where);
+
+/// Throws DataError (`where`) unless `messages` is a list of objects that is not empty, as transformers' does.
+void check_messages(const Json& messages, const std::string& where);
+
+/// Throws DataError (`where`) unless `tools` is null or a list of tools: {"type": "function", "function": {"name",
+/// ...}},
+/// {"name", ...}, or an object of another type.
+void check_tools(const Json& tools, const std::string& where);
+
+/// Takes continue_final_message out of the variables: the field of the last message that is to be left open, "content"
+/// for true, "" for none. Throws DataError (`where`).
+std::string take_continued_field(Json& variables, const std::string& where);
 
 /// Whether a conversation with these variables has tools.
 bool has_tools(const Json& variables);
@@ -26,9 +39,25 @@ Json with_defaults(Json variables, const tokenizer::Tokenizer& tokenizer, const 
 tokenizer::ChatTemplate own_template(const tokenizer::Tokenizer& tokenizer, bool with_tools, const std::string& where,
                                      const std::string& remedy);
 
+/// What the template renders; with the text of `field` in the last message left open where it is not "". Throws
+/// DataError (`where`) for a conversation that the template rejects.
+tokenizer::Rendered render_chat(const tokenizer::ChatTemplate& source, const Json& variables, const std::string& field,
+                                const std::string& where);
+
+/// Warns of messages without a role, or with one that is neither usual nor named in the template. `told`: what earlier
+/// conversations were warned of, which is not said again.
+void warn_of_roles(const tokenizer::ChatTemplate& source, const Json& messages, const std::string& where,
+                   std::set<std::string>& told);
+
+/// The same, of messages, tool calls and tools that the template left out of `text`, its rendering.
+void warn_of_left_out(const tokenizer::ChatTemplate& source, const Json& variables, const std::string& text,
+                      const std::string& where, std::set<std::string>& told);
+
 /// The text that asks the model for its answer. `chat`: messages, or an object with "messages" (or "conversations") and
-/// further variables of the template (tools, enable_thinking). Throws DataError (`where`) for messages that are none
-/// and for a conversation that the template rejects.
-std::string render_prompt(const tokenizer::Tokenizer& tokenizer, const Json& chat, const std::string& where);
+/// further variables of the template (tools, enable_thinking). `field`: as above; the chat's own continue_final_message
+/// counts where it is "". Throws DataError (`where`) for messages that are none and for a conversation that the
+/// template rejects.
+std::string render_prompt(const tokenizer::Tokenizer& tokenizer, const Json& chat, const std::string& field,
+                          const std::string& where);
 
 }  // namespace automodel::cli

@@ -46,6 +46,7 @@ int run_preprocess(const PreprocessCommand& command);
 
 struct RenderOptions {
   std::string model, chat = "-", template_file, tools_file;
+  std::string continued;  // the field of the last message that is left open; empty: none
   bool add_generation_prompt = false, ids = false, mask = false, jsonl = false;
 };
 int run_render(const RenderOptions& options);
@@ -56,7 +57,7 @@ struct ScoreOptions {
 int run_score(const ScoreOptions& options);
 
 struct GenerateOptions {
-  std::string model, prompt, chat, dtype = "auto", device = "auto", lora;
+  std::string model, prompt, chat, continued, dtype = "auto", device = "auto", lora;
   int64_t max_new_tokens = 256, top_k = 0, seed = 42;
   double temperature = 0, top_p = 1;
   bool json = false;

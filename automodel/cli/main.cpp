@@ -88,6 +88,8 @@ void add_render(CLI::App& app, int& result) {
   command->add_option("--template", options->template_file, "file with another template");
   command->add_option("--tools", options->tools_file, "JSON file with a list of tools");
   command->add_flag("--add-generation-prompt", options->add_generation_prompt, "end where the assistant begins");
+  command->add_flag("--continue-final-message{content}", options->continued,
+                    "end inside the last message, for the model to go on; =FIELD: in this field of it");
   command->add_flag("--ids", options->ids, "print ids instead of text");
   command->add_flag("--mask", options->mask, "show what is trained: in colour, or with --ids as a list");
   command->add_flag("--jsonl", options->jsonl, "one object a line in, {\"text\"} or {\"error\"} a line out");
@@ -113,7 +115,11 @@ void add_generate(CLI::App& app, int& result) {
   auto options = std::make_shared<GenerateOptions>();
   command->add_option("--model", options->model, "model folder, checkpoint, adapter folder or Hub id")->required();
   auto* prompt = command->add_option("--prompt", options->prompt, "text to go on from");
-  command->add_option("--chat", options->chat, "JSON file: a list of messages")->excludes(prompt);
+  command->add_option("--chat", options->chat, "JSON file: a list of messages; - is standard input")->excludes(prompt);
+  command
+      ->add_flag("--continue-final-message{content}", options->continued,
+                 "with --chat: go on with the last message instead of beginning a new one")
+      ->excludes(prompt);
   command->add_option("--max-new-tokens", options->max_new_tokens, "at most so many");
   command->add_option("--temperature", options->temperature, "0: greedy");
   command->add_option("--top-k", options->top_k, "draw among the k likeliest; 0: all");

@@ -10,6 +10,7 @@
 #include "automodel/checkpoint/safetensors_writer.h"
 #include "automodel/cli/chat_input.h"
 #include "automodel/cli/commands.h"
+#include "automodel/cli/line_input.h"
 #include "automodel/engine/engine.h"
 #include "automodel/generate/generate.h"
 #include "automodel/recipes/model_setup.h"
@@ -121,7 +122,9 @@ static std::vector<int32_t> prompt_ids(const GenerateOptions& options, const tok
   if (options.chat.empty()) return tokenizer.encode(options.prompt, true);
   if (tokenizer.template_for(true).empty())
     throw DataError(options.model, "its tokenizer has no chat template", "use --prompt TEXT");
-  return tokenizer.encode(render_prompt(tokenizer, load_json(options.chat), options.chat), false);
+  const std::string where = shown_name(options.chat);
+  const Json chat = parse_json(read_input(options.chat), where);
+  return tokenizer.encode(render_prompt(tokenizer, chat, options.continued, where), false);
 }
 
 static std::vector<int32_t> stop_ids(const recipes::TrainedModel& loaded) {

@@ -111,21 +111,22 @@ std::vector<std::string> ChatFormat::notes() const {
     notes.emplace_back(
         "the chat template's {% generation %} marks leave out the token that ends the assistant's turn: it is trained "
         "all the same, so that the model learns to stop");
-  if (lost_tool_calls_)
-    notes.emplace_back(
-        "the chat template leaves out tool calls: the model does not learn to make them; another template is given "
-        "with dataset.chat_template");
+  for (auto& note : left_out_.notes()) notes.push_back(std::move(note));
   return notes;
 }
 
 /// `whole`: with the generation prompt if there is to be one; the beginnings of a conversation have none.
-tokenizer::Rendered ChatFormat::render(const Chat& chat, const Json& messages, bool whole) const {
-  const auto& source = template_for(chat.tools, chat.where);
+Json ChatFormat::variables_of(const Chat& chat, const Json& messages, bool whole) const {
   Json variables = template_variables(*tokenizer_, messages, chat.tools, false);
   for (const auto& [name, value] : chat.variables.items())
     if (whole || name != "add_generation_prompt") variables[name] = value;
+  return variables;
+}
+
+tokenizer::Rendered ChatFormat::render(const Chat& chat, const Json& messages, bool whole) const {
+  const auto& source = template_for(chat.tools, chat.where);
   try {
-    return source.render(variables);
+    return source.render(variables_of(chat, messages, whole));
   } catch (const DataError& error) {
     throw DataError(chat.where, fmt::format("the chat template rejects this conversation: {}", error.what()));
   }
@@ -284,24 +285,6 @@ static long system_place(const Json& messages) {
          messages.begin();
 }
 
-// Whether a call's function is not named in the text. Names that a template might write otherwise are not looked for.
-static bool lacks_a_tool_call(const Json& messages, const std::string& text) {
-  for (const auto& message : messages) {
-    const auto calls = message.find("tool_calls");
-    if (calls == message.end() || !calls->is_array()) continue;
-    for (const auto& call : *calls) {
-      const Json* function = call.is_object() && call.contains("function") ? &call["function"] : &call;
-      if (!function->is_object() || !function->contains("name") || !(*function)["name"].is_string()) continue;
-      const auto name = (*function)["name"].get<std::string>();
-      const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) {
-        return c < 128 && (std::isalnum(c) || c == '_' || c == '-' || c == '.');
-      });
-      if (plain && text.find(name) == std::string::npos) return true;
-    }
-  }
-  return false;
-}
-
 ChatFormat::Tokens ChatFormat::tokenize(const Json& messages, const Json& tools, const std::string& where,
                                         const Json& variables) const {
   Chat chat{messages, tools, where, variables, {}, {}, {}};
@@ -315,7 +298,8 @@ ChatFormat::Tokens ChatFormat::tokenize(const Json& messages, const Json& tools,
       chat.wanted.erase(chat.wanted.begin() + system_place(messages));
     chat.rendered = render(chat, chat.messages, true);
   }
-  if (lacks_a_tool_call(chat.messages, chat.rendered.text)) lost_tool_calls_ = true;
+  left_out_.look(template_for(tools, where), chat.messages, tools, chat.rendered.text, where,
+                 [&] { return variables_of(chat, chat.messages, true); });
   chat.encoding = tokenizer_->encode_with_offsets(chat.rendered.text, false);
   Tokens tokens;
   if (template_for(tools, where).marks_generation()) {

@@ -23,6 +23,7 @@
 #include <memory>
 #include <optional>
 
+#include "automodel/data/left_out_watch.h"
 #include "automodel/data/sample.h"
 #include "automodel/tokenizer/chat_template.h"
 #include "automodel/tokenizer/tokenizer.h"
@@ -83,13 +84,14 @@ class ChatFormat {
   /// Of every template that a row may take.
   bool marks_generation() const;
   /// What users should know of the conversations so far: a template without marks, marks that leave out the end of
-  /// turn, a template that leaves out tool calls.
+  /// turn, messages and tools that the template does not show.
   std::vector<std::string> notes() const;
 
  private:
   using Spans = std::vector<std::pair<size_t, size_t>>;
   struct Chat;  // one conversation and its renderings
   const tokenizer::ChatTemplate& template_for(const Json& tools, const std::string& where) const;
+  Json variables_of(const Chat& chat, const Json& messages, bool whole) const;
   tokenizer::Rendered render(const Chat& chat, const Json& messages, bool whole) const;
   Spans assistant_spans(const Chat& chat) const;
   Spans marked_spans(const Chat& chat) const;
@@ -102,7 +104,8 @@ class ChatFormat {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   ChatOptions options_;
   std::optional<tokenizer::ChatTemplate> template_, tool_template_;  // at least one
-  mutable std::atomic<bool> completed_turns_ = false, lost_tool_calls_ = false;
+  mutable std::atomic<bool> completed_turns_ = false;
+  mutable LeftOutWatch left_out_;
 };
 
 }  // namespace automodel::data

@@ -121,6 +121,36 @@ TEST(EndOfTurn, IsNoHeaderOfTheNextTurn) {
   EXPECT_EQ(trained("{% generation %}{{ m.content }}{% endgeneration %}{{ '.' + '<|im_end|>' }}"), "b|d");
 }
 
+// Once for each role, with the first place; also where the text of a later message is nowhere.
+TEST(Notes, SayWhatTheTemplateLeavesOut) {
+  const ChatBuilder builder(
+      std::make_shared<ByteTokenizer>(),
+      {.chat_template =
+           "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content + '<|im_end|>' }}"
+           "{% endgeneration %}{% elif m.role == 'user' or (m.role == 'system' and loop.first) %}[{{ m.content }}]"
+           "{% endif %}{% endfor %}"});
+  const auto build = [&](const char* messages, const std::string& where) {
+    builder.build({{{"messages", parse_json(messages, "test")}}, where, 0});
+  };
+  build(
+      R"([{"role": "system", "content": "s"}, {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])",
+      "t:1");
+  EXPECT_THAT(builder.notes(), IsEmpty());
+  build(R"([{"role": "user", "content": "a"}, {"role": "tool", "tool_call_id": "i", "content": "a"},
+            {"role": "assistant", "content": "b", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}])",
+        "t:2");
+  build(R"([{"role": "user", "content": "a"}, {"role": "tool", "tool_call_id": "i", "content": "c"},
+            {"role": "assistant", "content": "b"}])",
+        "t:3");
+  build(R"([{"role": "user", "content": "a"}, {"role": "system", "content": "be brief"},
+            {"role": "assistant", "content": "b"}])",
+        "t:4");
+  const std::string end = "not in what the chat template renders: the model never sees it";
+  EXPECT_EQ(builder.notes(), (std::vector<std::string>{"t:2: messages[1], of role 'tool', is " + end,
+                                                       "t:2: the tool calls of messages[2] are " + end,
+                                                       "t:4: messages[1], of role 'system', is " + end}));
+}
+
 TEST(Notes, SayWhatTheTemplateLacks) {
   std::vector<std::string> notes;
   trained(kOnlyText, {}, false, &notes);

@@ -45,21 +45,6 @@ TEST(Chat, TurnsAreTrainedByTheirField) {
               HasSubstr("test.jsonl:3: message 0: 'train' should be true, false or a number, got string"));
 }
 
-TEST(Chat, ATemplateThatLeavesOutToolCallsIsNoted) {
-  const auto* row = R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "",
-    "tool_calls": [{"type": "function", "function": {"name": "get_weather", "arguments": {}}}]}]})";
-  const auto notes = [&](const std::string& source) {
-    const ChatBuilder builder(std::make_shared<ByteTokenizer>(), {.chat_template = source});
-    builder.build(row_of(row));
-    std::string all;
-    for (const auto& note : builder.notes()) all += note + "\n";
-    return all;
-  };
-  EXPECT_THAT(notes(kMarked), HasSubstr("leaves out tool calls"));
-  EXPECT_THAT(notes("{% for m in messages %}{{ m | tojson }}{% endfor %}"),
-              testing::Not(HasSubstr("leaves out tool calls")));
-}
-
 TEST(Chat, TheTrainFieldIsNotShownToTheTemplate) {
   const auto* source = "{% for m in messages %}{{ m | tojson }}{% endfor %}";
   const auto* row = R"({"messages": [{"role": "assistant", "content": "b", "train": true}]})";

@@ -54,10 +54,20 @@ void name_tokens(const TokenRules& rules, Pipeline& pipeline) {
   pipeline.pad_id = id(pipeline.pad_token);
 }
 
+// config.json, if there is one. Its model_type can change the class, and with it the ids: nothing is guessed.
+Json load_model_config(const fs::path& folder) {
+  try {
+    return load_object(folder / "config.json");
+  } catch (const DataError& error) {
+    throw DataError("", error.what(),
+                    "its 'model_type' says how the tokenizer beside it reads text: mend it or take it away");
+  }
+}
+
 std::shared_ptr<const Tokenizer> load_folder(const fs::path& folder) {
   const Json config = load_object(folder / "tokenizer_config.json");
   const std::string where = (folder / "tokenizer_config.json").string();
-  const std::string name = tokenizer_class(config, load_object(folder / "config.json"));
+  const std::string name = tokenizer_class(config, load_model_config(folder));
   check_class(name, where);
   Source source = read_source(folder, name, config);
   const TokenRules rules(folder, config, name, source);

@@ -83,7 +83,8 @@ TEST_F(Command, HelpIsOnStandardOutputForEachOfThem) {
   text_of({"--help"}, {"automodel CONFIG.yaml", "tokenize", "render", "score", "generate", "checkpoint", "compare",
                        "models", "doctor", "help", "version"});
   text_of({"tokenize", "--help"}, {"--model", "--no-special", "--decode", "--offsets", "--jsonl"});
-  text_of({"render", "--help"}, {"--template", "--tools", "--add-generation-prompt", "--ids", "--mask", "--jsonl"});
+  text_of({"render", "--help"}, {"--template", "--tools", "--add-generation-prompt", "--continue-final-message",
+                                 "--ids", "--mask", "--jsonl"});
   text_of({"score", "--help"}, {"--batch", "--logits", "--grads", "--dtype", "--device", "--lora"});
   text_of({"generate", "--help"}, {"--prompt", "--chat", "--temperature", "--top-k", "--top-p", "--seed"});
   text_of({"checkpoint", "--help"}, {"info", "verify", "consolidate", "merge"});
@@ -261,91 +262,6 @@ TEST_F(Command, DataReadsParquetWhereArrowIsThere) {
   const auto file = fs::path(AUTOMODEL_SOURCE_DIR) / "automodel/data/testdata/sources/chats.snappy.parquet";
   const auto shown = json_of({"data", config(), "--dataset.path_or_dataset_id", file.string(), "--n", "1", "--json"});
   EXPECT_EQ(shown.at("samples").size(), 1u);
-}
-
-TEST_F(Command, TokenizeGoesThereAndBack) {
-  const std::string text = "Natalia sold clips.";
-  const auto ids = text_of({"tokenize", "--model", model()}, {"["}, text + "\n");
-  EXPECT_EQ(text_of({"tokenize", "--model", model(), "--decode"}, {}, ids), text + "\n");
-  EXPECT_EQ(text_of({"tokenize", "--model", model(), write("text", text + "\n").string()}, {}), ids);
-  const auto list = parse_json(ids, "ids");
-  const auto offsets = parse_json(text_of({"tokenize", "--model", model(), "--offsets"}, {}, text + "\n"), "offsets");
-  EXPECT_EQ(offsets.at("ids"), list);
-  EXPECT_EQ(offsets.at("offsets").back().at(1), text.size());
-  EXPECT_EQ(parse_json(text_of({"tokenize", "--model", model(), "--jsonl"}, {}, Json(text).dump() + "\n"), "ids"),
-            list);
-  EXPECT_EQ(parse_json(text_of({"tokenize", "--model", model(), "--jsonl", "--decode"}, {}, ids), "text"), text);
-
-  const auto second_line = run({"tokenize", "--model", model(), "--decode"}, {.input = "[1]\n[1, -3]\n"});
-  EXPECT_EQ(second_line.exit_code, 1);
-  EXPECT_THAT(second_line.err, HasSubstr("error: <stdin>:2: expected ids below 4096, got -3"));
-  expect_error(run({"tokenize", "--model", (folder_ / "none").string()}), 1, {(folder_ / "none").string()});
-}
-
-TEST_F(Command, AFolderInPlaceOfAFileOfLinesIsRefused) {
-  const auto folder = folder_.path().string();
-  expect_error(run({"tokenize", "--model", model(), folder}), 1, {folder, "is a folder, expected a file"});
-  expect_error(run({"render", "--model", model(), "--jsonl", folder}), 1, {folder, "is a folder, expected a file"});
-  expect_error(run({"-c", "'" + binary() + "' tokenize --model '" + model() + "' < '" + folder + "'"}, {}, "/bin/sh"),
-               1, {"<stdin>", "cannot be read"});
-}
-
-TEST_F(Command, RenderAppliesTheTemplate) {
-  const std::string chat = R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])";
-  EXPECT_EQ(text_of({"render", "--model", model()}, {}, chat),
-            "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n");
-  EXPECT_EQ(run({"render", "--model", model(), "--mask"}, {.input = chat}).out,
-            "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n[[b<|im_end|>]]\n");
-  const auto ids = parse_json(run({"render", "--model", model(), "--ids", "--mask"}, {.input = chat}).out, "ids");
-  EXPECT_EQ(ids.at("ids").size(), ids.at("mask").size());
-  EXPECT_THAT(text_of({"render", "--model", model(), "--add-generation-prompt"}, {}, chat),
-              testing::EndsWith("<|im_start|>assistant\n"));
-  const auto lines =
-      text_of({"render", "--model", model(), "--jsonl"}, {}, "{\"messages\": " + chat + "}\n{\"messages\": [3]}\n");
-  const auto second = lines.substr(lines.find('\n') + 1);
-  EXPECT_TRUE(parse_json(lines.substr(0, lines.find('\n')), "line 1").contains("text"));
-  EXPECT_TRUE(parse_json(second, "line 2").contains("error")) << second;
-  expect_error(run({"render"}, {.input = chat}), 1, {"no chat template", "--template"});
-  expect_error(run({"render", "--model", model()}, {.input = "[{]"}), 1, {"<stdin>:1:", "not valid JSON"});
-}
-
-// Also where the template has no marks, or leaves out the end of the turn; what is wrong is said beside it.
-TEST_F(Command, RenderMaskShowsWhatIsTrainedAndWarns) {
-  const std::string chat = R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])";
-  const auto shown = [&](const std::string& source, const std::string& input) {
-    return run({"render", "--model", model(), "--mask", "--template", write("t.jinja", source).string()},
-               {.input = input});
-  };
-  const std::string head = "{% for m in messages %}<|im_start|>{{ m.role }}\n";
-  const auto plain = shown(head + "{{ m.content }}<|im_end|>\n{% endfor %}", chat);
-  EXPECT_EQ(plain.out, "<|im_start|>user\na<|im_end|>\n[[<|im_start|>assistant\nb<|im_end|>\n]]");
-  EXPECT_THAT(plain.err, HasSubstr("has no {% generation %} marks"));
-  const auto short_marks =
-      shown(head + "{% generation %}{{ m.content }}{% endgeneration %}<|im_end|>\n{% endfor %}", chat);
-  EXPECT_THAT(short_marks.out, testing::EndsWith("assistant\n[[b<|im_end|>]]\n"));
-  EXPECT_THAT(short_marks.err, HasSubstr("marks leave out the token that ends"));
-  const auto nothing = shown("{% generation %}{% endgeneration %}{{ messages[0].content }}", chat);
-  EXPECT_THAT(nothing.err, HasSubstr("nothing is trained"));
-  const auto good = run({"render", "--model", model(), "--mask"}, {.input = chat});
-  EXPECT_THAT(good.err, testing::AllOf(HasSubstr("tokens, 2 trained"), testing::Not(HasSubstr("warning"))));
-  expect_error(shown("{{ messages[0].content }}", R"([{"role": "user", "content": "a"}])"), 1,
-               {"no assistant message"});
-}
-
-// As in transformers: what a row brings decides, not the command.
-TEST_F(Command, RenderTakesTheToolTemplateForRowsWithTools) {
-  const auto folder = folder_ / "tools";
-  std::filesystem::create_directories(folder / "additional_chat_templates");
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "config.json"})
-    std::filesystem::copy_file(std::filesystem::path(model()) / name, folder / name);
-  write_file_atomically(folder / "chat_template.jinja", "plain");
-  write_file_atomically(folder / "additional_chat_templates/tool_use.jinja", "with {{ tools | length }}");
-  const std::string messages = R"({"messages": [{"role": "user", "content": "a"}])";
-  EXPECT_EQ(text_of({"render", "--model", folder.string()}, {}, messages + "}"), "plain");
-  EXPECT_EQ(text_of({"render", "--model", folder.string()}, {}, messages + R"(, "tools": [{"name": "f"}]})"), "with 1");
-  EXPECT_EQ(text_of({"render", "--model", folder.string(), "--tools", write("tools.json", "[{}, {}]").string()}, {},
-                    messages + "}"),
-            "with 2");
 }
 
 TEST_F(Command, DataWarnsAboutTheDataSet) {

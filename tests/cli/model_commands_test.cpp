@@ -34,6 +34,25 @@ class ModelCommand : public testing::Test {
   TemporaryFolder folder_;
 };
 
+// The prompt is what render shows with the same option, also when the chat itself asks for it.
+TEST_F(ModelCommand, GenerateGoesOnWithTheLastMessage) {
+  const auto model = tiny_base().string();
+  const std::string messages = R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "It is"}])";
+  const auto chat = write("chat.json", messages).string();
+  const auto asking =
+      write("asking.json", R"({"continue_final_message": true, "messages": )" + messages + "}").string();
+  const auto prompt_tokens = [&](const Arguments& more) {
+    return json_of(generate(model, more)).at("prompt_tokens").get<size_t>();
+  };
+  const auto open = json_of({"render", "--model", model, "--continue-final-message", "--ids", chat}).size();
+  EXPECT_EQ(prompt_tokens({"--chat", chat, "--continue-final-message"}), open);
+  EXPECT_EQ(prompt_tokens({"--chat", asking}), open);
+  const auto begun = run(generate(model, {"--chat", chat}));
+  EXPECT_GT(parse_json(begun.out, "out").at("prompt_tokens").get<size_t>(), open);
+  EXPECT_THAT(begun.err, HasSubstr("--continue-final-message goes on with it"));
+  expect_error(run(generate(model, {"--prompt", "a", "--continue-final-message"})), 2, {"--continue-final-message"});
+}
+
 TEST_F(ModelCommand, GenerateTakesTheTemplateThatRenderTakes) {
   const auto model = copy_model();
   fs::remove(folder_ / "model/chat_template.jinja");

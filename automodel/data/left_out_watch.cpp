@@ -1,0 +1,57 @@
+#include "automodel/data/left_out_watch.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "automodel/base/text.h"
+#include "automodel/tokenizer/left_out.h"
+
+namespace automodel::data {
+
+static constexpr int kMaxAsked = 256;  // templates that rewrite every text must not cost a rendering for ever
+
+// Whether the texts stand in the rendering, in their order: one pass over it.
+static bool shows_all(const Json& messages, std::string_view text) {
+  size_t at = 0;
+  for (const Json& message : messages) {
+    const auto content = message.find("content");
+    if (content == message.end() || !content->is_string()) continue;
+    const auto part = trim(content->get_ref<const std::string&>());
+    const size_t found = text.find(part, at);
+    if (found == std::string_view::npos) return false;
+    at = found + part.size();
+  }
+  return true;
+}
+
+bool LeftOutWatch::is_suspect(const Json& messages, const Json& tools, const std::string& text) {
+  bool first = false;
+  const bool shown = shows_all(messages, text);
+  const std::lock_guard lock(mutex_);
+  for (const Json& message : messages) {
+    const auto role = message.value("role", std::string());
+    const auto calls = message.find("tool_calls");
+    first |= seen_.insert(role).second;
+    if (calls != message.end() && !calls->empty()) first |= seen_.insert(role + " calls").second;
+  }
+  if (!tools.empty()) first |= seen_.insert(" tools").second;
+  return (first || !shown) && asked_++ < kMaxAsked;
+}
+
+void LeftOutWatch::look(const tokenizer::ChatTemplate& source, const Json& messages, const Json& tools,
+                        const std::string& text, const std::string& where, const std::function<Json()>& variables) {
+  if (!is_suspect(messages, tools, text)) return;
+  for (const auto& left_out : tokenizer::find_left_out(source, variables(), text)) {
+    const std::lock_guard lock(mutex_);
+    if (!missing_.insert(fmt::format("{} {}", static_cast<int>(left_out.part), left_out.role)).second) continue;
+    notes_.push_back(fmt::format("{}: {}: the model never sees it", where, tokenizer::describe(left_out)));
+  }
+}
+
+std::vector<std::string> LeftOutWatch::notes() const {
+  const std::lock_guard lock(mutex_);
+  return notes_;
+}
+
+}  // namespace automodel::data
