@@ -188,10 +188,11 @@ int run_data(const ConfigArguments& arguments) {
     for (const auto& segment : sample.segments) std::cout << painted(segment, color);
     std::cout << "\n";
   }
-  std::cout << fmt::format("--- {} {} rows of an epoch: shortest {}, median {}, longest {} tokens\n",
-                           found.all_rows ? "all" : "the first", found.counts.rows, found.shortest, found.median,
-                           found.longest)
-            << found.counts.summary() << "\n";
+  std::cout << fmt::format("--- {} {} rows of an epoch", found.all_rows ? "all" : "the first", found.counts.rows);
+  if (found.counts.samples > 0)
+    std::cout << fmt::format(": shortest {}, median {}, longest {} tokens", found.shortest, found.median,
+                             found.longest);
+  std::cout << "\n" << found.counts.summary() << "\n";
   for (const auto& source : found.sources) std::cout << describe(source, found.counts.tokens_out);
   for (const auto& warning : found.warnings) log_warning(warning);
   return 0;

@@ -252,6 +252,8 @@ std::vector<DataFile> find_data_files(const DataPlace& place, const std::string&
     } else if (folder) {
       found = files_of_folder(path, place, split);
     } else if (fs::exists(path, ignored)) {
+      if (!fs::is_regular_file(path, ignored))
+        throw DataError(path, "is no file", "rows are read in any order and again: write what a pipe gives to a file");
       found = {{path, path, {}}};
     } else if (is_path_pattern(path)) {
       found = files_of_pattern(path);

@@ -147,7 +147,7 @@ class Inspector {
       if (!sample.ids.empty()) return sample;
       found_.bad.add(where + ": has fewer than two tokens");
     } catch (const Error& error) {
-      found_.bad.add(error.what());
+      found_.bad.add(replace_all(error.what(), "\n  hint: ", "; "));  // one line, within brackets
     }
     return std::nullopt;
   }

@@ -30,7 +30,7 @@ class ArrowBuilder : public SampleBuilder {
  public:
   Sample build(const Row& row) const override {
     const std::string text = row.value["text"];
-    if (text == "!") throw DataError(row.where, "is bad");
+    if (text == "!") throw DataError(row.where, "is bad", "mend it");
     const auto encoding = ByteTokenizer().encode_with_offsets(text, false);
     std::vector<bool> trained;
     for (const auto& [begin, end] : encoding.offsets)
@@ -90,7 +90,8 @@ TEST(Inspect, WarnsAboutWhatIsWrong) {
   const auto report = look({"!", "a>", "a>" + std::string(30, 'b'), std::string(30, 'a') + ">b", "<s><s>a>b",
                             "<|im_end|>>b", "q>a<|im_end|>>b<|im_end|>"},
                            options);
-  EXPECT_THAT(report.warnings, Contains("1 of 7 rows cannot be used and will stop the run (first: list:0: is bad)"));
+  EXPECT_THAT(report.warnings,
+              Contains("1 of 7 rows cannot be used and will stop the run (first: list:0: is bad; mend it)"));
   EXPECT_THAT(report.warnings,
               Contains(HasSubstr("1 of 7 rows have no trained tokens and will stop the run (first: list:1)")));
   EXPECT_THAT(report.warnings, Contains(HasSubstr("1 of 7 rows are truncated at the length limit (first: list:2)")));

@@ -172,6 +172,7 @@ TEST(Rows, FilesNamedOneByOneHaveTheOneSplitTrain) {
   const auto fails = [](std::vector<std::string> paths, const std::string& split) {
     return message_of([&] { open_rows({.paths = std::move(paths), .split = split}); });
   };
+  EXPECT_THAT(fails({"/dev/null"}, ""), HasSubstr("/dev/null: is no file"));
   EXPECT_THAT(all(*open_rows({.paths = {a}, .split = "train"})), testing::SizeIs(4));
   EXPECT_THAT(all(*open_rows({.paths = {a}, .split = "train[:25%]"})), testing::ElementsAre(0));
   EXPECT_THAT(all(*open_rows({.paths = {pattern}, .split = "all[3:5]"})), testing::ElementsAre(3, 4));

@@ -66,7 +66,7 @@ static void open_megatron_set(const config::RecipeConfig& config, const config::
   if (tokenizer && (labels.split_documents || labels.mask_end_of_document)) labels.end_of_document = tokenizer->eos_id;
   data.rows = data::window_rows(windows);
   data.builder = std::make_shared<data::WindowBuilder>(windows, labels);
-  if (use == DataUse::Training && config.dataloader.shuffle)
+  if (use == DataUse::Training && config.dataloader.shuffle.value_or(false))
     log_info("dataloader.shuffle has no effect: Megatron's data sets have their own order");
 }
 
@@ -101,7 +101,7 @@ void open_token_data(const config::RecipeConfig& config, const config::DatasetSe
   // A pack holds several samples, so with packing the rows end before max_steps.
   data.options.rows_are_run = use == DataUse::Training && config.step_scheduler.max_steps && pack == 0;
   data.options.read.max_tokens = pack > 0 ? std::min(length, pack) : 0;
-  data.options.read.shuffle = !megatron && use == DataUse::Training && config.dataloader.shuffle;
+  data.options.read.shuffle = !megatron && use == DataUse::Training && config.dataloader.shuffle.value_or(false);
 }
 
 }  // namespace automodel::recipes

@@ -54,6 +54,19 @@ TEST(Tokens, OfMegatronsFilesAreTrainedValidatedAndResumedBitForBit) {
   EXPECT_EQ(steps_of(parts / "out"), steps_of(whole / "out"));
 }
 
+TEST(Tokens, OnlyWhoAsksForShuffledMegatronDataIsToldThatItHasAnOrder) {
+  TemporaryFolder folder;
+  const auto said = [&](const Arguments& more) {
+    Arguments all = {"data"};
+    for (const auto& word : pretrain(folder.path(), 4, more)) all.push_back(word);
+    const auto finished = run(all);
+    expect_success(finished);
+    return finished.err;
+  };
+  EXPECT_EQ(said({"--dataloader.shuffle", "false"}), "");
+  EXPECT_THAT(said({"--dataloader.shuffle", "true"}), testing::HasSubstr("dataloader.shuffle has no effect"));
+}
+
 // What another number of epochs would shuffle anew is not taken for the same order.
 TEST(Tokens, AreNotResumedInAnotherOrder) {
   TemporaryFolder folder;
@@ -87,6 +100,19 @@ TEST(Tokens, OfNanogptShardsAreTrainedForMoreThanAPass) {
           "checkpoint: {checkpoint_dir: " +
           (folder / "out").string() + "}\n");
   expect_success(run({(folder / "run.yaml").string()}));
+  // As the shards lie, unless the user shuffles.
+  const auto order = [&](const Arguments& more) {
+    Arguments all = {"data", (folder / "run.yaml").string(), "--n", "17", "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    std::string places;
+    const Json shown = json_of(all);
+    for (const auto& sample : shown["samples"]) places += sample["where"].get<std::string>() + "\n";
+    return places;
+  };
+  const auto plain = order({});
+  EXPECT_THAT(plain, testing::StartsWith((folder / "a_train.bin").string() + ": sample 0, tokens 0 to 16\n"));
+  EXPECT_EQ(order({"--dataloader.shuffle", "false"}), plain);
+  EXPECT_NE(order({"--dataloader.shuffle", "true"}), plain);
   const auto losses = losses_of(folder / "out");
   ASSERT_EQ(losses.size(), 12u);  // 48 samples, of which a pass holds 17
   EXPECT_LT(losses[11], losses[0]);
