@@ -143,7 +143,7 @@ static std::string device_text(const Plan& plan) {
   if (plan.device.is_cpu()) return "device       CPU (device: cuda counts as on a GPU)\n";
   std::string out = "device       " + (plan.device_name.empty() ? "a GPU, and none is here" : plan.device_name);
   if (plan.available) return out + "\n";
-  return out + ": distributed.memory_limit_gib gives what it would have free\n";
+  return out + ": distributed.memory_limit_gib says what may be filled\n";
 }
 
 static std::string free_text(const Plan& plan) {

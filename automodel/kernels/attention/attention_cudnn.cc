@@ -88,8 +88,8 @@ struct Describer {
     const auto bent = to->pointwise(before_tanh, mode(fe::PointwiseMode_t::TANH_FWD));
     auto out = to->pointwise(bent, by(s.softcap), mode(fe::PointwiseMode_t::MUL));
     if (!s.dense) out = masks::padding_mask(to, out, lengths, lengths);
-    const int64_t left = s.window > 0 ? s.window : s.longest;
-    return masks::sliding_window_mask(to, out, fe::DiagonalAlignment_t::TOP_LEFT, left, 0, s.longest, s.longest,
+    if (s.window == 0) return masks::causal_mask(to, out);
+    return masks::sliding_window_mask(to, out, fe::DiagonalAlignment_t::TOP_LEFT, s.window, 0, s.longest, s.longest,
                                       lengths, lengths);
   }
   // d tanh: softcap cancels.
