@@ -74,12 +74,13 @@ Counts compare(const Json& data, const std::string& prefix, Report report) {
     }
     const auto expected = one["text"].get<std::string>();
     std::vector<std::pair<size_t, size_t>> spans;
-    for (const auto& span : one.value("generation", Json::array())) spans.emplace_back(span[0].get<size_t>(), span[1].get<size_t>());
+    for (const auto& span : one.value("generation", Json::array()))
+      spans.emplace_back(span[0].get<size_t>(), span[1].get<size_t>());
     if (!ours.error.empty()) {
       ++counts.only_we_fail;
       report(name, source, "we fail with " + ours.error + "\njinja2 renders: " + expected);
-    } else if (ours.rendered.text != expected ||
-               (one.contains("generation") && !ours.rendered.generation_misplaced && ours.rendered.generation != spans)) {
+    } else if (ours.rendered.text != expected || (one.contains("generation") && !ours.rendered.generation_misplaced &&
+                                                  ours.rendered.generation != spans)) {
       ++counts.differ;
       report(name, source, "jinja2: " + expected + "\nours:   " + ours.rendered.text);
     } else {
