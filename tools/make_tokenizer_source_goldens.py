@@ -235,6 +235,10 @@ def main():
         rows.append({"kind": "sentencepiece", "file": f"{name}.model", "cases": cases_of(oracle.sentencepiece(str(folder / f"{name}.model")))})
     no_specials = [text for text in TEXTS if "<" not in text]
     rows.append({"kind": "tekken", "file": "tekken.json", "cases": cases_of(oracle.tekken(str(folder / "tekken.json")), no_specials)})
+    with tempfile.TemporaryDirectory() as scratch:
+        row = {"kind": "mistral", "files": {"tokenizer.model.v3": "bpe.model"}, "config": None, "model_type": None}
+        write_folder(pathlib.Path(scratch), folder, row["files"], None, None)
+        rows.append({**row, "cases": cases_of(oracle.mistral(scratch), no_specials)})
     setups_text = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
     (folder / "cases.json").write_text('{"texts": ' + json.dumps(TEXTS) + ', "setups": [\n' + setups_text + "\n]}\n", encoding="utf-8")
 

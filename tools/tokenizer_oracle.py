@@ -8,6 +8,7 @@ auto          a folder                      transformers' AutoTokenizer
 sentencepiece a NAME.model                  sentencepiece
 tiktoken      a NAME.tiktoken               tiktoken, with the pattern and special tokens of its encoding NAME
 tekken        a tekken.json                 mistral-common
+mistral       a folder with a NAME.model.vN mistral-common
 
 A judge is a function from texts to answers. TEXTS: a list of strings. ANSWERS: for each [ids, ids with special tokens, flat byte offsets of those, decoded, decoded without specials];
 null where the judge has no answer. Prints "rejected: why" and writes nothing if the judge does not take the place.
@@ -114,10 +115,21 @@ def tekken(place):
     return each(answer)
 
 
+def mistral(place):
+    from mistral_common.tokens.tokenizers.sentencepiece import SentencePieceTokenizer
+    from mistral_common.tokens.tokenizers.utils import get_one_valid_tokenizer_file
+    tokenizer = SentencePieceTokenizer(get_one_valid_tokenizer_file([str(path) for path in pathlib.Path(place).iterdir()]))
+
+    def answer(text):
+        plain, special = tokenizer.encode(text, bos=False, eos=False), tokenizer.encode(text, bos=True, eos=False)
+        return [plain, special, None, None, tokenizer.decode(special)]
+    return each(answer)
+
+
 def main():
     kind, place, texts_path, answers_path = sys.argv[1:]
     try:
-        judge = {"library": library, "auto": auto, "sentencepiece": sentencepiece, "tiktoken": tiktoken, "tekken": tekken}[kind](place)
+        judge = {"library": library, "auto": auto, "sentencepiece": sentencepiece, "tiktoken": tiktoken, "tekken": tekken, "mistral": mistral}[kind](place)
     except Exception as error:
         print("rejected:", type(error).__name__, str(error)[:300])
         return

@@ -1,4 +1,6 @@
 // automodel: reads what was typed, calls the subcommand, prints errors.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -164,6 +166,49 @@ void add_download(CLI::App& app, int& result) {
   command->callback([options, &result] { result = run_download(*options); });
 }
 
+Words command_names(const CLI::App& app) {
+  Words names = {"check", "plan", "data", "finetune", "pretrain", "kd", "benchmark"};
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(sub->get_name());
+  return names;
+}
+
+// What `automodel TOPIC --help` prints; empty for what is no command.
+std::string command_help(const CLI::App& app, const Words& topic) {
+  const CLI::App* at = &app;
+  std::string called = "automodel";
+  for (const auto& word : topic) {
+    const auto subs = at->get_subcommands([&](const CLI::App* sub) { return sub->get_name() == word; });
+    if (subs.empty()) {
+      const Words names = command_names(app);  // those that read a configuration are not CLI11's
+      const bool reads_config = topic.size() == 1 && std::find(names.begin(), names.end(), word) != names.end();
+      return reads_config ? fmt::format("{}\n\n`automodel help config` lists the keys of a CONFIG.yaml\n", kUsage) : "";
+    }
+    if (at != &app) called += " " + at->get_name();
+    at = subs.front();
+  }
+  return at == &app ? "" : at->help(called);
+}
+
+// A section of the configuration, or a command; of checkpoint and benchmark, which are both, the section.
+int help_on(const CLI::App& app, const Words& topic) {
+  const std::string name = join(topic, " "), command = command_help(app, topic);
+  try {
+    const int result = run_help(name);
+    if (!command.empty()) std::cout << fmt::format("`automodel {} --help` is about the command\n", name);
+    return result;
+  } catch (const ConfigError&) {
+    if (!command.empty()) {
+      std::cout << command;
+      return 0;
+    }
+    const auto near = topic.size() == 1 ? nearest(name, command_names(app)) : "";
+    if (near.empty()) throw;
+    throw ConfigError(name, "no section of the configuration and no command; did you mean " + near + "?",
+                      "`automodel help` lists the commands, `automodel help config` the sections");
+  }
+}
+
 void add_rest(CLI::App& app, int& result) {
   auto* compare = app.add_subcommand("compare", "losses and speed of runs side by side");
   auto compared = std::make_shared<CompareOptions>();
@@ -181,19 +226,18 @@ void add_rest(CLI::App& app, int& result) {
     command->add_flag("--json", *json, "as JSON");
     command->callback([json, &result, run = plain[i].second] { result = run(*json); });
   }
-  auto* help = app.add_subcommand("help", "help on a topic: config, config SECTION");
+  auto* help = app.add_subcommand("help", "help on a topic: COMMAND, config, config SECTION");
   auto topic = std::make_shared<Words>();
   help->add_option("TOPIC", *topic, "topic");
-  help->callback([topic, overview = app.help(), &result] {  // asked here: while `help` is parsed, it gives help's own
-    if (topic->empty()) std::cout << overview << "\n";
-    result = run_help(join(*topic, " "));
-  });
+  help->callback(
+      [topic, overview = app.help(), &app, &result] {  // asked here: while `help` is parsed, it gives its own
+        if (topic->empty()) std::cout << overview << "\n";
+        result = help_on(app, *topic);
+      });
 }
 
 void check_command_name(const CLI::App& app, const std::string& word) {
-  Words names = {"check", "plan", "data", "finetune", "pretrain", "kd", "benchmark"};
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; }))
-    names.push_back(sub->get_name());
+  const Words names = command_names(app);
   if (word.starts_with("-") || std::find(names.begin(), names.end(), word) != names.end()) return;
   const auto near = nearest(word, names);
   throw ConfigError(

@@ -7,6 +7,7 @@
 #include "automodel/base/error.h"
 #include "automodel/base/json.h"
 #include "automodel/base/place_file.h"
+#include "automodel/base/text.h"
 #include "automodel/checkpoint/safetensors_writer.h"
 #include "automodel/cli/chat_input.h"
 #include "automodel/cli/commands.h"
@@ -119,6 +120,8 @@ int run_score(const ScoreOptions& options) {
 }
 
 static std::vector<int32_t> prompt_ids(const GenerateOptions& options, const tokenizer::Tokenizer& tokenizer) {
+  if (const size_t at = find_invalid_utf8(options.prompt); at != std::string::npos)
+    throw ConfigError("--prompt", fmt::format("not UTF-8 at byte {}", at));
   if (options.chat.empty()) return tokenizer.encode(options.prompt, true);
   if (tokenizer.template_for(true).empty())
     throw DataError(options.model, "its tokenizer has no chat template", "use --prompt TEXT");

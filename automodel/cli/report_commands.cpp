@@ -145,7 +145,8 @@ int run_help(const std::string& topic) {
   } else if (topic == "config" || topic.starts_with("config ")) {
     std::cout << config::config_help(topic == "config" ? "" : topic.substr(7)) << "\n";
   } else if (topic.empty()) {
-    std::cout << "topics of `automodel help`: config, config SECTION, or a SECTION of the configuration alone\n";
+    std::cout
+        << "topics of `automodel help`: config, config SECTION, a SECTION of the configuration alone, or a COMMAND\n";
   } else {
     std::cout << config::config_help(topic) << "\n";
   }

@@ -30,6 +30,7 @@ Json bytes_value(std::string_view bytes) {
 }
 
 int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
+int64_t floor_modulo(int64_t a, int64_t b) { return (a % b + b) % b; }
 
 std::string clock_text(int64_t seconds, int64_t fraction, int digits) {  // Python shows micro- or nanoseconds, or none
   char text[48];
@@ -44,10 +45,10 @@ std::string clock_text(int64_t seconds, int64_t fraction, int digits) {  // Pyth
 }
 
 std::string date_text(int64_t days) {  // proleptic Gregorian calendar, days from 1970-01-01
+  if (days > 2932896 || days < -719162) throw std::runtime_error("a date lies outside the years 1 to 9999");
   const std::time_t seconds = static_cast<std::time_t>(days) * 86400;
   std::tm parts{};
-  if (days > 2932896 || days < -719162 || !::gmtime_r(&seconds, &parts))
-    throw std::runtime_error("a date lies outside the years 1 to 9999");
+  ::gmtime_r(&seconds, &parts);
   char text[32];
   std::snprintf(text, sizeof text, "%04d-%02d-%02d", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
   return text;
@@ -72,9 +73,9 @@ Unit unit_of(arrow::TimeUnit::type unit) {
 
 std::string timestamp_text(int64_t value, const arrow::TimestampType& type) {
   const Unit unit = unit_of(type.unit());
-  const int64_t seconds = floor_divide(value, unit.per_second), fraction = value - seconds * unit.per_second;
-  const int64_t days = floor_divide(seconds, 86400);
-  std::string text = date_text(days) + " " + clock_text(seconds - days * 86400, fraction, unit.digits);
+  const int64_t seconds = floor_divide(value, unit.per_second), fraction = floor_modulo(value, unit.per_second);
+  std::string text =
+      date_text(floor_divide(seconds, 86400)) + " " + clock_text(floor_modulo(seconds, 86400), fraction, unit.digits);
   return type.timezone().empty() ? text : text + "+00:00";
 }
 

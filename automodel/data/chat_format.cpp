@@ -7,6 +7,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
+#include "automodel/base/text.h"
 #include "automodel/data/messages.h"
 
 namespace automodel::data {
@@ -20,6 +21,8 @@ std::string resolve_chat_template(const std::string& option) {
     throw DataError(option, "is neither a chat template nor a file that holds one",
                     "a template has {% ... %} or {{ ... }}");
   const std::string text = read_file(option, kMaxTemplateBytes);
+  if (const size_t at = find_invalid_utf8(text); at != std::string::npos)
+    throw DataError(option, fmt::format("the template is not UTF-8 at byte {}", at));
   if (std::filesystem::path(option).extension() != ".json") return text;
   const Json json = parse_json(text, option);
   if (!json.is_object() || !json.contains("chat_template") || !json["chat_template"].is_string())

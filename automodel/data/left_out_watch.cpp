@@ -9,7 +9,9 @@
 
 namespace automodel::data {
 
-static constexpr int kMaxAsked = 256;  // templates that rewrite every text must not cost a rendering for ever
+// Templates that rewrite every text must not cost renderings for ever.
+static constexpr int kMaxAsked = 64;
+static constexpr size_t kMaxRenders = 16;
 
 // Whether the texts stand in the rendering, in their order: one pass over it.
 static bool shows_all(const Json& messages, std::string_view text) {
@@ -42,7 +44,7 @@ bool LeftOutWatch::is_suspect(const Json& messages, const Json& tools, const std
 void LeftOutWatch::look(const tokenizer::ChatTemplate& source, const Json& messages, const Json& tools,
                         const std::string& text, const std::string& where, const std::function<Json()>& variables) {
   if (!is_suspect(messages, tools, text)) return;
-  for (const auto& left_out : tokenizer::find_left_out(source, variables(), text)) {
+  for (const auto& left_out : tokenizer::find_left_out(source, variables(), text, kMaxRenders)) {
     const std::lock_guard lock(mutex_);
     if (!missing_.insert(fmt::format("{} {}", static_cast<int>(left_out.part), left_out.role)).second) continue;
     notes_.push_back(fmt::format("{}: {}: the model never sees it", where, tokenizer::describe(left_out)));

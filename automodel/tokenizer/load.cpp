@@ -10,8 +10,10 @@
 #include "automodel/tokenizer/encoder_rules.h"
 #include "automodel/tokenizer/encodings.h"
 #include "automodel/tokenizer/further_classes.h"
+#include "automodel/tokenizer/mistral_model.h"
 #include "automodel/tokenizer/pipeline.h"
 #include "automodel/tokenizer/sentencepiece.h"
+#include "automodel/tokenizer/sentencepiece_file.h"
 #include "automodel/tokenizer/source.h"
 #include "automodel/tokenizer/template_files.h"
 #include "automodel/tokenizer/token_rules.h"
@@ -67,6 +69,7 @@ Json load_model_config(const fs::path& folder) {
 std::shared_ptr<const Tokenizer> load_folder(const fs::path& folder) {
   const Json config = load_object(folder / "tokenizer_config.json");
   const std::string where = (folder / "tokenizer_config.json").string();
+  if (const auto model = find_mistral_model(folder)) return load_mistral_model(*model, config);
   const std::string name = tokenizer_class(config, load_model_config(folder));
   check_class(name, where);
   Source source = read_source(folder, name, config);
@@ -100,7 +103,7 @@ std::shared_ptr<const Tokenizer> load_folder(const fs::path& folder) {
 
 std::shared_ptr<const Tokenizer> load(const fs::path& place) {
   if (!fs::is_regular_file(place)) return load_folder(place);
-  if (place.extension() != ".model") return load_encoding(place);
+  if (!is_sentencepiece_name(place.filename().string())) return load_encoding(place);
   return load_sentencepiece(place);
 }
 
@@ -129,6 +132,7 @@ std::vector<fs::path> tokenizer_files(const fs::path& folder) {
       if (entry.path().extension() == extension) others.push_back(entry.path());
   };
   add(folder, ".tiktoken");
+  if (const auto model = find_mistral_model(folder)) others.push_back(*model);
   add(folder / kNamedTemplates, ".jinja");
   std::sort(others.begin(), others.end());
   found.insert(found.end(), others.begin(), others.end());

@@ -127,4 +127,23 @@ SentencePieceFile read_sentencepiece(const std::filesystem::path& path) {
   return parse_sentencepiece(read_file(path, uint64_t{1} << 30), path.string());
 }
 
+bool is_versioned_sentencepiece_name(std::string_view name) {
+  const size_t at = name.rfind(".model.v");
+  if (at == std::string_view::npos) return false;
+  std::string_view version = name.substr(at + std::string_view(".model.v").size());
+  const auto take_number = [&] {
+    const size_t digits = std::min(version.find_first_not_of("0123456789"), version.size());
+    version.remove_prefix(digits);
+    return digits > 0;
+  };
+  if (!take_number()) return false;
+  if (!version.starts_with('m')) return version.empty();
+  version.remove_prefix(1);
+  return take_number() && version.empty();
+}
+
+bool is_sentencepiece_name(std::string_view name) {
+  return name.ends_with(".model") || is_versioned_sentencepiece_name(name);
+}
+
 }  // namespace automodel::tokenizer

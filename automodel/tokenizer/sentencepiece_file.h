@@ -42,4 +42,10 @@ bool looks_like_sentencepiece(std::string_view bytes);
 SentencePieceFile parse_sentencepiece(std::string_view bytes, const std::string& name);
 SentencePieceFile read_sentencepiece(const std::filesystem::path& path);
 
+/// Whether a file of this name is a SentencePiece model: NAME.model, and mistral-common's NAME.model.v3 and
+/// NAME.model.v7m1 (the version of its instructions, and of its images).
+bool is_sentencepiece_name(std::string_view name);
+/// The second kind only.
+bool is_versioned_sentencepiece_name(std::string_view name);
+
 }  // namespace automodel::tokenizer

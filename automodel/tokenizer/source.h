@@ -2,7 +2,8 @@
 //
 // Which file that is, and what becomes of it, follows transformers 5.17 (PreTrainedTokenizerBase.from_pretrained and
 // TokenizersBackend.convert_to_native_format): tokenizer.json; else tekken.json, tokenizer.model or tiktoken.model;
-// else the file that the class names (spiece.model, vocab.json with merges.txt, vocab.txt).
+// else the file that the class names (spiece.model, vocab.json with merges.txt, vocab.txt). (A folder that has none of
+// them, but mistral-common's tokenizer.model.v3: mistral_model.h.)
 #pragma once
 
 #include <filesystem>

@@ -93,6 +93,11 @@ TEST_F(Command, HelpIsOnStandardOutputForEachOfThem) {
   text_of({"help", "config"}, {"optimizer", "step_scheduler"});
   text_of({"help", "config", "optimizer"}, {"lr", "peak learning rate"});
   text_of({"help", "optimizer"}, {"peak learning rate"});
+  EXPECT_EQ(text_of({"help", "render"}, {"automodel render", "--mask"}), text_of({"render", "--help"}, {}));
+  text_of({"help", "checkpoint", "merge"}, {"automodel checkpoint merge", "--out"});
+  text_of({"help", "checkpoint"}, {"checkpoint_dir", "`automodel checkpoint --help` is about the command"});
+  text_of({"help", "plan"}, {"check|plan|data CONFIG.yaml", "help config"});
+  expect_error(run({"help", "rendr"}), 2, {"rendr: no section of the configuration and no command", "mean render?"});
   expect_error(run({"help", "nothing"}), 2, {"nothing", "no section", "optimizer"});
 }
 

@@ -51,6 +51,7 @@ TEST_F(ModelCommand, GenerateGoesOnWithTheLastMessage) {
   EXPECT_GT(parse_json(begun.out, "out").at("prompt_tokens").get<size_t>(), open);
   EXPECT_THAT(begun.err, HasSubstr("--continue-final-message goes on with it"));
   expect_error(run(generate(model, {"--prompt", "a", "--continue-final-message"})), 2, {"--continue-final-message"});
+  expect_error(run(generate(model, {"--prompt", "a\xe9"})), 2, {"--prompt: not UTF-8 at byte 1"});
 }
 
 TEST_F(ModelCommand, GenerateTakesTheTemplateThatRenderTakes) {

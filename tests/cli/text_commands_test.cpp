@@ -202,6 +202,8 @@ TEST_F(TextCommand, RenderNamesTheChatAndTheTemplatesLine) {
                              HasSubstr("rows.jsonl:4: messages should be a list, got number"),
                              HasSubstr("rows.jsonl:5:2: not valid JSON")));
   EXPECT_THAT(lines.err, HasSubstr("5 of 5 lines could not be rendered"));
+  expect_error(run({"render", "--template", write("latin.jinja", "{{ x }}\xe9").string()}, {.input = chat}), 1,
+               {"latin.jinja: the template is not UTF-8 at byte 7"});
   expect_error(run({"render", "--template", bad, (folder_ / "none.json").string()}), 1,
                {"none.json: cannot be opened: No such file or directory"});
 }
