@@ -17,6 +17,7 @@
 #include "automodel/cli/line_input.h"
 #include "automodel/data/chat_format.h"
 #include "automodel/data/inspect.h"
+#include "automodel/data/left_out_watch.h"
 #include "automodel/data/messages.h"
 #include "automodel/net/resolve.h"
 #include "automodel/tokenizer/chat_template.h"
@@ -109,7 +110,11 @@ class Renderer {
       const auto& source = template_for(variables, where);
       if (variables.contains("messages")) warn_of_roles(source, variables["messages"], where, told_);
       result.rendered = render_chat(source, variables, field, where);
-      warn_of_left_out(source, variables, result.rendered.text, where, told_);
+      if (!options_.jsonl)
+        warn_of_left_out(source, variables, result.rendered.text, where, told_);
+      else if (variables.contains("messages"))
+        left_out_.look(source, variables["messages"], variables.value("tools", Json()), result.rendered.text, where,
+                       [&] { return variables; });
       return result;
     }
     if (!field.empty())
@@ -125,6 +130,7 @@ class Renderer {
 
   // What held for all chats.
   void finish() const {
+    for (const auto& note : left_out_.notes()) log_warning(note);
     if (!format_) return;
     for (const auto& note : format_->notes()) log_warning(note);
   }
@@ -221,6 +227,7 @@ class Renderer {
   std::optional<data::ChatFormat> format_;
   Json tools_;
   std::set<std::string> told_;
+  data::LeftOutWatch left_out_;  // of many chats
 };
 
 }  // namespace

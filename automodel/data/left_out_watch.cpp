@@ -32,7 +32,8 @@ bool LeftOutWatch::is_suspect(const Json& messages, const Json& tools, const std
   const bool shown = shows_all(messages, text);
   const std::lock_guard lock(mutex_);
   for (const Json& message : messages) {
-    const auto role = message.value("role", std::string());
+    const auto named = message.find("role");
+    const auto role = named != message.end() && named->is_string() ? named->get<std::string>() : "";
     const auto calls = message.find("tool_calls");
     first |= seen_.insert(role).second;
     if (calls != message.end() && !calls->empty()) first |= seen_.insert(role + " calls").second;

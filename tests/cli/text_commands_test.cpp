@@ -179,6 +179,10 @@ TEST_F(TextCommand, RenderWarnsOfWhatTheTemplateLeavesOut) {
   EXPECT_THAT(told(R"([{"content": "a"}])", render), HasSubstr("messages[0] has no role"));
   EXPECT_THAT(told(R"({"role": "user", "content": "a"})", render), HasSubstr("has no 'messages'"));
   EXPECT_EQ(told(R"([{"role": "user", "content": "a"}])", render), "");
+  EXPECT_THAT(told(R"([{"role": 3, "content": "a"}])"
+                   "\n",
+                   {render[0], render[1], render[2], "--jsonl"}),
+              HasSubstr("<stdin>:1: messages[0], of role '', is not in"));
   const std::string line = R"([{"role": "tool", "content": "b"}])"
                            "\n";
   const auto lines = told(line + line, {render[0], render[1], render[2], "--jsonl"});
