@@ -34,7 +34,8 @@ static bool is_small_file(const std::string& path) {
                                                kIndex};
   if (kNames.contains(path)) return true;
   if (path.starts_with("additional_chat_templates/") && path.ends_with(".jinja")) return true;
-  return path.find('/') == path.npos && (path.ends_with(".model") || path.ends_with(".tiktoken"));
+  if (path.find('/') != path.npos) return false;
+  return path.ends_with(".model") || path.ends_with(".tiktoken") || path.find(".model.v") != path.npos;  // Mistral's
 }
 
 static std::vector<std::string> shards_of(const fs::path& index) {

@@ -65,6 +65,15 @@ TEST_F(ResolveTest, OneWeightFileOrAnAdapter) {
   EXPECT_THAT(fetched(resolve_model("org/lora")), ElementsAre("adapter_config.json", "adapter_model.safetensors"));
 }
 
+TEST_F(ResolveTest, MistralsTokenizersAreFetchedByTheirOwnNames) {
+  put("models/org/mistral/config.json", "{}");
+  put("models/org/mistral/tokenizer.model.v3", noise(1000, 3));
+  put("models/org/mistral/tekken.json", "{}");
+  put("models/org/mistral/old/tokenizer.model", noise(1000, 4));
+  EXPECT_THAT(fetched(resolve_model("org/mistral", "", ModelFiles::Tokenizer)),
+              ElementsAre("config.json", "tekken.json", "tokenizer.model.v3"));
+}
+
 TEST_F(ResolveTest, WithoutSafetensorsNothingIsFetched) {
   put("models/org/pickled/config.json", "{}");
   put("models/org/pickled/pytorch_model.bin", "pickle");
