@@ -28,7 +28,7 @@ void Charsmap::read(std::string_view bytes, const std::string& where) {
     throw DataError(where,
                     fmt::format("'precompiled_charsmap' holds {} bytes, its trie claims {}", bytes.size(), size));
   trie_.resize(size / 4);
-  std::memcpy(trie_.data(), bytes.data() + 4, size);
+  if (size > 0) std::memcpy(trie_.data(), bytes.data() + 4, size);
   normalized_ = bytes.substr(4 + size);
 }
 
