@@ -151,8 +151,13 @@ class Renderer {
   Json to_json(const Result& result) const {
     Json out{{"text", result.rendered.text}};
     if (result.tokens) out["trained"] = trained_spans(*result.tokens);
-    if (result.tokens && options_.ids) out["mask"] = result.tokens->trained;
-    if (options_.ids) out["ids"] = tokenizer_->encode(result.rendered.text, false);
+    if (options_.ids) out["ids"] = result.tokens ? result.tokens->ids : tokenizer_->encode(result.rendered.text, false);
+    if (!result.tokens) return out;
+    const auto& trained = result.tokens->trained;
+    if (options_.ids) out["mask"] = trained;
+    out["tokens"] = trained.size();
+    out["trained_tokens"] = std::count(trained.begin(), trained.end(), true);
+    if (const auto faults = faults_of(*result.tokens); !faults.empty()) out["warnings"] = faults;
     return out;
   }
 
@@ -208,16 +213,22 @@ class Renderer {
     return *parsed;
   }
 
-  // How much is trained, and what is wrong with it.
+  // What is wrong with what is trained.
+  std::vector<std::string> faults_of(const data::ChatFormat::Tokens& tokens) const {
+    const auto faults = data::faults_of(data::shift(tokens.ids, tokens.trained), *tokenizer_, vocabulary_);
+    std::vector<std::string> texts;
+    if (faults.outside)
+      texts.push_back(fmt::format("holds the token id {}, outside the vocabulary of {}", *faults.outside, vocabulary_));
+    if (faults.untrained) texts.emplace_back("nothing is trained");
+    if (faults.double_bos) texts.emplace_back("begins with two bos tokens");
+    if (faults.no_stop) texts.emplace_back("the token that ends the assistant's turn is not trained");
+    return texts;
+  }
+
   void tell(const data::ChatFormat::Tokens& tokens) const {
     const auto trained = std::count(tokens.trained.begin(), tokens.trained.end(), true);
     log_info(fmt::format("{} tokens, {} trained", tokens.ids.size(), trained));
-    const auto faults = data::faults_of(data::shift(tokens.ids, tokens.trained), *tokenizer_, vocabulary_);
-    if (faults.outside)
-      log_warning(fmt::format("holds the token id {}, outside the vocabulary of {}", *faults.outside, vocabulary_));
-    if (faults.untrained) log_warning("nothing is trained");
-    if (faults.double_bos) log_warning("begins with two bos tokens");
-    if (faults.no_stop) log_warning("the token that ends the assistant's turn is not trained");
+    for (const auto& fault : faults_of(tokens)) log_warning(fault);
   }
 
   const RenderOptions& options_;

@@ -151,6 +151,19 @@ TEST(Notes, SayWhatTheTemplateLeavesOut) {
                                                        "t:4: messages[1], of role 'system', is " + end}));
 }
 
+TEST(Notes, SayWhatIsLeftOutBehindManyRowsWhoseTextsAreRewritten) {
+  const ChatBuilder builder(
+      std::make_shared<ByteTokenizer>(),
+      {.chat_template = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}"
+                        "{{ m.content | upper + '<|im_end|>' }}{% endgeneration %}"
+                        "{% elif m.role == 'user' %}{{ m.content | upper }}{% endif %}{% endfor %}"});
+  const Json answer{{"role", "assistant"}, {"content", "b"}}, question{{"role", "user"}, {"content", "a"}};
+  for (int row = 0; row < 200; ++row) builder.build({{{"messages", {question, answer}}}, fmt::format("t:{}", row), 0});
+  EXPECT_THAT(builder.notes(), IsEmpty());
+  builder.build({{{"messages", {{{"role", "system"}, {"content", "s"}}, question, answer}}}, "t:200", 0});
+  EXPECT_THAT(builder.notes(), ElementsAre(HasSubstr("t:200: messages[0], of role 'system'")));
+}
+
 TEST(Notes, SayWhatTheTemplateLacks) {
   std::vector<std::string> notes;
   trained(kOnlyText, {}, false, &notes);

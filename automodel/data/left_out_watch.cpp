@@ -9,9 +9,9 @@
 
 namespace automodel::data {
 
-// Templates that rewrite every text must not cost renderings for ever.
+// Templates that rewrite every text, and rows that each have a role of their own, must not cost renderings for ever.
 static constexpr int kMaxAsked = 64;
-static constexpr size_t kMaxRenders = 16;
+static constexpr size_t kMaxSeen = 256, kMaxRenders = 16;
 
 // Whether the texts stand in the rendering, in their order: one pass over it.
 static bool shows_all(const Json& messages, std::string_view text) {
@@ -27,24 +27,25 @@ static bool shows_all(const Json& messages, std::string_view text) {
   return true;
 }
 
-bool LeftOutWatch::is_suspect(const Json& messages, const Json& tools, const std::string& text) {
-  bool first = false;
+bool LeftOutWatch::must_ask(const Json& messages, const Json& tools, const std::string& text) {
   const bool shown = shows_all(messages, text);
   const std::lock_guard lock(mutex_);
+  bool first = false;
+  const auto see = [&](const std::string& what) { first |= seen_.size() < kMaxSeen && seen_.insert(what).second; };
   for (const Json& message : messages) {
     const auto named = message.find("role");
     const auto role = named != message.end() && named->is_string() ? named->get<std::string>() : "";
     const auto calls = message.find("tool_calls");
-    first |= seen_.insert(role).second;
-    if (calls != message.end() && !calls->empty()) first |= seen_.insert(role + " calls").second;
+    see(role);
+    if (calls != message.end() && !calls->empty()) see(role + " calls");
   }
-  if (!tools.empty()) first |= seen_.insert(" tools").second;
-  return (first || !shown) && asked_++ < kMaxAsked;
+  if (!tools.empty()) see(" tools");
+  return first || (!shown && asked_++ < kMaxAsked);
 }
 
 void LeftOutWatch::look(const tokenizer::ChatTemplate& source, const Json& messages, const Json& tools,
                         const std::string& text, const std::string& where, const std::function<Json()>& variables) {
-  if (!is_suspect(messages, tools, text)) return;
+  if (!must_ask(messages, tools, text)) return;
   for (const auto& left_out : tokenizer::find_left_out(source, variables(), text, kMaxRenders)) {
     const std::lock_guard lock(mutex_);
     if (!missing_.insert(fmt::format("{} {}", static_cast<int>(left_out.part), left_out.role)).second) continue;

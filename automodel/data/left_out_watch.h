@@ -2,6 +2,7 @@
 //
 // Every conversation is looked at, nearly for nothing: each message's text should stand in the rendering. Where one
 // does not, or a role, a tool call or tools come for the first time, the template is asked (tokenizer::find_left_out).
+// The template is asked of what is new however often texts did not stand there.
 #pragma once
 
 #include <functional>
@@ -24,13 +25,13 @@ class LeftOutWatch {
   std::vector<std::string> notes() const;
 
  private:
-  bool is_suspect(const Json& messages, const Json& tools, const std::string& text);
+  bool must_ask(const Json& messages, const Json& tools, const std::string& text);
 
   mutable std::mutex mutex_;
   std::set<std::string> seen_;     // roles, and who has tool calls
   std::set<std::string> missing_;  // what has its note
   std::vector<std::string> notes_;
-  int asked_ = 0;  // conversations of which the template was asked
+  int asked_ = 0;  // conversations of which the template was asked for their texts alone
 };
 
 }  // namespace automodel::data

@@ -73,6 +73,8 @@ class Loader {
   const Statistics& statistics() const { return state_.statistics; }
   /// The same as one line, with the sources of a mixture by name.
   std::string summary() const;
+  /// What users should know of how the samples read so far were made (SampleBuilder::notes).
+  std::vector<std::string> notes() const { return reader_->notes(); }
 
   /// Microbatches of an epoch (of one rank) where rows tell it: no packing, nothing split, dropped or skipped. Counts
   /// the rows.

@@ -50,6 +50,8 @@ class RowReader {
 
   Rows& rows() const { return *rows_; }
   const ReadOptions& options() const { return options_; }
+  /// SampleBuilder::notes, of the rows read so far.
+  std::vector<std::string> notes() const { return builder_->notes(); }
 
  private:
   Sample build(int64_t index) const;

@@ -31,7 +31,8 @@ class SampleBuilder {
   virtual ~SampleBuilder() = default;
   /// A pure function of the row; may be called from several threads. Throws DataError with row.where.
   virtual Sample build(const Row& row) const = 0;
-  /// What a user should know about how samples are made ("the template has no generation marks"); for `automodel data`.
+  /// What a user should know about how samples are made ("the template has no generation marks"); for `automodel data`
+  /// and for the end of a run.
   virtual std::vector<std::string> notes() const { return {}; }
 };
 

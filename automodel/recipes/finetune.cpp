@@ -1,5 +1,7 @@
 #include "automodel/recipes/finetune.h"
 
+#include <set>
+
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/log.h"
@@ -70,8 +72,15 @@ struct Run {
   const MemoryAdvisor& advisor;
   optim::StepEvents events{};  // of the last step made
   RunResult result{};
+  std::set<std::string> told_notes{};  // of the data
 };
 }  // namespace
+
+// What the rows showed of their template: after the first step, and at the end what came later.
+static void tell_notes(Run& run) {
+  for (const auto& note : run.loader.notes())
+    if (run.told_notes.insert(note).second) log_info("note: " + note);
+}
 
 // For `work` that tells and measures the steps made: what ends it (a full disk, a bad validation row) must not cost
 // them. Numbers that went wrong are no reason to save.
@@ -125,6 +134,7 @@ static void make_step(Run& run) {
   keep_steps_on_fault(run, [&] {
     run.steps.add(std::move(*made),
                   {.step = events.step, .epoch = events.epoch, .lr = next_lr, .log_remote = events.log_remote});
+    if (run.result.steps == 1) tell_notes(run);
     if (events.validate || events.checkpoint) run.steps.flush();
     if (events.validate) metric = validate_all(run.config, run.engine, run.validation_sets, run.log, events, next_lr);
   });
@@ -172,6 +182,7 @@ RunResult finetune(const config::RecipeConfig& config) {
   while (!scheduler.done()) make_step(run);
   keep_steps_on_fault(run, [&] { steps.flush(); });
   log.close();
+  tell_notes(run);
   log_info("data: " + loader->summary());
   return run.result;
 }

@@ -101,6 +101,18 @@ TEST_F(TextCommand, RenderAppliesTheTemplate) {
             "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n[[b<|im_end|>]]\n");
   const auto ids = parse_json(run({"render", "--model", model(), "--ids", "--mask"}, {.input = chat}).out, "ids");
   EXPECT_EQ(ids.at("ids").size(), ids.at("mask").size());
+  const auto line = parse_json(
+      run({"render", "--model", model(), "--mask", "--jsonl"}, {.input = "{\"messages\": " + chat + "}\n"}).out,
+      "line");
+  EXPECT_EQ(line.at("tokens"), ids.at("ids").size());
+  EXPECT_EQ(line.at("trained_tokens"), 2);
+  EXPECT_FALSE(line.contains("warnings"));
+  const auto asked = parse_json(run({"render", "--model", model(), "--mask", "--jsonl"},
+                                    {.input = R"({"messages": [{"role": "user", "content": "a"}]})"
+                                              "\n"})
+                                    .out,
+                                "asked");
+  EXPECT_EQ(asked.at("warnings"), Json::array({"nothing is trained"}));
   EXPECT_THAT(text_of({"render", "--model", model(), "--add-generation-prompt"}, {}, chat),
               testing::EndsWith("<|im_start|>assistant\n"));
   const auto rendered =
