@@ -8,7 +8,6 @@
 #include "automodel/base/log.h"
 #include "automodel/base/text.h"
 #include "automodel/engine/host_clock.h"
-#include "automodel/kernels/cuda/library.h"
 #include "automodel/metrics/process_memory.h"
 #include "automodel/models/flops.h"
 #include "automodel/optim/step_scheduler.h"
@@ -29,20 +28,134 @@ double share_of(std::vector<double> values, double share) {
   return values.at(std::min(values.size() - 1, static_cast<size_t>(share * static_cast<double>(values.size()))));
 }
 
-}  // namespace
+// The steps that a benchmark makes, each numbered after the one before.
+class Steps {
+ public:
+  Steps(const config::RecipeConfig& config, data::Loader& loader, optim::Adam& optimizer, optim::StepGuard& guard,
+        const MemoryAdvisor& advisor)
+      : config_(config),
+        loader_(loader),
+        optimizer_(optimizer),
+        guard_(guard),
+        advisor_(advisor),
+        grad_acc_steps_(optim::StepScheduler(config.step_scheduler, 1, std::nullopt).grad_acc_steps()) {}
 
-BenchmarkResult benchmark(const config::RecipeConfig& given) {
-  auto config = given;
-  const auto settings = config.benchmark.value_or(config::BenchmarkSection{});
+  void take_next_microbatches() {
+    auto next = loader_.next_group(grad_acc_steps_);
+    if (next.empty())
+      throw DataError("dataset", fmt::format("ended after {} of {} steps", step_, *config_.step_scheduler.max_steps));
+    microbatches_ = std::move(next);
+  }
+  /// On the microbatches taken last: what is measured beside the counted steps takes no data of its own.
+  LaunchedStep launch(engine::Engine& engine) {
+    return train_step(engine, optimizer_, guard_, microbatches_,
+                      {.seed = static_cast<uint64_t>(config_.seed),
+                       .step = step_++,
+                       .lr = config_.optimizer.lr,
+                       .weight_decay = config_.optimizer.weight_decay,
+                       .advisor = &advisor_});
+  }
+  int64_t document_tokens() const { return microbatches_.front().longest(); }
+
+ private:
+  const config::RecipeConfig& config_;
+  data::Loader& loader_;
+  optim::Adam& optimizer_;
+  optim::StepGuard& guard_;
+  const MemoryAdvisor& advisor_;
+  int64_t grad_acc_steps_, step_ = 0;
+  std::vector<Batch> microbatches_;
+};
+
+// Waits for a step: its loss. Throws NumericError for a step that went wrong and must not be skipped.
+double read_loss(engine::Engine& engine, const LaunchedStep& step, optim::StepGuard& guard) {
+  const auto numbers = read_step(engine, step, guard);
+  if (!numbers.skipped.empty()) log_warning("a step was skipped: " + numbers.skipped);
+  guard.count_step(step.step, !numbers.skipped.empty());
+  return numbers.loss;
+}
+
+int64_t steps_of_run(const config::RecipeConfig& config, const config::BenchmarkSection& settings) {
   const int64_t steps = config.step_scheduler.max_steps.value_or(settings.warmup_steps + 20);
   if (steps <= settings.warmup_steps)
     throw ConfigError(
         "benchmark.warmup_steps",
         fmt::format("is {}, and the run has {} steps: none is left to count", settings.warmup_steps, steps),
         "raise step_scheduler.max_steps");
-  config.step_scheduler.max_steps = steps;
-  const optim::StepScheduler scheduler(config.step_scheduler, 1, std::nullopt);
+  return steps;
+}
 
+BenchmarkResult describe(const TrainedModel& loaded, const config::BenchmarkSection& settings, int64_t steps) {
+  const auto device = loaded.model->device;
+  BenchmarkResult result{.device = device.is_cpu() ? "cpu" : device_name(device),
+                         .parameters = models::count_parameters(*loaded.model),
+                         .trained_parameters = models::count_parameters(*loaded.model, true),
+                         .steps = steps - settings.warmup_steps,
+                         .peak_tflops = settings.peak_tflops};
+  log_info(fmt::format("benchmark: {} parameters, {} trained, on {}; {} steps, the first {} not counted",
+                       format_count(static_cast<uint64_t>(result.parameters)),
+                       format_count(static_cast<uint64_t>(result.trained_parameters)), result.device, steps,
+                       settings.warmup_steps));
+  return result;
+}
+
+// The warm-up and the steps that count. Each step's numbers are read when the next one is launched, so that a GPU
+// always has work.
+void run_counted_steps(BenchmarkResult& result, const TrainedModel& loaded, engine::Engine& engine, Steps& steps,
+                       optim::StepGuard& guard, MemoryMeter& meter, int64_t warmup) {
+  StepClock clock(engine.model().device);
+  LaunchedStep last;
+  for (int64_t step = 0; step < warmup + result.steps; ++step) {
+    steps.take_next_microbatches();
+    const auto began = std::chrono::steady_clock::now();
+    auto launched = steps.launch(engine);
+    clock.step_launched();
+    if (step == 1) meter.stop();  // by then all is there that is kept
+    if (step > 1) read_loss(engine, last, guard);
+    last = std::move(launched);
+    if (step > 0) continue;
+    result.first_loss = read_loss(engine, last, guard);
+    const std::chrono::duration<double> first = std::chrono::steady_clock::now() - began;
+    result.first_step_s = first.count();
+    result.start_to_first_step_s = metrics::seconds_since_process_start();
+    result.flops_per_token =
+        models::training_flops_per_token(loaded.folder.spec, steps.document_tokens(), loaded.lora.has_value());
+    log_info(fmt::format("first step finished {:.2f} s after the start of the process", result.start_to_first_step_s));
+  }
+  result.last_loss = warmup + result.steps > 1 ? read_loss(engine, last, guard) : result.first_loss;
+  result.tokens_per_step = last.tokens;
+  if (guard.can_skip()) result.skipped_steps = guard.skipped_steps();
+  const auto times = clock.milliseconds(warmup);
+  result.median_ms = share_of(times, 0.5), result.p95_ms = share_of(times, 0.95);
+  result.min_ms = share_of(times, 0), result.max_ms = share_of(times, 1);
+}
+
+double measure_host(const TrainedModel& loaded, const engine::Engine& engine, Steps& steps) {
+  const auto device = loaded.model->device;
+  engine::HostClock host([device] { wait_for(device); });
+  engine::Engine waiting(*loaded.model, engine.recompute(), &host);
+  std::vector<double> milliseconds;
+  for (int64_t i = 0; i < kHostSteps; ++i) {
+    host.start();
+    steps.launch(waiting);
+    milliseconds.push_back(host.milliseconds());
+  }
+  return share_of(milliseconds, 0.5);
+}
+
+ProfileSummary profile_steps(engine::Engine& engine, Steps& steps, const std::string& trace) {
+  Profiler profiler(engine.model().device);
+  for (int64_t i = 0; i < kProfiledSteps; ++i) steps.launch(engine);
+  return profiler.finish(kProfiledSteps, trace);
+}
+
+}  // namespace
+
+BenchmarkResult benchmark(const config::RecipeConfig& given) {
+  auto config = given;
+  const auto settings = config.benchmark.value_or(config::BenchmarkSection{});
+  const int64_t count = steps_of_run(config, settings);
+  config.step_scheduler.max_steps = count;
   set_numerics(config);
 
   // The model, and ids drawn from its own vocabulary.
@@ -56,79 +169,19 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
   auto engine = make_engine(loaded, config, guard);
   optim::Adam optimizer(loaded.trained_parameters(),
                         optim::make_adam_settings(config.optimizer, static_cast<uint64_t>(config.seed)));
-
-  BenchmarkResult result{.device = device.is_cpu() ? "cpu" : kernels::load_cuda().gpus.front().name,
-                         .parameters = models::count_parameters(*loaded.model),
-                         .trained_parameters = models::count_parameters(*loaded.model, true),
-                         .steps = steps - settings.warmup_steps,
-                         .peak_tflops = settings.peak_tflops};
-  log_info(fmt::format("benchmark: {} parameters, {} trained, on {}; {} steps, the first {} not counted",
-                       format_count(static_cast<uint64_t>(result.parameters)),
-                       format_count(static_cast<uint64_t>(result.trained_parameters)), result.device, steps,
-                       settings.warmup_steps));
   const MemoryAdvisor advisor(config, spec, *loaded.model);
   MemoryMeter meter(engine, optimizer);
-  StepClock clock(device);
-  const auto next = [&](int64_t step) {
-    auto microbatches = loader->next_group(scheduler.grad_acc_steps());
-    if (microbatches.empty()) throw DataError("dataset", fmt::format("ended after {} of {} steps", step, steps));
-    return microbatches;
-  };
-  const auto launch = [&](engine::Engine& engine, const std::vector<Batch>& microbatches, int64_t step) {
-    return train_step(engine, optimizer, guard, microbatches,
-                      {.seed = static_cast<uint64_t>(config.seed),
-                       .step = step,
-                       .lr = config.optimizer.lr,
-                       .weight_decay = config.optimizer.weight_decay,
-                       .advisor = &advisor});
-  };
-  LaunchedStep last;
-  for (int64_t step = 0; step < steps; ++step) {
-    const auto microbatches = next(step);
-    const auto began = std::chrono::steady_clock::now();
-    last = launch(engine, microbatches, step);
-    clock.step_launched();
-    if (step == 1) meter.stop();  // by then all is there that is kept
-    if (step == 0) {
-      result.first_loss = read_step(engine, last, guard).loss;
-      const std::chrono::duration<double> first = std::chrono::steady_clock::now() - began;
-      result.first_step_s = first.count();
-      result.start_to_first_step_s = metrics::seconds_since_process_start();
-      result.flops_per_token =
-          models::training_flops_per_token(spec, microbatches.front().longest(), loaded.lora.has_value());
-      log_info(
-          fmt::format("first step finished {:.2f} s after the start of the process", result.start_to_first_step_s));
-    }
-  }
-  const auto numbers = read_step(engine, last, guard);
-  const auto times = clock.milliseconds(settings.warmup_steps);
-  result.last_loss = numbers.loss;
-  result.tokens_per_step = last.tokens;
-  result.median_ms = share_of(times, 0.5), result.p95_ms = share_of(times, 0.95);
-  result.min_ms = share_of(times, 0), result.max_ms = share_of(times, 1);
+  Steps steps(config, *loader, optimizer, guard, advisor);
+
+  auto result = describe(loaded, settings, count);
+  run_counted_steps(result, loaded, engine, steps, guard, meter, settings.warmup_steps);
   result.peak_memory_bytes =
       peak_memory_since_last_call(device).value_or(metrics::read_process_memory().peak_resident_bytes);
   result.kept = optim::training_memory(loaded.model->parameters(), optimizer.settings());
   result.memory = meter.report(result.peak_memory_bytes);
   result.recompute = recompute_name(engine.recompute());
-  int64_t further = steps;
-  if (!device.is_cpu()) {
-    engine::HostClock host([device] { wait_for(device); });
-    engine::Engine waiting(*loaded.model, engine.recompute(), &host);
-    std::vector<double> host_ms;
-    for (; further < steps + kHostSteps; ++further) {
-      const auto microbatches = next(further);
-      host.start();
-      launch(waiting, microbatches, further);
-      host_ms.push_back(host.milliseconds());
-    }
-    result.host_ms = share_of(host_ms, 0.5);
-  }
-  if (!settings.profile_path.empty()) {
-    Profiler profiler(device);
-    for (int64_t i = 0; i < kProfiledSteps; ++i, ++further) launch(engine, next(further), further);
-    result.profile = profiler.finish(kProfiledSteps, settings.profile_path);
-  }
+  if (!device.is_cpu()) result.host_ms = measure_host(loaded, engine, steps);
+  if (!settings.profile_path.empty()) result.profile = profile_steps(engine, steps, settings.profile_path);
   if (!settings.json_output_path.empty())
     write_file_atomically(settings.json_output_path, result.json().dump(2) + "\n");
   return result;
@@ -157,6 +210,7 @@ Json BenchmarkResult::json() const {
                                              {"other", working_bytes()}}},
               {"first_loss", first_loss},
               {"last_loss", last_loss}};
+  if (skipped_steps) out["skipped_steps"] = *skipped_steps;
   if (profile) out["profile"] = profile->json();
   return out;
 }
@@ -176,6 +230,8 @@ std::string BenchmarkResult::text() const {
                                kept.text(), format_bytes(working_bytes())));
   out += fmt::format("; recomputation: {}\n", recompute);
   out += fmt::format("loss         {:.4f} at first, {:.4f} at last\n", first_loss, last_loss);
+  if (skipped_steps)
+    out += fmt::format("skipped      {} steps: their gradients were not finite, nothing was updated\n", *skipped_steps);
   out += fmt::format("formula      {:.3f} GFLOP a token: {} x parameters of the products + causal attention\n",
                      flops_per_token / 1e9, trained_parameters < parameters ? 4 : 6);
   if (profile) out += profile->text();

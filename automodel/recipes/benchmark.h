@@ -26,6 +26,7 @@ struct BenchmarkResult {
   std::optional<MemoryReport> memory;                  // by kind, counted; on a GPU
   std::string recompute;                               // "none", "selective", "full": as asked, or as auto chose
   double first_loss = 0, last_loss = 0;
+  std::optional<int64_t> skipped_steps;   // of all, the warm-up's too; where steps can be skipped (optim/step_guard.h)
   double peak_tflops = 0;                 // benchmark.peak_tflops
   std::optional<ProfileSummary> profile;  // of three further steps, where benchmark.profile_path is set
 
@@ -38,11 +39,12 @@ struct BenchmarkResult {
   std::string text() const;
 };
 
-/// Runs step_scheduler.max_steps steps, of which benchmark.warmup_steps are not counted, and writes the summary to
-/// benchmark.json_output_path if that is set; then three more under the profiler if benchmark.profile_path is set. A
+/// Runs step_scheduler.max_steps steps, of which benchmark.warmup_steps are not counted, then three more under the
+/// profiler if benchmark.profile_path is set, and writes the summary to benchmark.json_output_path if that is set. A
 /// step's time is the device's own, between the ends of two steps. On a GPU three steps in between measure the host
-/// alone (engine/host_clock.h): the GPU hides it as long as it is less than a step. Throws ConfigError when no step is
-/// left to count.
+/// alone (engine/host_clock.h): the GPU hides it as long as it is less than a step. These further steps take the last
+/// step's microbatches again. Throws ConfigError when no step is left to count, DataError when the data end before,
+/// NumericError for a step that went wrong and is not to be skipped.
 BenchmarkResult benchmark(const config::RecipeConfig& config);
 
 }  // namespace automodel::recipes

@@ -73,15 +73,18 @@ const DataKind kKinds[] = {
     {.name = "mock",
      .open_rows = [](const Section& section) { return data::mock_rows(section.num_samples); },
      .make_builder = make_mock,
-     .tokenizes = false},
+     .tokenizes = false,
+     .length_key = "seq_len"},
     {.name = "mock_text",
      .open_rows =
          [](const Section& section) { return data::mock_rows(section.num_sentences.value_or(section.num_samples)); },
-     .make_builder = make_mock_text},
+     .make_builder = make_mock_text,
+     .length_key = "max_sentence_len"},
     {.name = "mock_packed",
      .open_rows = [](const Section& section) { return data::mock_rows(section.num_blocks); },
      .make_builder = make_mock_packed,
-     .tokenizes = false},
+     .tokenizes = false,
+     .length_key = "block_size"},
     {.name = "chat", .open_rows = read_files, .make_builder = make_chat},
     {.name = "xlam", .open_rows = read_files, .make_builder = make_xlam},
     {.name = "agent_chat", .open_rows = read_files, .make_builder = make_agent_chat},
@@ -94,7 +97,7 @@ const DataKind kKinds[] = {
      .leaves_untrained = true,
      .begins_again = true},
     {.name = "megatron"},
-    {.name = "nanogpt"},
+    {.name = "nanogpt", .length_key = "seq_len"},
 };
 
 data::TrainOn train_on(const Section& section) {
@@ -114,6 +117,18 @@ const DataKind& find_data_kind(const std::string& name) {
 bool needs_tokenizer(const Section& section) {
   const auto& kind = find_data_kind(section.kind);
   return kind.is_tokens() ? section.eod_mask_loss || section.reset_attention_mask : kind.tokenizes;
+}
+
+bool cuts_rows(const Section& section) {
+  return section.truncation != "false" && section.truncation != "do_not_truncate";
+}
+
+std::string length_key(const config::RecipeConfig& config) {
+  const auto& section = config.dataset;
+  const bool packed = config.packed_sequence.packed_sequence_size > 0, drops = section.filter_overlong;
+  if (section.overlong == "error" && !drops && !config.packed_sequence.drop_long_samples) return "";
+  if (packed) return "packed_sequence.packed_sequence_size";
+  return cuts_rows(section) || drops ? fmt::format("dataset.{}", find_data_kind(section.kind).length_key) : "";
 }
 
 data::ChatOptions chat_options(const Section& section) {

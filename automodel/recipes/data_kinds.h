@@ -26,6 +26,7 @@ struct DataKind {
   bool leaves_untrained = false;  // rows with nothing to train are left out and counted, as in NeMo AutoModel
   bool begins_again = false;      // an epoch of training has no end, unless repeat_on_exhaustion says so
   int64_t targets_only = 1;       // of a sample's seq_length tokens, the last ones that are labels and not inputs
+  std::string_view length_key = "seq_length";  // of its section: how many tokens a sample has at most
 
   /// Windows of tokens, which token_data.h opens: there are no rows to build samples from.
   bool is_tokens() const { return make_builder == nullptr; }
@@ -38,6 +39,14 @@ inline bool is_token_data(const std::string& kind) { return find_data_kind(kind)
 
 /// Whether samples of this section cannot be made without a tokenizer.
 bool needs_tokenizer(const config::DatasetSection& section);
+
+/// Whether `truncation` lets seq_length limit its rows.
+bool cuts_rows(const config::DatasetSection& section);
+
+/// The key whose lower value makes the longest document shorter: "packed_sequence.packed_sequence_size",
+/// "dataset.seq_length", "dataset.seq_len"... Empty where longer rows are not cut then (truncation: false, overlong:
+/// error).
+std::string length_key(const config::RecipeConfig& config);
 
 /// What the options of a section say about chats, and about which of its rows are read.
 data::ChatOptions chat_options(const config::DatasetSection& section);

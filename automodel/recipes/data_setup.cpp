@@ -52,8 +52,7 @@ data::LoaderOptions loader_options(const config::RecipeConfig& config, const con
   options.pack.packing = packed.packing_strategy == "neat" ? data::Packing::BestFit : data::Packing::FirstFit;
   options.pack.max_packs = packed.max_packs.value_or(0);
 
-  const bool cuts = section.truncation != "false" && section.truncation != "do_not_truncate";
-  const bool limited = cuts || section.filter_overlong;
+  const bool limited = cuts_rows(section) || section.filter_overlong;
   int64_t limit = section.seq_length && limited ? *section.seq_length - find_data_kind(section.kind).targets_only : 0;
   if (limit == 0 && limited) limit = max_positions;
   if (packed.packed_sequence_size > 0)

@@ -4,6 +4,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
+#include "automodel/recipes/data_kinds.h"
 #include "automodel/recipes/device.h"
 
 namespace automodel::recipes {
@@ -92,7 +93,7 @@ std::string recompute_name(Recompute recompute) {
 MemoryAdvisor::MemoryAdvisor(const config::RecipeConfig& config, models::DecoderSpec spec, const nn::Model& model)
     : local_batch_size_(config.step_scheduler.local_batch_size),
       global_batch_size_(config.step_scheduler.global_batch_size),
-      packed_(config.packed_sequence.packed_sequence_size > 0),
+      length_key_(length_key(config)),
       adapters_(config.peft.has_value()),
       settings_(optim::make_adam_settings(config.optimizer, static_cast<uint64_t>(config.seed))),
       spec_(std::move(spec)),
@@ -108,7 +109,7 @@ uint64_t MemoryAdvisor::total(const MicrobatchShape& microbatch, Recompute recom
 }
 
 static optim::AdamSettings small_states(optim::AdamSettings settings) {
-  settings.state_dtype = at::kBFloat16, settings.master_weights = optim::Master::None, settings.grad_dtype.reset();
+  settings.state_dtype = at::kBFloat16;
   return settings;
 }
 
@@ -139,11 +140,10 @@ std::vector<std::string> MemoryAdvisor::single_changes(const MicrobatchShape& mi
     if (global_batch_size_ % rows == 0 && fits(fmt::format("step_scheduler.local_batch_size: {}", rows),
                                                of_rows(microbatch, rows, local_batch_size_), now, settings_))
       break;
-  const std::string length = packed_ ? "packed_sequence.packed_sequence_size" : "dataset.seq_length";
   const int64_t longest = microbatch.tokens / std::max<int64_t>(1, local_batch_size_);
-  for (int64_t eighths = 7; eighths > 0; --eighths)
+  for (int64_t eighths = 7; eighths > 0 && !length_key_.empty(); --eighths)
     if (const int64_t tokens = longest * eighths / 8;
-        tokens > 0 && fits(fmt::format("{}: {}", length, tokens),
+        tokens > 1 && fits(fmt::format("{}: {}", length_key_, tokens),
                            {tokens * local_batch_size_, std::min(tokens, microbatch.document_tokens)}, now, settings_))
       break;
   if (const auto less = split_masters(settings_);

@@ -78,7 +78,8 @@ class MemoryAdvisor {
                                           uint64_t available) const;
 
   int64_t local_batch_size_, global_batch_size_;
-  bool packed_, adapters_;
+  std::string length_key_;
+  bool adapters_;
   optim::AdamSettings settings_;
   models::DecoderSpec spec_;
   const nn::Model& model_;

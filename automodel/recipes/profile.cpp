@@ -1,6 +1,5 @@
 #include "automodel/recipes/profile.h"
 
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/autograd/profiler_kineto.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
+#include "automodel/recipes/device.h"
 
 namespace automodel::recipes {
 namespace {
@@ -71,10 +71,6 @@ std::vector<ProfileRow> longest_first(const std::map<std::string, ProfileRow>& r
 std::set<ActivityType> activities(c10::Device device) {
   if (device.is_cpu()) return {ActivityType::CPU};
   return {ActivityType::CPU, ActivityType::CUDA};
-}
-
-void wait_for(c10::Device device) {
-  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
 }
 
 Json rows_json(const std::vector<ProfileRow>& rows, int64_t steps) {

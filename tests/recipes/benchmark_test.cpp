@@ -100,6 +100,40 @@ TEST_F(Benchmark, ProfilesFurtherStepsAsATraceAndATable) {
   EXPECT_THAT(run(arguments({"--profile", trace.string()})).out, testing::HasSubstr("longest kernels"));
 }
 
+// The summary needs no data beyond the counted steps'.
+TEST_F(Benchmark, IsWholeWhereTheDataEndWithTheCountedSteps) {
+  const Arguments profiled = {"--json", "--profile", (folder_ / "trace.json").string(), "--dataset.num_samples"};
+  const auto with_samples = [&](const char* samples) {
+    auto all = arguments(profiled);
+    all.push_back(samples);
+    return all;
+  };
+  const auto report = json_of(with_samples("16"));  // 4 steps of 4
+  EXPECT_EQ(report.at("profile").at("steps"), 3);
+  EXPECT_EQ(report, load_json(folder_ / "out.json"));
+  expect_error(run(with_samples("12")), 1, {"dataset", "ended after 3 of 4 steps"});
+}
+
+// In fp16 a loss scale of 1e38 overflows until it has fallen; gradients that overflow at min_scale are a fault.
+TEST_F(Benchmark, TellsOfStepsThatWereSkipped) {
+  EXPECT_FALSE(json_of(arguments({"--json"})).contains("skipped_steps"));
+  const Arguments overflowing = {"--model.torch_dtype", "float16", "--grad_scaler.init_scale", "1.0e+38"};
+  auto with_json = overflowing;
+  with_json.push_back("--json");
+  EXPECT_EQ(json_of(arguments(with_json)).at("skipped_steps"), 4);
+  const auto text = run(arguments(overflowing));
+  expect_success(text);
+  EXPECT_THAT(text.out, testing::HasSubstr("skipped      4 steps"));
+  EXPECT_THAT(text.err, testing::HasSubstr("a step was skipped: step 0: the gradients overflow"));
+  auto stopping = overflowing;
+  stopping.insert(stopping.end(), {"--grad_scaler.min_scale", "1.0e+38"});
+  std::filesystem::remove(folder_ / "out.json");
+  expect_error(run(arguments(stopping)), 1, {"step 0"});
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "out.json"));
+  stopping.insert(stopping.end(), {"--optimizer.non_finite_gradients", "skip"});
+  EXPECT_EQ((stopping.push_back("--json"), json_of(arguments(stopping)).at("skipped_steps")), 4);
+}
+
 TEST_F(Benchmark, AProfileOfAnotherRecipeIsRefused) {
   expect_error(run({"configs/quickstart.yaml", "--profile", (folder_ / "trace.json").string()}), 2,
                {"benchmark.profile_path", "belongs to the benchmark recipe"});

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
 
+#include "automodel/base/file.h"
 #include "tests/program/tiny.h"
 
 namespace automodel::program {
@@ -150,15 +153,92 @@ TEST_F(Memory, OfPairsOfTokensIsCountedWhereAttentionKeepsThem) {
               testing::HasSubstr("attention    keeps all pairs of tokens of a document"));
 }
 
-// What is said to fit does: the change, taken, is not refused.
+// "one of these fits: KEY: VALUE (12.5 MiB); ..." as {--KEY, VALUE} each.
+std::vector<Arguments> changes_in(const std::string& advice) {
+  const std::string opening = "one of these fits: ";
+  EXPECT_THAT(advice, testing::StartsWith(opening));
+  static const std::regex kChange(R"(([a-z_.]+): ([a-z0-9]+)(, with the same numbers)? \([0-9.]+ [A-Za-z]+\)(; |$))");
+  std::vector<Arguments> changes;
+  size_t read = opening.size();
+  for (std::sregex_iterator at(advice.begin() + static_cast<long>(read), advice.end(), kChange), end; at != end; ++at) {
+    changes.push_back({"--" + at->str(1), at->str(2)});
+    read += at->str().size();
+  }
+  EXPECT_EQ(read, advice.size()) << "not understood: " << advice;
+  return changes;
+}
+
+// A run on data of another kind: `dataset` is its section from the target's name on.
+std::string write_run_on(const std::filesystem::path& file, const std::string& dataset) {
+  const auto folder = file.parent_path();
+  write_file_atomically(
+      file, "recipe: TrainFinetuneRecipeForNextTokenPrediction\ndevice: cpu\nmodel: {pretrained_model_name_or_path: " +
+                tiny_base().string() +
+                "}\nstep_scheduler: {global_batch_size: 2, local_batch_size: 2, num_epochs: 1, max_steps: 1}\n"
+                "optimizer: {_target_: adamw, lr: 0.001}\ncheckpoint: {checkpoint_dir: " +
+                (folder / "out").string() + "}\ndataset:\n  _target_: nemo_automodel.components.datasets.llm." +
+                dataset);
+  return file.string();
+}
+
+// 600 tokens in a shard of NanoGPT's format.
+std::string nanogpt_shard() {
+  std::vector<int32_t> header(256);
+  header[0] = 278895051, header[1] = 1, header[2] = 600, header[3] = 2;
+  std::vector<uint16_t> tokens(600);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<uint16_t>(i % 50);
+  return std::string(reinterpret_cast<const char*>(header.data()), 1024) +
+         std::string(reinterpret_cast<const char*>(tokens.data()), 1200);
+}
+
+// What is said to fit does: each change, typed as it is printed, is accepted, planned to fit and not refused.
 TEST_F(Memory, WhatIsSaidToFitFits) {
-  const double limit = (total_of("none") + total_of("selective")) / 2;
-  for (const Arguments& change : {Arguments{"--distributed.activation_checkpointing", "selective"},
-                                  Arguments{"--step_scheduler.local_batch_size", "1"}}) {
-    auto all = arguments("false", limit);
-    all.insert(all.end(), change.begin(), change.end());
-    expect_success(run(all));
-    std::filesystem::remove_all(folder_ / "out");
+  const std::filesystem::path assets = std::filesystem::path(AUTOMODEL_SOURCE_DIR) / "assets/quickstart";
+  write_file_atomically(folder_ / "shard.bin", nanogpt_shard());
+  const Arguments packed = {"--packed_sequence.packed_sequence_size", "256"};
+  const auto mock = write_run_on(folder_ / "mock.yaml", "mock_iterable_dataset.MockIterableDataset\n  seq_len: 256\n");
+  const auto nanogpt = write_run_on(folder_ / "nanogpt.yaml",
+                                    "nanogpt_dataset.NanogptDataset\n  seq_len: 256\n"
+                                    "  file_pattern: " +
+                                        (folder_ / "shard.bin").string() + "\n");
+  const auto megatron =
+      write_run_on(folder_ / "megatron.yaml", "megatron_dataset.MegatronPretraining\n  seq_length: 256\n  paths: " +
+                                                  (assets / "tokens/passages_text_document").string() +
+                                                  "\n  index_mapping_dir: " + (folder_ / "order").string() + "\n");
+  const std::tuple<std::string, Arguments, std::string> kinds[] = {
+      {yaml_, packed, "--packed_sequence.packed_sequence_size"},
+      {yaml_, {}, "--dataset.seq_length"},
+      {mock, {}, "--dataset.seq_len"},
+      {mock, packed, "--packed_sequence.packed_sequence_size"},
+      {nanogpt, {}, "--dataset.seq_len"},
+      {megatron, {}, "--dataset.seq_length"}};
+  for (const auto& [file, options, length] : kinds) {
+    SCOPED_TRACE(file + " " + length);
+    const auto words = [&](const Arguments& first, const Arguments& change) {
+      Arguments all = first;
+      all.push_back(file);
+      all.insert(all.end(), options.begin(), options.end());
+      all.insert(all.end(), {"--step_scheduler.max_steps", "1"});
+      all.insert(all.end(), change.begin(), change.end());
+      return all;
+    };
+    const auto free = json_of(words({"plan", "--json"}, {})).at("choices");
+    const double limit =
+        (free.at("none").at("total").get<double>() + free.at("selective").at("total").get<double>()) / 2;
+    const Arguments limited = {"--distributed.memory_limit_gib", std::to_string(limit / kGib)};
+    const auto changes = changes_in(json_of(words({"plan", "--json"}, limited)).at("advice").get<std::string>());
+    std::set<std::string> keys;
+    for (auto change : changes) {
+      SCOPED_TRACE(change[0] + " " + change[1]);
+      keys.insert(change[0]);
+      change.insert(change.end(), limited.begin(), limited.end());
+      EXPECT_EQ(json_of(words({"plan", "--json"}, change)).at("fits"), true);
+      if (change[0] == "--step_scheduler.local_batch_size") continue;  // a run of that is like any other
+      expect_success(run(words({}, change)));
+      std::filesystem::remove_all(folder_ / "out");
+    }
+    EXPECT_THAT(keys, testing::IsSupersetOf({std::string("--distributed.activation_checkpointing"),
+                                             std::string("--step_scheduler.local_batch_size"), length}));
   }
 }
 
