@@ -150,11 +150,10 @@ size_t ChatFormat::prefix_end(const Chat& chat, size_t messages) const {
   }
   throw DataError(chat.where,
                   fmt::format("which tokens are the assistant's cannot be told: the first {} messages, rendered alone, "
-                              "are no prefix of the "
-                              "whole conversation (the template rewrites earlier turns)",
+                              "are no prefix of the whole conversation (the template rewrites earlier turns)",
                               messages),
                   "use a chat template that marks the assistant's text by {% generation %} ... {% endgeneration %}, or "
-                  "train on the last turn only");
+                  "train the last turn only (dataset.train_on: last_turn)");
 }
 
 ChatFormat::Spans ChatFormat::assistant_spans(const Chat& chat) const {
