@@ -30,33 +30,6 @@ void check_messages(const Json& messages, const std::string& where) {
                       R"(a message is {"role": "user", "content": "..."})");
 }
 
-// For an error: nothing where it is a tool.
-static std::string fault_of_tool(const Json& tool) {
-  if (!tool.is_object()) return fmt::format("should be an object, got {}", tool.type_name());
-  const auto has_name = [](const Json& object) {
-    const auto name = object.find("name");
-    return name != object.end() && name->is_string() && !name->get_ref<const std::string&>().empty();
-  };
-  if (const auto function = tool.find("function"); function != tool.end()) {
-    if (!function->is_object()) return fmt::format("has a function that is no object, but {}", function->type_name());
-    return has_name(*function) ? "" : "has a function without a name";
-  }
-  const auto type = tool.find("type");
-  const bool other = type != tool.end() && type->is_string() && *type != "function";
-  return other || has_name(tool) ? "" : "has no function and no name";
-}
-
-void check_tools(const Json& tools, const std::string& where) {
-  constexpr char kHint[] =
-      R"(expected [{"type": "function", "function": {"name": "...", "description": "...", "parameters": {...}}}])";
-  if (tools.is_null()) return;
-  if (!tools.is_array())
-    throw DataError(where, fmt::format("tools should be a list, got {}", tools.type_name()), kHint);
-  for (size_t i = 0; i < tools.size(); ++i)
-    if (const auto fault = fault_of_tool(tools[i]); !fault.empty())
-      throw DataError(where, fmt::format("tools[{}] {}", i, fault), kHint);
-}
-
 std::string take_continued_field(Json& variables, const std::string& where) {
   const Json given = variables.value("continue_final_message", Json());
   variables.erase("continue_final_message");
@@ -130,7 +103,6 @@ std::string render_prompt(const tokenizer::Tokenizer& tokenizer, const Json& cha
   const std::string& continued = field.empty() ? own_field : field;
   variables["messages"] = data::messages_of(row);
   variables["tools"] = data::tools_of(row);
-  check_tools(variables["tools"], where);
   variables = with_defaults(std::move(variables), tokenizer, {}, continued.empty());
   const auto source = own_template(tokenizer, has_tools(variables), where, "use --prompt TEXT");
   if (continued.empty() && variables["messages"].back()["role"] == "assistant")

@@ -17,11 +17,6 @@ Json chat_variables(const Json& chat, const std::string& where);
 /// Throws DataError (`where`) unless `messages` is a list of objects that is not empty, as transformers' does.
 void check_messages(const Json& messages, const std::string& where);
 
-/// Throws DataError (`where`) unless `tools` is null or a list of tools: {"type": "function", "function": {"name",
-/// ...}},
-/// {"name", ...}, or an object of another type.
-void check_tools(const Json& tools, const std::string& where);
-
 /// Takes continue_final_message out of the variables: the field of the last message that is to be left open, "content"
 /// for true, "" for none. Throws DataError (`where`).
 std::string take_continued_field(Json& variables, const std::string& where);

@@ -91,8 +91,7 @@ class Renderer {
                       "name one with --template FILE");
     if (!options.tools_file.empty()) {
       tools_ = load_json(options.tools_file);
-      if (tools_.is_null()) throw DataError(options.tools_file, "tools should be a list, got null");
-      check_tools(tools_, options.tools_file);
+      data::check_tools(tools_, options.tools_file);
     }
     if (options.mask) format_.emplace(tokenizer_, data::ChatOptions{.chat_template = options.template_file});
   }
@@ -185,9 +184,9 @@ class Renderer {
       check_messages(variables["messages"], where);
     else if (told_.insert("no messages").second)
       log_warning(where + ": has no 'messages', so the template is given its other variables alone");
-    if (variables.contains("tools")) {
-      if (variables["tools"].is_string()) variables["tools"] = data::tools_of(row);
-      check_tools(variables["tools"], where);
+    if (has_tools(variables)) {
+      const Json tools = data::tools_of(row);
+      if (variables["tools"].is_string()) variables["tools"] = tools;
     }
     if (tokenizer_) return with_defaults(std::move(variables), *tokenizer_, tools_, options_.add_generation_prompt);
     if (!variables.contains("tools") && !tools_.is_null()) variables["tools"] = tools_;

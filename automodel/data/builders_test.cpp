@@ -169,6 +169,14 @@ TEST(Chat, ARowThatIsNoChatIsRefusedWithItsPlace) {
               HasSubstr("'alien' is no role of a conversation"));
   EXPECT_THAT(fails(R"({"messages": [{"role": "user", "content": "x"}], "tools": "{"})"),
               HasSubstr("test.jsonl:3: tools:1:"));
+  EXPECT_THAT(fails(R"({"messages": [{"role": "user", "content": "x"}], "tools": "[{}]"})"),
+              HasSubstr("test.jsonl:3: tools[0] has no function and no name"));
+  EXPECT_THAT(fails(R"({"messages": [{"role": "user", "content": "x"}], "tools": [{"function": {}}]})"),
+              HasSubstr("test.jsonl:3: tools[0] has a function without a name"));
+  EXPECT_THAT(fails(R"({"messages": [{"role": "user", "content": "x"}], "tools": "null"})"),
+              HasSubstr("test.jsonl:3: tools should be a list, got null"));
+  EXPECT_THAT(fails(R"({"messages": [{"role": "user", "content": "x"}], "tools": {"name": "f"}})"),
+              HasSubstr("test.jsonl:3: tools should be a list, got object"));
   const ChatBuilder strict(bytes("{{ raise_exception('roles must alternate') }}"), {});
   EXPECT_THAT(message_of([&] { strict.build(row_of(R"({"messages": [{"role": "user", "content": "x"}]})")); }),
               testing::AllOf(HasSubstr("test.jsonl:3: the chat template rejects this conversation"),

@@ -424,6 +424,9 @@ TEST(Loader, AStateOfOtherDataOrOptionsIsRefused) {
   options = {};
   options.pack.packed_sequence_size = 64;
   refuses(20, options, "packed_sequence_size");
+  options = {};
+  options.pack.window = 8;
+  refuses(20, options, "window = 256, but is now 8");
   EXPECT_THROW(make_loader(20, {})->restore(Json::object()), CheckpointError);
 }
 

@@ -108,12 +108,38 @@ Json messages_of(const Row& row) {
   return messages;
 }
 
+// For an error: nothing where it is a tool.
+static std::string fault_of_tool(const Json& tool) {
+  if (!tool.is_object()) return fmt::format("should be an object, got {}", tool.type_name());
+  const auto has_name = [](const Json& object) {
+    const auto name = object.find("name");
+    return name != object.end() && name->is_string() && !name->get_ref<const std::string&>().empty();
+  };
+  if (const auto function = tool.find("function"); function != tool.end()) {
+    if (!function->is_object()) return fmt::format("has a function that is no object, but {}", function->type_name());
+    return has_name(*function) ? "" : "has a function without a name";
+  }
+  const auto type = tool.find("type");
+  const bool other = type != tool.end() && type->is_string() && *type != "function";
+  return other || has_name(tool) ? "" : "has no function and no name";
+}
+
+void check_tools(const Json& tools, const std::string& where) {
+  constexpr char kHint[] =
+      R"(expected [{"type": "function", "function": {"name": "...", "description": "...", "parameters": {...}}}])";
+  if (!tools.is_array())
+    throw DataError(where, fmt::format("tools should be a list, got {}", tools.type_name()), kHint);
+  for (size_t i = 0; i < tools.size(); ++i)
+    if (const auto fault = fault_of_tool(tools[i]); !fault.empty())
+      throw DataError(where, fmt::format("tools[{}] {}", i, fault), kHint);
+}
+
 Json tools_of(const Row& row) {
   const auto found = row.value.find("tools");
   if (found == row.value.end() || found->is_null()) return nullptr;
   const Json tools =
       found->is_string() ? parse_json(found->get_ref<const std::string&>(), row.where + ": tools") : *found;
-  if (!tools.is_array()) throw DataError(row.where, fmt::format("tools should be a list, got {}", tools.type_name()));
+  check_tools(tools, row.where);
   return tools.empty() ? Json() : tools;
 }
 

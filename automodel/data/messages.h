@@ -12,7 +12,12 @@ namespace automodel::data {
 /// function name or arguments, a tool answer without tool_call_id, or a content part that is no text.
 Json messages_of(const Row& row);
 
-/// The row's "tools": a list, or a text that holds one as JSON; null where there are none or the list is empty.
+/// Throws DataError (`where`) unless `tools` is a list of tools: {"type": "function", "function": {"name",
+/// ...}}, {"name", ...}, or an object of another type.
+void check_tools(const Json& tools, const std::string& where);
+
+/// The row's "tools": a list, or a text that holds one as JSON; null where there are none or the list is empty. Throws
+/// DataError (row.where) as check_tools does.
 Json tools_of(const Row& row);
 
 /// The messages with the system message put before the text of the first user message, "system\nuser", for templates

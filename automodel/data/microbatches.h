@@ -16,7 +16,7 @@ struct PackOptions {
   int64_t local_batch_size = 1;      // packs of a microbatch; without packing, samples
   int64_t packed_sequence_size = 0;  // tokens of a pack; 0: no packing
   Packing packing = Packing::BestFit;
-  int64_t window = 256;  // documents to look ahead
+  int64_t window = 256;  // documents that FirstFit and BestFit choose from
   int64_t max_packs =
       0;  // the epoch ends after so many packs; 0: no limit. What still waits then is counted as dropped
 };

@@ -34,7 +34,8 @@ bool Packer::ready(bool ended) const {
   if (pending_.empty()) return false;
   if (ended || budget_ == 0) return true;
   if (packing_ == Packing::Sequential) return tokens_ >= budget_;
-  return static_cast<int64_t>(pending_.size()) >= window_ || tokens_ >= std::max(kWindowTokens, 4 * budget_);
+  const bool full = static_cast<int64_t>(pending_.size()) >= window_;
+  return (full && tokens_ >= budget_) || tokens_ >= std::max(kWindowTokens, 4 * budget_);
 }
 
 void Packer::move_out(size_t index, std::vector<Document>& pack) {

@@ -1,8 +1,9 @@
 // Packing: documents laid into packs of a token budget, while they stream by.
 //
-// A Packer holds a window of documents in the order they came. A pack is taken from it once the window is full (or the
-// stream has ended), always beginning with the oldest document, so none waits for ever:
-//   Sequential: the oldest, and those after it in order, until one does not fit. The order of documents is kept.
+// A Packer holds a window of documents in the order they came. A pack is taken from it once the window is full and what
+// waits would fill a pack (or the stream has ended), always beginning with the oldest document, so none waits for ever:
+//   Sequential: the oldest, and those after it in order, until one does not fit. The order of documents is kept, and no
+//               more of them wait than a pack takes.
 //   FirstFit:   the oldest; then through the window in order, each that still fits.
 //   BestFit:    the oldest; then again and again the largest that still fits.
 // What a packer does next depends on its pending documents alone, so their list is all its state.
@@ -29,7 +30,8 @@ struct Document {
 
 class Packer {
  public:
-  /// budget 0: each document is a pack of its own. `window`: documents to look ahead for FirstFit and BestFit.
+  /// budget 0: each document is a pack of its own. `window`: documents that FirstFit and BestFit choose from, the
+  /// oldest among them; fewer once they have 4 Mi tokens together, or those of 4 packs where that is more.
   Packer(int64_t budget, Packing packing, int64_t window);
 
   void add(Document document);  // REQUIRES 0 < tokens <= budget (if there is one)

@@ -49,6 +49,15 @@ TEST(Packer, LaysDocumentsAsItsRuleSays) {
   EXPECT_EQ(pack_lengths(lengths, 0, Packing::BestFit, 8), (Packs{{5}, {6}, {2}, {3}, {4}}));
 }
 
+TEST(Packer, AWindowIsHowManyDocumentsThereAreToChooseFrom) {
+  using Packs = std::vector<std::vector<int64_t>>;
+  const std::vector<int64_t> lengths = {6, 5, 5, 4, 3, 2};
+  EXPECT_EQ(pack_lengths(lengths, 10, Packing::BestFit, 2), (Packs{{6}, {5, 5}, {4, 3, 2}}));
+  EXPECT_EQ(pack_lengths(lengths, 10, Packing::BestFit, 4), (Packs{{6, 4}, {5, 5}, {3, 2}}));
+  // A window smaller than a pack does not leave packs empty: documents are waited for until they would fill one.
+  EXPECT_EQ(pack_lengths({1, 1, 1, 1, 1, 1, 1, 1}, 4, Packing::FirstFit, 1), (Packs{{1, 1, 1, 1}, {1, 1, 1, 1}}));
+}
+
 TEST(Packer, NoTokenIsLostAndNoPackOverfilled) {
   rc::check("tokens in = tokens out, packs <= budget, each document once, the oldest never left behind", [] {
     const auto budget = *rc::gen::inRange<int64_t>(1, 60);

@@ -125,11 +125,11 @@ static HubError not_in_cache(const HubSettings& settings, const Repo& repo, cons
   if (!unreachable.empty())
     return {repo.repo, fmt::format("{} not in the cache ({}), and the Hub cannot be asked: {}", what,
                                    settings.cache.string(), unreachable)};
-  return {
-      repo.repo,
-      fmt::format("{} not in the cache ({}), and {}", what, settings.cache.string(), settings.offline_reason()),
-      fmt::format("unset {}, or fetch it where there is a network: automodel download {}{}",
-                  join(settings.offline_by, " and "), repo.repo, repo.kind == RepoKind::Dataset ? " --dataset" : "")};
+  return {repo.repo,
+          fmt::format("{} not in the cache ({}), and {}", what, settings.cache.string(), settings.offline_reason()),
+          fmt::format("unset {}, or fetch it where there is a network: automodel download {}{}{}",
+                      join(settings.offline_by, " and "), repo.repo, repo.kind == RepoKind::Dataset ? " --dataset" : "",
+                      repo.revision == "main" ? "" : " --revision " + repo.revision)};
 }
 
 // True for what a copy in the cache can stand in for: no network, or a Hub that fails. Not for "no" as an answer.

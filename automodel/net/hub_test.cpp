@@ -106,6 +106,10 @@ TEST_F(HubTest, OfflineUsesWhatIsThere) {
               testing::AllOf(HasSubstr("3 of its files"), HasSubstr("HF_HUB_OFFLINE is set"),
                              HasSubstr("automodel download org/tiny")));
   EXPECT_THAT(message_of<HubError>([&] { hub().snapshot({"org/other"}); }), HasSubstr("revision 'main' is not in"));
+  EXPECT_THAT(message_of<HubError>([&] {
+                hub().snapshot({"org/other", RepoKind::Dataset, "refs/pr/1"});
+              }),
+              testing::EndsWith("automodel download org/other --dataset --revision refs/pr/1"));
   EXPECT_EQ(log().size(), 0u);
 }
 

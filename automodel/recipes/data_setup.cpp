@@ -43,13 +43,21 @@ data::SourceReadOptions faults_of(const config::DatasetSection& section) {
   return faults;
 }
 
+data::Packing packing_of(const std::string& strategy) {
+  if (strategy == "thd") return data::Packing::FirstFit;
+  if (strategy == "neat") return data::Packing::BestFit;
+  AM_CHECK(strategy == "sequential", "packing_strategy {} passed the check", strategy);
+  return data::Packing::Sequential;
+}
+
 data::LoaderOptions loader_options(const config::RecipeConfig& config, const config::DatasetSection& section,
                                    int64_t max_positions, int64_t vocab) {
   data::LoaderOptions options;
   const auto& packed = config.packed_sequence;
   options.pack.local_batch_size = config.step_scheduler.local_batch_size;
   options.pack.packed_sequence_size = packed.packed_sequence_size;
-  options.pack.packing = packed.packing_strategy == "neat" ? data::Packing::BestFit : data::Packing::FirstFit;
+  options.pack.packing = packing_of(packed.packing_strategy);
+  options.pack.window = packed.packing_window;
   options.pack.max_packs = packed.max_packs.value_or(0);
 
   const bool limited = cuts_rows(section) || section.filter_overlong;

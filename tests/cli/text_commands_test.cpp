@@ -167,6 +167,9 @@ TEST_F(TextCommand, RenderRefusesToolsThatAreNone) {
   for (const auto& [tools, fault] : faults) expect_error(with(tools), 1, {"tools.json", fault});
   const auto of_chat = R"({"messages": )" + chat + R"(, "tools": [{}]})";
   expect_error(run({"render", "--model", model()}, {.input = of_chat}), 1, {"<stdin>: tools[0] has no function"});
+  for (const char* none : {"null", "[]", "\"[]\""})
+    expect_success(
+        run({"render", "--model", model()}, {.input = R"({"messages": )" + chat + R"(, "tools": )" + none + "}"}));
   const auto as_text = R"({"messages": )" + chat + R"(, "tools": "[{\"name\": \"f\"}]"})";
   EXPECT_EQ(text_of({"render", "--template", write("t.jinja", "{{ messages[0].content }}{{ tools[0].name }}").string()},
                     {}, as_text),
