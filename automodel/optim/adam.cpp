@@ -136,6 +136,7 @@ AdamSettings make_adam_settings(const config::OptimizerSection& section, uint64_
 }
 
 at::ScalarType gradient_dtype(at::ScalarType weight, const AdamSettings& settings) {
+  if (!settings.grad_dtype && weight == at::kDouble) return weight;
   if (!settings.grad_dtype)
     return weight == settings.state_dtype && !keeps_master(weight, settings) ? weight : at::kFloat;
   if (*settings.grad_dtype != at::kFloat && *settings.grad_dtype != weight)

@@ -282,6 +282,7 @@ TEST(Adam, GradientsAreInTheWeightsDtypeOnlyWhereTheStatesAreTooOrWhereAsked) {
   AdamSettings settings;
   EXPECT_EQ(gradient_dtype(at::kBFloat16, settings), at::kFloat);
   EXPECT_EQ(gradient_dtype(at::kFloat, settings), at::kFloat);
+  EXPECT_EQ(gradient_dtype(at::kDouble, settings), at::kDouble);
   settings.state_dtype = at::kBFloat16;
   EXPECT_EQ(gradient_dtype(at::kBFloat16, settings), at::kBFloat16);
   EXPECT_EQ(gradient_dtype(at::kHalf, settings), at::kFloat);

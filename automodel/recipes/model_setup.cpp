@@ -120,6 +120,17 @@ static void build_model(TrainedModel& loaded, at::Device device) {
   if (loaded.lora) loaded.adapted = peft::apply_lora(*loaded.model, *loaded.lora);
 }
 
+void refuse_float64(const nn::Model& model, at::Device device) {
+  if (device.is_cpu()) return;
+  const auto is_double = [](const ParameterPtr& parameter) { return parameter->dtype() == at::kDouble; };
+  const auto parameters = model.parameters();
+  const bool base = model.embedding->weight()->dtype() == at::kDouble;
+  if (std::any_of(parameters.begin(), parameters.end(), is_double))
+    throw UnsupportedError(base ? "model.torch_dtype" : "peft.lora_dtype",
+                           "is float64, which is trained on the CPU only",
+                           "set it to float32 or bfloat16, or device: cpu");
+}
+
 // Where the values of a model come from.
 struct Values {
   bool random_base = false;  // by the family's rule, with `seed`
@@ -193,6 +204,7 @@ TrainedModel load_trained_model(const config::RecipeConfig& config) {
   loaded.folder = open_model_folder(config.model, random ? net::ModelFiles::Tokenizer : net::ModelFiles::All);
   if (config.peft) loaded.lora = make_lora_options(*config.peft);
   build_model(loaded, choose_device(config.device, "device"));
+  refuse_float64(*loaded.model, loaded.model->device);
   loaded.tokenizer_folder = find_tokenizer_folder(config, loaded.folder);
   // Of a set of tokens the tokenizer that lies beside the model is saved with it.
   const bool beside = is_token_data(config.dataset.kind) && fs::exists(loaded.tokenizer_folder / "tokenizer.json");

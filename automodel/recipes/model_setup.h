@@ -37,6 +37,9 @@ struct ModelKeys {
 /// family), HubError.
 ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFiles files, const ModelKeys& keys = {});
 
+/// Throws UnsupportedError for float64 weights, adapters' too, on a GPU, where nothing updates them.
+void refuse_float64(const nn::Model& model, at::Device device);
+
 /// Where the run's tokenizer lies: what tokenizer.pretrained_model_name_or_path names, fetched if need be, or the
 /// model.
 std::filesystem::path find_tokenizer_folder(const config::RecipeConfig& config, const ModelFolder& folder);

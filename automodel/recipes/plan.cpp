@@ -17,6 +17,7 @@ static std::unique_ptr<nn::Model> plan_model(Plan& plan, const config::RecipeCon
   model->device = plan.device = planned_device(config.device, "device");
   if (is_here(plan.device)) plan.device_name = device_name(plan.device);
   if (config.peft) peft::apply_lora(*model, make_lora_options(*config.peft));
+  refuse_float64(*model, plan.device);
   for (const auto& parameter : model->parameters()) {
     plan.parameters += parameter->numel();
     if (parameter->trainable) plan.trained_parameters += parameter->numel();

@@ -61,6 +61,7 @@ void try_model(const config::RecipeConfig& config) {
   loaded.folder = open_model_folder(config.model, net::ModelFiles::Config);
   loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
   if (config.peft) peft::apply_lora(*loaded.model, make_lora_options(*config.peft));
+  if (config.device == "cuda") refuse_float64(*loaded.model, at::kCUDA);  // what auto finds is for the run to see
   optim::Adam(loaded.trained_parameters(), optim::make_adam_settings(config.optimizer));
   make_step_guard(config, loaded.folder.dtype, at::kCPU);
 }

@@ -244,5 +244,26 @@ TEST(Deterministic, TwoRunsAreEqualToTheBit) {
   }
 }
 
+// Nothing on a GPU updates float64: said before weights are read, also where no GPU is.
+TEST(Precision, OfFloat64IsForTheCpu) {
+  TemporaryFolder folder;
+  const auto file = write_run(folder.path()).string();
+  const Arguments wide = {"--model.torch_dtype", "float64"}, gpu = {"--device", "cuda"};
+  const auto planned = json_of(joined({{"plan", file, "--json", "--device", "cpu"}, wide}));
+  EXPECT_EQ(planned.at("memory_bytes").at("gradients"), planned.at("parameters").get<int64_t>() * 8);
+  for (const char* command : {"plan", "check"}) {
+    const auto refused = run(joined({{command, file}, gpu, wide}));
+    EXPECT_EQ(refused.exit_code, 3) << command;
+    EXPECT_THAT(refused.out + refused.err,
+                testing::AllOf(HasSubstr("model.torch_dtype: float64"), HasSubstr("is trained on the CPU only")))
+        << command;
+    EXPECT_EQ(run(joined({{command, file}, gpu, {"--model.torch_dtype", "float32"}})).exit_code, 0) << command;
+  }
+  expect_error(run(joined({{file}, gpu, wide})), 3, {"model.torch_dtype", "float64"});
+  if (device()[1] == "cuda")
+    expect_error(run(joined({{file}, {"--device", "auto"}, wide})), 3,
+                 {"model.torch_dtype", "is float64", "device: cpu"});
+}
+
 }  // namespace
 }  // namespace automodel::program
