@@ -79,6 +79,9 @@ std::string model_place(const ModelSection& model, const Capabilities& can) {
   return can.find_model(model.path, model).value_or("");
 }
 
+// A model's configuration: the file itself, or the one in the folder.
+fs::path config_file(const fs::path& place) { return place.extension() == ".json" ? place : place / "config.json"; }
+
 std::optional<Place> find_place(const Findings& findings, const std::string& path) {
   for (const KeyNote& key : findings.keys)
     if (key.path == path) return key.place;
@@ -119,7 +122,7 @@ class Finder {
     const std::string key = model_key(root_);
     folder(key, model.path);
     const std::string place = model_place(model, can_);
-    fs::path config = fs::path(place) / "config.json";
+    const fs::path config = config_file(place);
     if (place.empty() || !exists(config.string())) {
       if (exists(model.path)) add(key, model.path, "a config.json in this folder");
       return;
@@ -230,9 +233,8 @@ void find_run_faults(const Value& root, const RecipeConfig& config, const Capabi
   if (capabilities.try_settings) try_out(capabilities.try_settings, root, config, findings, lacking);
   const std::string key = model_key(root), place = model_place(config.model, capabilities);
   const bool known = std::any_of(lacking.begin(), lacking.end(), [&](const Lacking& lack) { return lack.path == key; });
-  const fs::path folder(place);
   if (!capabilities.try_model || !findings.faults.empty() || lacking.size() > before || known || place.empty() ||
-      !exists(folder.extension() == ".json" ? folder : folder / "config.json"))
+      !exists(config_file(place).string()))
     return;
   try_out(capabilities.try_model, root, config, findings, lacking);
 }

@@ -184,6 +184,16 @@ TEST_F(Command, CheckReadsTheConfigOfAModelThatLiesHere) {
   EXPECT_THAT(out_of_range.out, HasSubstr("attention_dropout: expected a number from 0 to below 1, got 1.5"));
 }
 
+TEST_F(Command, CheckTakesTheFileOfAModelsConfigToo) {
+  const fs::path benchmarks = fs::path(AUTOMODEL_SOURCE_DIR) / "configs/benchmark";
+  const auto check = [&](const fs::path& config) {
+    return run({"check", (benchmarks / "llama3_8b_lora.yaml").string(), "--model.config", config.string()});
+  };
+  EXPECT_EQ(check(benchmarks / "models/qwen3-8b/config.json").exit_code, 0);
+  EXPECT_EQ(check(benchmarks / "models/qwen3-8b").exit_code, 0);
+  EXPECT_EQ(check(benchmarks / "models/qwen3-8b/none.json").exit_code, 3);
+}
+
 TEST_F(Command, PlanReadsNoWeights) {
   text_of({"plan", config()}, {"parameters", "memory", "tokens a step", "steps"});
   const auto plan = json_of({"plan", config(), "--json"});
