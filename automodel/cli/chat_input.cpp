@@ -8,9 +8,9 @@
 #include "automodel/base/log.h"
 #include "automodel/base/text.h"
 #include "automodel/data/chat_format.h"
+#include "automodel/data/left_out_watch.h"
 #include "automodel/data/messages.h"
 #include "automodel/tokenizer/continued_chat.h"
-#include "automodel/tokenizer/left_out.h"
 
 namespace automodel::cli {
 
@@ -88,13 +88,6 @@ void warn_of_roles(const tokenizer::ChatTemplate& source, const Json& messages, 
   }
 }
 
-void warn_of_left_out(const tokenizer::ChatTemplate& source, const Json& variables, const std::string& text,
-                      const std::string& where, std::set<std::string>& told) {
-  for (const auto& left_out : tokenizer::find_left_out(source, variables, text))
-    if (told.insert(fmt::format("{} {}", static_cast<int>(left_out.part), left_out.role)).second)
-      log_warning(fmt::format("{}: {}", where, tokenizer::describe(left_out)));
-}
-
 std::string render_prompt(const tokenizer::Tokenizer& tokenizer, const Json& chat, const std::string& field,
                           const std::string& where) {
   const data::Row row{chat_variables(chat, where), where, 0};
@@ -110,8 +103,9 @@ std::string render_prompt(const tokenizer::Tokenizer& tokenizer, const Json& cha
                 ": the last message is the assistant's, and a new one is asked for; --continue-final-message "
                 "goes on with it");
   const std::string text = render_chat(source, variables, continued, where).text;
-  std::set<std::string> told;
-  warn_of_left_out(source, variables, text, where, told);
+  data::LeftOutWatch left_out;
+  left_out.look(source, variables["messages"], variables["tools"], text, where, [&] { return variables; });
+  for (const auto& note : left_out.notes()) log_warning(note);
   return text;
 }
 

@@ -44,10 +44,6 @@ tokenizer::Rendered render_chat(const tokenizer::ChatTemplate& source, const Jso
 void warn_of_roles(const tokenizer::ChatTemplate& source, const Json& messages, const std::string& where,
                    std::set<std::string>& told);
 
-/// The same, of messages, tool calls and tools that the template left out of `text`, its rendering.
-void warn_of_left_out(const tokenizer::ChatTemplate& source, const Json& variables, const std::string& text,
-                      const std::string& where, std::set<std::string>& told);
-
 /// The text that asks the model for its answer. `chat`: messages, or an object with "messages" (or "conversations") and
 /// further variables of the template (tools, enable_thinking). `field`: as above; the chat's own continue_final_message
 /// counts where it is "". Throws DataError (`where`) for messages that are none and for a conversation that the

@@ -21,6 +21,8 @@ std::string Line::where() const { return fmt::format("{}:{}", file, number); }
 
 Json Line::parse() const { return parse_json(text, file, number); }
 
+std::string as_json(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
 std::string shown_name(const std::string& file) { return file == "-" ? "<stdin>" : file; }
 
 static void tell_of_terminal() {

@@ -1,4 +1,4 @@
-// Lines of a file or of standard input, each with its place for errors.
+// Lines of a file or of standard input, each with its place for errors, and results as lines of JSON.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,9 @@ struct Line {
   /// Throws DataError{"file:number:column"}.
   Json parse() const;
 };
+
+/// A result as one line of JSON, without the end of the line; bytes that are no UTF-8 are replaced.
+std::string as_json(const Json& value);
 
 /// What errors call it: "-" is <stdin>.
 std::string shown_name(const std::string& file);

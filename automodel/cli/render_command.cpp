@@ -27,8 +27,6 @@ namespace automodel::cli {
 
 namespace {
 
-std::string as_json(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
 using Spans = std::vector<std::pair<size_t, size_t>>;
 
 // The bytes of each run of trained tokens.
@@ -109,9 +107,7 @@ class Renderer {
       const auto& source = template_for(variables, where);
       if (variables.contains("messages")) warn_of_roles(source, variables["messages"], where, told_);
       result.rendered = render_chat(source, variables, field, where);
-      if (!options_.jsonl)
-        warn_of_left_out(source, variables, result.rendered.text, where, told_);
-      else if (variables.contains("messages"))
+      if (variables.contains("messages"))
         left_out_.look(source, variables["messages"], variables.value("tools", Json()), result.rendered.text, where,
                        [&] { return variables; });
       return result;
@@ -237,7 +233,7 @@ class Renderer {
   std::optional<data::ChatFormat> format_;
   Json tools_;
   std::set<std::string> told_;
-  data::LeftOutWatch left_out_;  // of many chats
+  data::LeftOutWatch left_out_;
 };
 
 }  // namespace

@@ -16,8 +16,6 @@ namespace automodel::cli {
 
 namespace {
 
-std::string as_json(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
 void print_ids(const tokenizer::Tokenizer& tokenizer, const std::string& text, const TokenizeOptions& options) {
   if (!options.offsets) {
     std::cout << as_json(tokenizer.encode(text, !options.no_special)) << "\n";

@@ -41,15 +41,6 @@ class Command : public testing::Test {
   TemporaryFolder folder_;
 };
 
-// Its text on standard output, with every word; nothing on standard error.
-std::string text_of(const Arguments& arguments, const std::vector<std::string>& words, const std::string& input = "") {
-  const auto finished = run(arguments, {.input = input});
-  expect_success(finished);
-  EXPECT_EQ(finished.err, "");
-  for (const auto& word : words) EXPECT_THAT(finished.out, HasSubstr(word));
-  return finished.out;
-}
-
 TEST_F(Command, WithoutArgumentsSaysHowToUseIt) {
   const auto finished = run({});
   EXPECT_EQ(finished.exit_code, 2);

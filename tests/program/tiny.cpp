@@ -162,6 +162,14 @@ std::vector<std::string> names_in(const fs::path& folder) {
   return names;
 }
 
+std::string text_of(const Arguments& arguments, const std::vector<std::string>& words, const std::string& input) {
+  const auto finished = run(arguments, {.input = input});
+  expect_success(finished);
+  EXPECT_EQ(finished.err, "");
+  for (const auto& word : words) EXPECT_THAT(finished.out, testing::HasSubstr(word));
+  return finished.out;
+}
+
 void expect_success(const Finished& finished) {
   EXPECT_EQ(finished.exit_code, 0) << finished.err;
   EXPECT_THAT(finished.err, testing::Not(testing::HasSubstr("error")));

@@ -53,6 +53,10 @@ std::vector<std::vector<float>> read_logits(const std::filesystem::path& file);
 /// The names in a folder, sorted; hidden ones too.
 std::vector<std::string> names_in(const std::filesystem::path& folder);
 
+/// What the program printed on standard output, which must hold every one of `words`, with nothing on standard error;
+/// the run must have ended well.
+std::string text_of(const Arguments& arguments, const std::vector<std::string>& words, const std::string& input = "");
+
 /// The run must have ended well; its standard error is shown otherwise.
 void expect_success(const Finished& finished);
 
