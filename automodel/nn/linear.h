@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "automodel/kernels/adapter/adapted_linear.h"
 #include "automodel/kernels/remade/remade.h"
 #include "automodel/tensor/batch.h"
 #include "automodel/tensor/parameter.h"
@@ -49,6 +50,9 @@ struct LinearOp {
   /// Appends its parameters, storage first, in checkpoint order.
   virtual void collect(std::vector<ParameterPtr>& out) const = 0;
   virtual LinearView view() const = 0;
+  /// Where its adapters and its weight lie together, if a forward there and then takes them as one product
+  /// (kernels/adapter/adapted_linear.h); else null. Needs no values.
+  virtual kernels::AdapterStorage* adapter_storage(at::Device device, bool training) const { return nullptr; }
   /// `device`: where it will run; needs no values.
   virtual LinearKeeps keeps(at::Device device) const { return {.input = view().weight->trainable}; }
   /// Spare elements it likes behind each row of x (kernels/linear/padded.h); without them it may have to copy x.

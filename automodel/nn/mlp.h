@@ -12,6 +12,14 @@ struct MlpSpec {
   LinearSpec in, out;
 };
 
+/// The adapters of both linears, where the MLP then runs as one function that keeps nothing of what lies between them
+/// (kernels/adapter/adapted_mlp.h); else nulls.
+struct MlpAdapters {
+  kernels::AdapterStorage *in = nullptr, *out = nullptr;
+};
+MlpAdapters mlp_adapters(const MlpSpec& spec, const LinearOp& in, const LinearOp& out, at::Device device,
+                         bool training);
+
 /// What lies between the two products can be made again from the first one's output.
 class Mlp {
  public:

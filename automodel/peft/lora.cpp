@@ -60,8 +60,8 @@ int64_t Lora::input_padding() const {
   return storage_ && a_->has_value() && a_->value().is_cuda() ? storage_->extra() : 0;
 }
 
-bool Lora::takes_one_product(const at::Tensor& x, const Context& context) const {
-  return storage_ && x.is_cuda() && x.scalar_type() == a_->dtype() && !(context.training && options_.dropout > 0);
+kernels::AdapterStorage* Lora::adapter_storage(at::Device device, bool training) const {
+  return device.is_cuda() && !(training && options_.dropout > 0) ? storage_.get() : nullptr;
 }
 
 at::Tensor Lora::one_product(const kernels::Remade& x, Context& context, const at::Tensor& residual) {
@@ -70,12 +70,13 @@ at::Tensor Lora::one_product(const kernels::Remade& x, Context& context, const a
 }
 
 at::Tensor Lora::forward_onto(const at::Tensor& residual, const kernels::Remade& x, Context& context) {
-  return takes_one_product(x, context) ? one_product(x, context, residual) : residual + forward(x, context);
+  return adapter_storage(x.value().device(), context.training) ? one_product(x, context, residual)
+                                                               : residual + forward(x, context);
 }
 
 at::Tensor Lora::forward(const kernels::Remade& x, Context& context) {
   const double p = context.training ? options_.dropout : 0;
-  if (takes_one_product(x, context)) return one_product(x, context, {});
+  if (adapter_storage(x.value().device(), context.training)) return one_product(x, context, {});
   const auto key = context.key.with(id_);
   const auto dropped = options_.dropout_before && p > 0 ? kernels::Remade(dropout(x, p, key)) : x;
   if (options_.dora) return dora_forward(x, dropped, context);
@@ -152,7 +153,7 @@ nn::LinearView Lora::view() const {
 
 // One product of all adapters keeps x A^T with its padding; DoRA the product with the base and that of A and B.
 nn::LinearKeeps Lora::keeps(at::Device device) const {
-  const bool one = storage_ && options_.dropout == 0 && device.is_cuda();
+  const bool one = adapter_storage(device, true);
   const int64_t room = one ? storage_->extra() : 0, out = inner_->view().weight->shape()[0];
   return {.input = true, .values = one ? room : a_->shape()[0] + (options_.dora ? 2 * out : 0), .room = room};
 }

@@ -44,6 +44,7 @@ class Lora : public nn::LinearOp {
   nn::LinearView view() const override;
   nn::LinearKeeps keeps(at::Device device) const override;
   int64_t input_padding() const override;
+  kernels::AdapterStorage* adapter_storage(at::Device device, bool training) const override;
 
   /// A [n r, in], one slice an adapter; B [adapted rows, r]; magnitude [adapted rows] or null. Slices carry PEFT's
   /// names.
@@ -62,7 +63,6 @@ class Lora : public nn::LinearOp {
   };
   at::Tensor effective_weight() const;  // W + scale B A, [out, in] fp32
   bool has_one_product() const;         // the adapters can be columns of the base's product (kernels/adapter)
-  bool takes_one_product(const at::Tensor& x, const Context& context) const;
   at::Tensor one_product(const kernels::Remade& x, Context& context, const at::Tensor& residual);
   at::Tensor dora_forward(const at::Tensor& x, const at::Tensor& dropped, Context& context);
 

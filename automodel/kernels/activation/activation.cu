@@ -1,49 +1,10 @@
+#include "automodel/kernels/activation/activation.cuh"
 #include "automodel/kernels/activation/activation_cuda.h"
-#include "automodel/kernels/cuda/device.cuh"
 
 namespace automodel::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-enum Function { kSilu, kGelu, kGeluTanh, kRelu, kReluSquared };  // the order of kernels::Activation
-
-// fp32 wants fp32's exactness; what is rounded to 16 bits is not changed by the hardware's approximations.
-template <typename T>
-__device__ __forceinline__ float sigmoid(float x) {
-  if constexpr (sizeof(T) == 4) return 1.0f / (1.0f + expf(-x));
-  return __fdividef(1.0f, 1.0f + __expf(-x));
-}
-template <typename T>
-__device__ __forceinline__ float hyperbolic_tangent(float x) {
-  if constexpr (sizeof(T) == 4) return tanhf(x);
-  return 1.0f - __fdividef(2.0f, 1.0f + __expf(2.0f * x));
-}
-
-struct Point {
-  float value, slope;
-};
-
-template <typename T, int f>
-__device__ __forceinline__ Point evaluate(float x) {
-  if constexpr (f == kSilu) {
-    const float s = sigmoid<T>(x);
-    return {x * s, s * (1.0f + x * (1.0f - s))};
-  } else if constexpr (f == kGelu) {
-    const float half = 0.5f * (1.0f + erff(x * 0.7071067812f));
-    return {x * half, half + x * 0.3989422804f * expf(-0.5f * x * x)};
-  } else if constexpr (f == kGeluTanh) {
-    constexpr float kRoot = 0.7978845608f, kCube = 0.044715f;
-    const float h = hyperbolic_tangent<T>(kRoot * (x + kCube * x * x * x));
-    const float bend = 1.0f - h * h;
-    const float slope = bend == 0.0f ? 0.0f : 0.5f * x * bend * kRoot * (1.0f + 3.0f * kCube * x * x);
-    return {0.5f * x * (1.0f + h), 0.5f * (1.0f + h) + slope};
-  } else if constexpr (f == kRelu) {
-    return {x > 0 ? x : 0.0f * x, x > 0 ? 1.0f : 0.0f};  // 0 * x keeps a NaN
-  } else {
-    return {x > 0 ? x * x : 0.0f * x, x > 0 ? 2.0f * x : 0.0f};
-  }
-}
-
 // N elements at a time: a vector where everything is aligned, else one.
 template <typename T, int N>
 struct Piece {
@@ -107,16 +68,6 @@ __global__ void __launch_bounds__(kThreads) gated_backward(GatedBackward a, int6
     u.store(out + a.columns);
     if (a.y) d.store(static_cast<T*>(a.y) + row * a.y_stride + c);
   }
-}
-
-template <typename F>
-void with_function(int32_t f, const F& run) {
-  using std::integral_constant;
-  if (f == kSilu) run(integral_constant<int, kSilu>{});
-  if (f == kGelu) run(integral_constant<int, kGelu>{});
-  if (f == kGeluTanh) run(integral_constant<int, kGeluTanh>{});
-  if (f == kRelu) run(integral_constant<int, kRelu>{});
-  if (f == kReluSquared) run(integral_constant<int, kReluSquared>{});
 }
 
 bool whole_vectors(int64_t vector, std::initializer_list<int64_t> sizes) {

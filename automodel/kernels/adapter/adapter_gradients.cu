@@ -4,7 +4,7 @@
 // warp holds the sums of dxa for its 16 rows of every step in registers, and those of dB for its 16 columns of the
 // tile. What regions have in common is summed by a second kernel, in order: no atomics.
 #include "automodel/kernels/adapter/adapter_cuda.h"
-#include "automodel/kernels/cuda/device.cuh"
+#include "automodel/kernels/adapter/thin_product.cuh"
 
 namespace automodel::kernels::cuda {
 namespace {
@@ -49,49 +49,8 @@ Cut best_cut(const AdapterGradients& a, int64_t row_regions) {
   return best;
 }
 
-__device__ __forceinline__ uint32_t shared_address(const void* p) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
-}
-// 16 bytes to shared memory; zeros unless `there`.
-__device__ __forceinline__ void copy16(void* to, const void* from, bool there) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
-               "r"(there ? 16 : 0));
-}
-__device__ __forceinline__ void load_matrices(uint32_t (&r)[4], const void* at) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(shared_address(at)));
-}
-__device__ __forceinline__ void load_transposed(uint32_t (&r)[4], const void* at) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(shared_address(at)));
-}
-// d [16, 8] += a [16, 16] b [16, 8]
-template <typename T>
-__device__ __forceinline__ void multiply_add(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  if constexpr (std::is_same_v<T, bf16>)
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, "
-        "%2, %3};"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-  else
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, "
-        "%3};"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
 // Where chunk c (8 elements) of a row lies: eight rows of one chunk, which one ldmatrix reads, are in different banks.
 __device__ __forceinline__ int tile_place(int row, int chunk) { return row * kTile + ((chunk ^ (row & 7)) * 8); }
-template <int kRanks>
-__device__ __forceinline__ int thin_place(int row, int chunk) {
-  constexpr int kChunks = kRanks / 8;
-  return row * kRanks + ((chunk ^ (row / (8 / kChunks) % kChunks)) * 8);
-}
-
 template <typename T, int kRanks>
 struct Shared {
   T dy[kStages][kTile * kTile];
@@ -162,19 +121,6 @@ __device__ __forceinline__ void multiply_step(const T* dy, const T* sb, const T*
   }
 }
 
-// Stores the 16 x kRanks sums of a warp: rows `to` + 0..15, those below `rows`.
-template <int kRanks>
-__device__ __forceinline__ void store_sums(float* to, int64_t rows, const float (&sums)[kRanks / 8][4]) {
-  const int lane = threadIdx.x % 32, row = lane / 4, column = lane % 4 * 2;
-#pragma unroll
-  for (int n = 0; n < kRanks / 8; ++n)
-#pragma unroll
-    for (int half = 0; half < 2; ++half)
-      if (row + half * 8 < rows)
-        *reinterpret_cast<float2*>(to + (row + half * 8) * kRanks + n * 8 + column) =
-            make_float2(sums[n][half * 2], sums[n][half * 2 + 1]);
-}
-
 // Grid: regions of columns x regions of rows. Workspace: dxa's parts [column regions, T, kRanks], then dB's
 // [row regions, b_rows, kRanks].
 template <typename T, int kRanks>
@@ -217,15 +163,6 @@ __global__ void __launch_bounds__(kThreads, 1) walk_dy(const __grid_constant__ A
     const int64_t row = walk.first_row + s * kTile + warp * 16;
     store_sums<kRanks>(a.workspace + (region * a.tokens + row) * kRanks, a.tokens - row, dxa[s]);
   }
-}
-
-__device__ __forceinline__ float4 sum_parts(const float* parts, int count, int64_t stride) {
-  float4 sum = make_float4(0, 0, 0, 0);
-  for (int i = 0; i < count; ++i) {
-    const float4 part = *reinterpret_cast<const float4*>(parts + i * stride);
-    sum.x += part.x, sum.y += part.y, sum.z += part.z, sum.w += part.w;
-  }
-  return sum;
 }
 
 // A thread makes four elements of dxa, or of dB.
@@ -281,7 +218,10 @@ int ranks_of(const AdapterGradients& a) { return a.step <= 16 ? 16 : 32; }
 int64_t workspace(const AdapterGradients& a) {
   const bool aligned16bit = a.dtype != DType::Float && a.dy_stride % 8 == 0 && a.xa_stride % 8 == 0 &&
                             a.sb_stride % 8 == 0 && aligned16(a.dy, a.xa, a.sb);
-  if (!aligned16bit || a.step > 32 || a.pieces > AdapterGradients::kMostPieces || a.tokens == 0) return 0;
+  const size_t shared = ranks_of(a) == 16 ? sizeof(Shared<bf16, 16>) : sizeof(Shared<bf16, 32>);
+  if (!aligned16bit || !has_shared_memory(shared) || a.step > 32 || a.pieces > AdapterGradients::kMostPieces ||
+      a.tokens == 0)
+    return 0;
   for (int j = 0; j < a.pieces; ++j)
     if (a.piece[j].begin % 8 != 0 || a.piece[j].rows % 8 != 0 || a.piece[j].rows == 0) return 0;
   const int64_t row_regions = divide_up(a.tokens, ranks_of(a) == 16 ? kRegionRows<16> : kRegionRows<32>);

@@ -61,6 +61,10 @@ struct alignas(16) Vector {
   __device__ __forceinline__ void store(T* to) const {
     *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(this);
   }
+  /// For data that is far larger than the cache: what is written in pieces of rows is then a tenth faster.
+  __device__ __forceinline__ void stream_to(T* to) const {
+    __stcs(reinterpret_cast<uint4*>(to), *reinterpret_cast<const uint4*>(this));
+  }
   __device__ __forceinline__ float operator[](int i) const { return to_float(at[i]); }
   __device__ __forceinline__ void set(int i, float value) { at[i] = from_float<T>(value); }
 };
@@ -99,6 +103,14 @@ inline unsigned blocks_for(int64_t work, int64_t most = int64_t{1} << 30) {
 template <typename... Pointers>
 bool aligned16(const Pointers*... pointers) {
   return ((reinterpret_cast<uintptr_t>(pointers) % 16 == 0) && ...);
+}
+
+/// Whether a block of the current device may have that much shared memory.
+inline bool has_shared_memory(size_t bytes) {
+  int device = 0, most = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  return bytes <= static_cast<size_t>(most);
 }
 
 /// f(T{}) with the type that `dtype` names.

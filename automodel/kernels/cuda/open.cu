@@ -11,8 +11,8 @@ static const char* error_text(Status status) { return cudaGetErrorString(static_
 
 extern "C" __attribute__((visibility("default"))) const char* automodel_cuda_open(const char* version, Table* table) {
   if (std::strcmp(version, AUTOMODEL_CUDA_VERSION) != 0) return AUTOMODEL_CUDA_VERSION;
-  *table = {AUTOMODEL_CUDA_ARCHS, error_text,    kNorm,      kGated,   kSplitQkv, kEmbedding,
-            kOptimizer,           kCrossEntropy, kAttention, kProduct, kAdapter,  kDropout};
+  *table = {AUTOMODEL_CUDA_ARCHS, error_text, kNorm,    kGated,   kSplitQkv,     kEmbedding, kOptimizer,
+            kCrossEntropy,        kAttention, kProduct, kAdapter, kGatedAdapter, kDropout};
   return AUTOMODEL_CUDA_VERSION;
 }
 

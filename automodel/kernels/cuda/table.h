@@ -8,6 +8,7 @@
 
 #include "automodel/kernels/activation/activation_cuda.h"
 #include "automodel/kernels/adapter/adapter_cuda.h"
+#include "automodel/kernels/adapter/gated_adapter_cuda.h"
 #include "automodel/kernels/attention/attention_cuda.h"
 #include "automodel/kernels/cross_entropy/softmax_loss_cuda.h"
 #include "automodel/kernels/cuda/types.h"
@@ -32,6 +33,7 @@ struct Table {
   Attention attention;
   Product product;
   Adapter adapter;
+  GatedAdapter gated_adapter;
   Dropout dropout;
 };
 
