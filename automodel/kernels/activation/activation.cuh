@@ -8,15 +8,25 @@ namespace automodel::kernels::cuda {
 enum Function : int { kSilu, kGelu, kGeluTanh, kRelu, kReluSquared };  // the order of kernels::Activation
 
 // fp32 wants fp32's exactness; what is rounded to 16 bits is not changed by the hardware's approximations.
+__device__ __forceinline__ float approximate_exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ __forceinline__ float approximate_reciprocal(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
 template <typename T>
 __device__ __forceinline__ float sigmoid(float x) {
   if constexpr (sizeof(T) == 4) return 1.0f / (1.0f + expf(-x));
-  return __fdividef(1.0f, 1.0f + __expf(-x));
+  return approximate_reciprocal(1.0f + approximate_exp2(-1.4426950409f * x));
 }
 template <typename T>
 __device__ __forceinline__ float hyperbolic_tangent(float x) {
   if constexpr (sizeof(T) == 4) return tanhf(x);
-  return 1.0f - __fdividef(2.0f, 1.0f + __expf(2.0f * x));
+  return 1.0f - 2.0f * approximate_reciprocal(1.0f + approximate_exp2(2.8853900818f * x));
 }
 
 struct Point {
@@ -27,7 +37,8 @@ template <typename T, int f>
 __device__ __forceinline__ Point evaluate(float x) {
   if constexpr (f == kSilu) {
     const float s = sigmoid<T>(x);
-    return {x * s, s * (1.0f + x * (1.0f - s))};
+    const float value = x * s;
+    return {value, s + value * (1.0f - s)};
   } else if constexpr (f == kGelu) {
     const float half = 0.5f * (1.0f + erff(x * 0.7071067812f));
     return {x * half, half + x * 0.3989422804f * expf(-0.5f * x * x)};
