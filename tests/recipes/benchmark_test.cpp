@@ -80,6 +80,23 @@ TEST_F(Benchmark, MeasuresTheHostWhereItLaunchesForAnotherDevice) {
   EXPECT_LT(host, 2 * step);
 }
 
+// The loss and the norm are read when the next step is launched, by waiting for an event; nothing else may wait.
+TEST_F(Benchmark, NeverWaitsForTheGpuWhileItLaunchesAStep) {
+  const char* device = std::getenv("AUTOMODEL_TEST_DEVICE");
+  if (!device || std::string(device) != "cuda") GTEST_SKIP() << "AUTOMODEL_TEST_DEVICE is not cuda: no GPU to wait for";
+  const Arguments adapters = lora({"--peft.dim", "8"});
+  for (const char* dtype : {"bfloat16", "float16", "float32"})
+    for (const bool with_adapters : {false, true}) {
+      SCOPED_TRACE(std::string(dtype) + (with_adapters ? ", adapters" : ", all weights"));
+      auto all = arguments(
+          {"--json", "--profile", (folder_ / "trace.json").string(), "--device", "cuda", "--model.torch_dtype", dtype});
+      if (with_adapters) all.insert(all.end(), adapters.begin(), adapters.end());
+      const auto waits = json_of(all).at("profile").at("host_waits");
+      EXPECT_EQ(waits.at("launching"), Json::array()) << waits.dump(1);
+      for (const auto& row : waits.at("reading")) EXPECT_EQ(row.at("name"), "cudaEventSynchronize") << waits.dump(1);
+    }
+}
+
 TEST_F(Benchmark, ProfilesFurtherStepsAsATraceAndATable) {
   const auto trace = folder_ / "trace.json";
   const auto report = json_of(arguments({"--json", "--profile", trace.string()}));
