@@ -142,13 +142,17 @@ ProfileSummary summarize(std::vector<ProfiledSpan> spans, int64_t steps) {
 }
 
 // CUDA's names may end in a version or a variant: cudaMemcpyAsync_v3020, cudaStreamSynchronize_ptsz.
+static std::string call_of(const std::string& name) {
+  return name.starts_with("cu") ? name.substr(0, name.find('_')) : name;
+}
+
 bool waits_for_device(const std::string& name) {
   if (name.starts_with("Memcpy DtoH")) return name.find("Pageable") != std::string::npos;
   static const std::set<std::string> kBlocking = {
       "cudaMemcpy",           "cudaMemcpy2D",          "cudaMemcpy3D", "cudaMemcpyPeer", "cudaMemcpyToSymbol",
       "cudaMemcpyFromSymbol", "cudaMemcpy2DFromArray", "cudaFree",     "cudaFreeHost",   "cuMemcpy",
       "cuMemcpyDtoH",         "cuMemcpyHtoD",          "cuMemcpyDtoD", "cuMemFree",      "cuMemFreeHost"};
-  const auto call = name.substr(0, name.find('_'));
+  const auto call = call_of(name);
   return call.starts_with("cu") && (call.ends_with("Synchronize") || kBlocking.contains(call));
 }
 
@@ -164,8 +168,9 @@ HostWaits find_waits(const std::vector<ProfiledSpan>& host, const std::vector<Pr
         return scope->begin_ns <= span.begin_ns && span.begin_ns <= scope->end_ns;
       });
       if (within == scopes.end()) continue;
-      auto& row = ((*within)->name == kLaunchScope ? launching : reading)[span.name];
-      row.name = span.name;
+      const auto name = call_of(span.name);
+      auto& row = ((*within)->name == kLaunchScope ? launching : reading)[name];
+      row.name = name;
       ++row.launches, row.ms += static_cast<double>(span.end_ns - span.begin_ns) / 1e6;
     }
   return {longest_first(launching), longest_first(reading)};
