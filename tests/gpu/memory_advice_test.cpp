@@ -1,10 +1,15 @@
-// Plan, automatic choice, refusal and advice hold a run to one figure: what of a device's memory tensors can fill.
+// Plan, automatic choice, refusal and advice hold a run to one figure: what of a device's memory tensors can fill. And
+// what is planned for a GPU is what a run there takes.
 #include <gmock/gmock.h>
 
+#include <nlohmann/json.hpp>
+
 #include "automodel/base/text.h"
+#include "automodel/kernels/cuda/library.h"
 #include "automodel/recipes/plan.h"
 #include "automodel/tensor/testing.h"
 #include "tests/gpu/shapes.h"
+#include "tests/program/tiny.h"
 
 namespace automodel::gpu {
 namespace {
@@ -60,6 +65,32 @@ TEST(MemoryAdvice, LeavesAGpusLibrariesTheirRoom) {
   EXPECT_GT(found->safe, found->bytes * 9 / 10 - (uint64_t{1} << 30));
   config.distributed.memory_limit_gib = 0.5;
   EXPECT_EQ(recipes::available_memory(config, test_device())->safe, uint64_t{1} << 29);
+}
+
+// What is kept, to the byte; the rest to 1 % and 256 MiB: cuBLAS keeps workspaces of its own, blocks are rounded.
+TEST(MemoryAdvice, IsWhatARunOnAGpuTakes) {
+  if (!test_device().is_cuda()) GTEST_SKIP() << "AUTOMODEL_TEST_DEVICE is not cuda: activations_test.cpp does it here";
+  const auto& gpu = kernels::load_cuda().gpus.at(0);
+  if (gpu.memory_bytes < uint64_t{40} << 30) GTEST_SKIP() << gpu.name << " holds less than the 40 GB this takes";
+  const program::Arguments lora = program::lora({"--peft.dim", "16"});
+  for (const std::string choice : {"false", "selective", "full"})
+    for (const bool adapters : {false, true}) {
+      if (adapters && choice == "selective") continue;
+      SCOPED_TRACE(choice + (adapters ? ", adapters" : ", all weights"));
+      program::Arguments options = {
+          "--device", "cuda", "--json", "--distributed.activation_checkpointing", choice, "--step_scheduler.max_steps",
+          "7"};
+      if (adapters) options.insert(options.end(), lora.begin(), lora.end());
+      const auto of = [&](program::Arguments words) {
+        words.push_back("configs/benchmark/llama3_2_1b_full.yaml");
+        words.insert(words.end(), options.begin(), options.end());
+        return program::json_of(words, {.folder = parity::source_folder()}).at("memory_bytes");
+      };
+      const auto said = of({"plan"}), counted = of({"benchmark", "llm", "-c"});
+      for (const char* kind : {"weights", "gradients", "optimizer"}) EXPECT_EQ(said.at(kind), counted.at(kind)) << kind;
+      const double total = said.at("total"), peak = counted.at("peak");
+      EXPECT_NEAR(peak, total, 0.01 * total + 256.0 * 1024 * 1024) << said.dump() << counted.dump();
+    }
 }
 
 }  // namespace
