@@ -134,6 +134,11 @@ std::vector<double> losses_of(const fs::path& run) {
   return losses;
 }
 
+double device_bound(double on_cpu) {
+  const char* device = std::getenv("AUTOMODEL_TEST_DEVICE");
+  return device && std::string(device) != "cpu" ? 4 * on_cpu : on_cpu;
+}
+
 Json json_of(const Arguments& arguments, const Setting& setting) {
   const auto finished = run(arguments, setting);
   expect_success(finished);
