@@ -94,11 +94,8 @@ std::string waits_text(const HostWaits& waits, int64_t steps) {
                          static_cast<double>(row.launches) / a_step, row.ms / a_step);
     return out.empty() ? std::string("never") : out;
   };
-  return fmt::format(
-      "the host waited for the device, a step\n  while it launched the step: {}\n  while it read the numbers of the "
-      "step "
-      "before, with this one launched: {}\n",
-      list(waits.launching), list(waits.reading));
+  return "the host waited for the device, a step\n  while it launched the step: " + list(waits.launching) +
+         "\n  while it read the numbers of the one before: " + list(waits.reading) + "\n";
 }
 
 }  // namespace
