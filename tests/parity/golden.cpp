@@ -10,6 +10,7 @@
 #include <set>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/checkpoint/load_weights.h"
 #include "automodel/peft/adapter_config.h"
 #include "automodel/tensor/testing.h"
@@ -18,10 +19,7 @@ namespace automodel::parity {
 
 namespace fs = std::filesystem;
 
-fs::path source_folder() {
-  const char* given = std::getenv("AUTOMODEL_SOURCE");
-  return given ? given : AUTOMODEL_SOURCE_DIR;
-}
+fs::path source_folder() { return automodel::source_folder(); }
 fs::path golden_folder() { return source_folder() / "tests" / "parity" / "golden"; }
 
 std::vector<std::string> cases_with(const std::string& file) {

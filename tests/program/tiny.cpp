@@ -14,12 +14,7 @@
 namespace automodel::program {
 namespace fs = std::filesystem;
 
-// Where the test runs elsewhere than it was built, env AUTOMODEL_SOURCE says where the sources lie.
-static fs::path source_dir() {
-  const char* named = std::getenv("AUTOMODEL_SOURCE");
-  return named ? named : AUTOMODEL_SOURCE_DIR;
-}
-static const fs::path kQuickstart = source_dir() / "assets/quickstart";
+static const fs::path kQuickstart = source_folder() / "assets/quickstart";
 
 Json tiny_config() {
   return {{"architectures", {"Qwen3ForCausalLM"}},

@@ -201,7 +201,7 @@ std::string nanogpt_shard() {
 
 // What is said to fit does: each change, typed as it is printed, is accepted, planned to fit and not refused.
 TEST_F(Memory, WhatIsSaidToFitFits) {
-  const std::filesystem::path assets = std::filesystem::path(AUTOMODEL_SOURCE_DIR) / "assets/quickstart";
+  const std::filesystem::path assets = source_folder() / "assets/quickstart";
   write_file_atomically(folder_ / "shard.bin", nanogpt_shard());
   const Arguments packed = {"--packed_sequence.packed_sequence_size", "256"};
   const auto mock = write_run_on(folder_ / "mock.yaml", "mock_iterable_dataset.MockIterableDataset\n  seq_len: 256\n");

@@ -106,7 +106,7 @@ TEST_P(Saved, LoadsInTransformersOrPeftWithTheSameLogits) {
   const auto logits = folder_ / "logits.safetensors";
   json_of(
       {"score", "--model", saved_.string(), "--batch", (folder_ / "batch.json").string(), "--logits", logits.string()});
-  const std::string check = std::string(AUTOMODEL_SOURCE_DIR) + "/tests/parity/check_saved.py";
+  const std::string check = (source_folder() / "tests/parity/check_saved.py").string();
   Arguments arguments = {check,
                          "--batch",
                          folder_ / "batch.json",
