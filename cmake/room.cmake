@@ -85,7 +85,19 @@ function(automodel_as_precompiled target)
   target_compile_options(${target} PRIVATE -fPIC)
 endfunction()
 
-# automodel_test(NAME SOURCES f.cpp... USES room... [LABELS l...]): one GoogleTest program, run whole by ctest.
+# What loads a GPU's libraries before the tests of a program, where they are to run on one (tests/gpu/load_device.cpp).
+function(automodel_test_device)
+  if(NOT TARGET automodel_test_device)
+    add_library(automodel_test_device OBJECT ${CMAKE_SOURCE_DIR}/tests/gpu/load_device.cpp)
+    automodel_as_precompiled(automodel_test_device)
+    automodel_precompiled(automodel_test_device torch_test)
+    target_link_libraries(automodel_test_device PUBLIC automodel_kernels PRIVATE GTest::gtest)
+    target_compile_options(automodel_test_device PRIVATE -O1)
+  endif()
+endfunction()
+
+# automodel_test(NAME SOURCES f.cpp... USES room... [LABELS l...]): one GoogleTest program, run whole by ctest. Programs of
+# rooms that see libtorch run on a GPU where AUTOMODEL_TEST_DEVICE says so.
 function(automodel_test name)
   cmake_parse_arguments(test "" "" "SOURCES;USES;LABELS;LIBS" ${ARGN})
   add_executable(test_${name} ${test_SOURCES})
@@ -104,6 +116,10 @@ function(automodel_test name)
   endforeach()
   automodel_as_precompiled(test_${name})
   automodel_precompiled(test_${name} ${kind})
+  if(kind STREQUAL torch_test)
+    automodel_test_device()
+    list(APPEND libs automodel_test_device)
+  endif()
   target_link_libraries(test_${name} PRIVATE ${libs} ${test_LIBS} rapidcheck GTest::gtest GTest::gmock GTest::gtest_main)
   target_compile_options(test_${name} PRIVATE -O1 -Wno-dangling-else)  # "if (x) EXPECT_..." is plain enough
   target_compile_definitions(test_${name} PRIVATE AUTOMODEL_SOURCE_DIR="${CMAKE_SOURCE_DIR}" AUTOMODEL_BINARY="${CMAKE_BINARY_DIR}/bin/automodel")

@@ -41,6 +41,14 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
+#ifdef AUTOMODEL_SOURCE_DIR  // of test programs
+/// The repository's files: where they were compiled, or where AUTOMODEL_SOURCE says on another machine.
+inline std::filesystem::path source_folder() {
+  const char* named = std::getenv("AUTOMODEL_SOURCE");
+  return named ? named : AUTOMODEL_SOURCE_DIR;
+}
+#endif
+
 /// The message of the fault that `call` throws, "" if it throws none.
 template <class Fault = Error, class Call>
 std::string message_of(const Call& call) {

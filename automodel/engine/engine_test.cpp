@@ -77,7 +77,7 @@ TEST(Engine, EqualsOneJointGraph) {
       const auto joint = run_joint_graph(*model, batch, training);
       EXPECT_EQ(joint.grads.size(), model->parameters().size());
       for (const auto recompute : kChoices)
-        expect_equal(run_engine(*model, batch, recompute, nullptr, training), joint, 1e-6);
+        expect_equal(run_engine(*model, batch, recompute, nullptr, training), joint, device_bound(1e-6));
     }
 }
 
@@ -121,12 +121,10 @@ TEST(Engine, MicrobatchesAddUp) {
   // The same documents one by one, cut from the whole batch, under the whole's scale.
   for (int64_t d = 0; d < whole.documents(); ++d) {
     const int64_t begin = whole.cu_seqlens[d], n = whole.cu_seqlens[d + 1] - begin;
-    Batch one{
-        whole.ids.narrow(0, begin, n), whole.labels.narrow(0, begin, n), whole.positions.narrow(0, begin, n), {0, n}};
     auto context = context_for(whole);
-    loss += engine.forward_backward(one, context).item<double>();
+    loss += engine.forward_backward(nn::part_of(whole, begin, n), context).item<double>();
   }
-  expect_equal(collect_run(*model, loss), expected, 2e-6);
+  expect_equal(collect_run(*model, loss), expected, device_bound(2e-6));
 }
 
 // --- extras and losses from block to block
@@ -200,7 +198,7 @@ TEST(EngineExtras, CarryTheirGradientsToTheBlockThatAssignedThem) {
     ASSERT_TRUE(joint.grads.count("a.weight") && joint.grads.count("b.weight"));
     for (const auto recompute : kChoices) {
       SCOPED_TRACE(testing::Message() << "keeps " << keeps << " recompute " << static_cast<int>(recompute));
-      expect_equal(run_engine(*model, batch, recompute), joint, 1e-6);
+      expect_equal(run_engine(*model, batch, recompute), joint, device_bound(1e-6));
     }
   }
 }
@@ -212,7 +210,7 @@ TEST(EngineExtras, ThatNobodyReadsCostNothing) {
   const auto expected = run_engine(*plain, batch);
   insert<Assigns>(*with, 1, "a", options.hidden);
   nn::fill_toy(*with, options.scale);
-  expect_equal(run_engine(*with, batch), expected, 1e-6);
+  expect_equal(run_engine(*with, batch), expected, device_bound(1e-6));
 }
 
 TEST(EngineExtras, AreAssignedOnce) {
@@ -333,7 +331,8 @@ TEST(EngineFrozen, BlocksBeforeTheFirstTrainedOneRunWithoutAGraph) {
   EXPECT_FALSE(before.graph);
   EXPECT_TRUE(after.graph && after.input_grad);
   EXPECT_EQ(run.grads.size(), of_layer.size());
-  for (const auto& [name, grad] : run.grads) EXPECT_TRUE(is_close(grad, all.grads.at(name), 1e-6)) << name;
+  for (const auto& [name, grad] : run.grads)
+    EXPECT_TRUE(is_close(grad, all.grads.at(name), device_bound(1e-6))) << name;
   size_t reduced = 0;
   for (const auto& line : policy.log) reduced += line.starts_with("reduce");
   EXPECT_EQ(reduced,

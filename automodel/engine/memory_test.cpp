@@ -1,4 +1,7 @@
-// What stays in memory between forward and backward, counted at libtorch's own allocator.
+// What stays in memory between forward and backward, counted at libtorch's own allocator, the GPU's where the tests run
+// there.
+#include <c10/core/CachingDeviceAllocator.h>
+
 #include "automodel/engine/engine.h"
 #include "automodel/nn/toy_model.h"
 #include "automodel/tensor/counted_memory.h"
@@ -8,6 +11,17 @@ namespace {
 
 class Memory : public CountedMemory {
  protected:
+  static c10::CachingDeviceAllocator::DeviceStats stats() {
+    return at::getDeviceAllocator(test_device().type())->getDeviceStats(test_device().index());
+  }
+  static constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  static int64_t live() { return test_device().is_cpu() ? live_bytes.load() : stats().allocated_bytes[kAll].current; }
+  static int64_t peak() { return test_device().is_cpu() ? peak_bytes.load() : stats().allocated_bytes[kAll].peak; }
+  static void forget_peak() {
+    peak_bytes = live_bytes.load();
+    if (test_device().is_cuda()) at::getDeviceAllocator(test_device().type())->resetPeakStats(test_device().index());
+  }
+
   // Bytes above what lies there before the step, at the worst moment of one step.
   static int64_t peak_of_a_step(int64_t layers, int64_t tokens, Recompute recompute) {
     const auto model = nn::make_toy_model(
@@ -21,11 +35,11 @@ class Memory : public CountedMemory {
       for (const auto& parameter : model->parameters()) parameter->clear_grad();
     };
     step();  // the gradients' buffers stay
-    const int64_t start = live_bytes;
-    peak_bytes = start;
+    const int64_t start = live();
+    forget_peak();
     step();
-    EXPECT_EQ(live_bytes, start) << "a step left memory behind";
-    return peak_bytes - start;
+    EXPECT_EQ(live(), start) << "a step left memory behind";
+    return peak() - start;
   }
 };
 

@@ -87,12 +87,6 @@ inline const bool kOneThread = [] {
   return true;
 }();
 
-/// Before the first tensor: where the tests are to run on a GPU, it must be there.
-inline const bool kDeviceIsThere = [] {
-  if (test_device().is_cuda()) require_cuda("AUTOMODEL_TEST_DEVICE");
-  return true;
-}();
-
 /// A dtype and how exact an op in it is: fp32 by itself, the others by their rounding of a few operations.
 struct Precision {
   at::ScalarType dtype;

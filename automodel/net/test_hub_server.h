@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "automodel/base/testing.h"
+
 namespace automodel::net {
 
 // One for the whole test program: Python takes its time to start.
@@ -19,7 +21,7 @@ class HubServer {
     std::string name = (std::filesystem::temp_directory_path() / "automodel-net-XXXXXX").string();
     if (!::mkdtemp(name.data())) throw std::runtime_error("mkdtemp");
     folder = name;
-    const std::string script = std::string(AUTOMODEL_SOURCE_DIR) + "/automodel/net/testdata/hub_server.py";
+    const std::string script = (source_folder() / "automodel/net/testdata/hub_server.py").string();
     const std::string repos = (folder / "repos").string();
     int in[2], out[2];
     if (::pipe2(in, O_CLOEXEC) != 0 || ::pipe2(out, O_CLOEXEC) != 0) throw std::runtime_error("pipe");

@@ -1,10 +1,10 @@
 // Inverse frequencies against the published formulas in double precision; angles of packed documents.
 #include "automodel/nn/rope.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <set>
+
+#include "automodel/tensor/testing.h"
 
 namespace automodel::nn {
 namespace {
@@ -97,7 +97,7 @@ TEST(RopeFrequencies, OfLongRopeChooseTheirListByLength) {
 Batch batch_of(const std::vector<size_t>& lengths) {
   std::vector<std::vector<int32_t>> ids;
   for (const size_t length : lengths) ids.emplace_back(length, 1);
-  return make_batch(ids);
+  return make_batch(ids).to(test_device());
 }
 
 TEST(RopeTable, HoldsTheAnglesOfEachDocumentsPositions) {

@@ -18,6 +18,7 @@ struct ToyOptions {
   double dropout = 0;            // of attention and residuals
   std::optional<RopeSpec> rope;  // nothing: the default one
   float scale = 0.35f;           // weights are uniform in +- scale
+  at::Device device = test_device();
 };
 
 inline LayerSpec toy_layer(const ToyOptions& o, int64_t index) {
@@ -56,12 +57,13 @@ inline void fill_toy(Model& model, float scale) {
   for (const auto& parameter : model.parameters()) {
     ++key;
     if (!parameter->has_value())
-      parameter->set_value((random_tensor(parameter->shape(), key) * scale).to(parameter->dtype()));
+      parameter->set_value((random_tensor(parameter->shape(), key) * scale).to(model.device, parameter->dtype()));
   }
 }
 
 inline std::unique_ptr<Model> make_toy_model(const ToyOptions& o = {}, at::ScalarType dtype = at::kFloat) {
   auto model = std::make_unique<Model>();
+  model->device = o.device;
   model->embedding = std::make_unique<Embedding>(
       EmbeddingSpec{.module = "model.embed_tokens", .vocab = o.vocab, .hidden = o.hidden}, dtype);
   for (int64_t i = 0; i < o.layers; ++i)
@@ -82,7 +84,7 @@ inline const bool kOneThread = [] {
 }();
 
 /// Documents of these lengths with ids spread over the vocabulary; every fifth label is not trained.
-inline Batch toy_batch(const std::vector<int64_t>& lengths, int64_t vocab = 31) {
+inline Batch toy_batch(const std::vector<int64_t>& lengths, int64_t vocab = 31, at::Device device = test_device()) {
   std::vector<std::vector<int32_t>> ids, labels;
   int64_t next = 3;
   for (const int64_t length : lengths) {
@@ -92,7 +94,17 @@ inline Batch toy_batch(const std::vector<int64_t>& lengths, int64_t vocab = 31) 
       labels.back().push_back(next % 5 == 0 ? -100 : static_cast<int32_t>((next * 3 + 1) % vocab));
     }
   }
-  return make_batch(ids, labels);
+  return make_batch(ids, labels).to(device);
+}
+
+/// `n` tokens of a batch from `begin` on, as one document of their own.
+inline Batch part_of(const Batch& batch, int64_t begin, int64_t n) {
+  Batch part{.ids = batch.ids.narrow(0, begin, n),
+             .labels = batch.labels.narrow(0, begin, n),
+             .positions = batch.positions.narrow(0, begin, n),
+             .cu_seqlens = {0, n}};
+  part.trained_tokens = part.labels.ne(kIgnoreLabel).sum().item<int64_t>();
+  return part;
 }
 
 }  // namespace automodel::nn

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "automodel/base/json.h"
+#include "automodel/base/testing.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::optim {
@@ -31,8 +32,6 @@ inline void set_grad(Parameter& parameter, const at::Tensor& grad) {
   parameter.add_grad([&](at::Tensor& buffer, double) { buffer.copy_(grad); });
 }
 
-inline Json load_goldens(const char* name) {
-  return load_json(std::string(AUTOMODEL_SOURCE_DIR "/automodel/optim/testdata/") + name);
-}
+inline Json load_goldens(const char* name) { return load_json(source_folder() / "automodel/optim/testdata" / name); }
 
 }  // namespace automodel::optim

@@ -8,6 +8,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/base/json.h"
+#include "automodel/base/testing.h"
 
 namespace automodel::optim {
 namespace {
@@ -36,7 +37,7 @@ LrSchedulerSection section_of(const Json& given) {
 }
 
 TEST(LrSchedule, EveryStyleEqualsItsFormulaOverTheWholeRunAndBeyond) {
-  const Json goldens = load_json(AUTOMODEL_SOURCE_DIR "/automodel/optim/testdata/schedule_goldens.json");
+  const Json goldens = load_json(source_folder() / "automodel/optim/testdata/schedule_goldens.json");
   ASSERT_GE(goldens.size(), 12u);
   for (const auto& golden : goldens) {
     const auto schedule = LrSchedule::make(section_of(golden["given"]), 1e-5, 0.01, 100);

@@ -4,6 +4,7 @@
 #include <ATen/ops/mm.h>
 
 #include "automodel/kernels/linear/linear.h"
+#include "automodel/kernels/one_device.h"
 
 namespace automodel::peft {
 
@@ -73,6 +74,7 @@ struct ProductFunction : torch::autograd::Function<ProductFunction> {
 at::Tensor add_lora_product(const at::Tensor& y, const kernels::Remade& input, Parameter& a, Parameter& b, int64_t rank,
                             double scale, const std::vector<LoraPiece>& pieces) {
   const at::Tensor& x = input.value();
+  kernels::expect_one_device("lora_product", {"y", y}, {{"x", x}, {"A", a}, {"B", b}});
   if (!at::GradMode::is_enabled()) return add_pieces(y, at::mm(x, a.value().t()), b.value(), rank, scale, pieces);
   return ProductFunction::apply(y, x, gradient_anchor(), &a, &b, rank, scale, pieces, input);
 }

@@ -86,7 +86,9 @@ TEST(Initialisation, StartsAsTheBase) {
     apply_lora(*model, {.dora = dora});
     initialize_adapters(*model, 1);
     Context fresh;
-    EXPECT_TRUE(is_close(nn::forward_hidden(*model, batch, fresh), before, dora ? 2e-6 : 1e-12)) << dora;
+    // On a GPU the adapters are columns of the base's product, whose sums are then longer by zeros.
+    const double bound = dora || test_device().is_cuda() ? device_bound(2e-6) : 1e-12;
+    EXPECT_TRUE(is_close(nn::forward_hidden(*model, batch, fresh), before, bound)) << dora;
     for (Lora* lora : adapters(*model)) {
       EXPECT_GT(lora->a()->value().abs().max().item<float>(), 0);
       EXPECT_EQ(lora->b()->value().abs().max().item<float>(), 0);
@@ -106,7 +108,7 @@ TEST(LoraProduct, AddsEachPieceInItsPlaceForwardAndBackward) {
   const std::vector<LoraPiece> pieces = {
       {2, 4, 0}, {6, 2, 4}, {15, 3, 6}};  // columns 0-1, 8-14 and 18-19 are no adapter's
   for (const int64_t T : {0, 1, 13})
-    for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 2e-6}, {at::kBFloat16, 0x1p-5}})
+    for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, device_bound(2e-6)}, {at::kBFloat16, 0x1p-5}})
       for (const bool x_grad : {true, false}) {
         SCOPED_TRACE(testing::Message() << "T " << T << " " << dtype << " x_grad " << x_grad);
         const auto a = random_parameter({3 * rank, in}, 1, dtype), b = random_parameter({B_rows, rank}, 2, dtype);
@@ -203,11 +205,11 @@ TEST(Lora, EqualsTheFormulaForwardAndBackward) {
     const auto x = random_tensor({11, 8}, 50).requires_grad_(), x64 = x.detach().to(at::kDouble).requires_grad_();
     const auto dy = random_tensor({11, 14}, 51);
     const auto y = adapted.run(x), y64 = plain_adapted(*adapted.lora, x64, options, w);
-    EXPECT_TRUE(is_close(y, y64, 2e-6));
+    EXPECT_TRUE(is_close(y, y64, device_bound(2e-6)));
     y.backward(dy), y64.backward(dy.to(at::kDouble));
-    EXPECT_TRUE(is_close(x.grad(), x64.grad(), 2e-6));
+    EXPECT_TRUE(is_close(x.grad(), x64.grad(), device_bound(2e-6)));
     for (size_t i = 0; i < trained.size(); ++i)
-      EXPECT_TRUE(is_close(trained[i]->grad(), w[i].grad(), 3e-6)) << trained[i]->name();
+      EXPECT_TRUE(is_close(trained[i]->grad(), w[i].grad(), device_bound(3e-6))) << trained[i]->name();
   }
 }
 
@@ -237,7 +239,7 @@ TEST(Lora, MergedComputesTheSame) {
     const auto storage = adapted.lora->view().weight->value();
     const auto kept = storage.clone();
     adapted.linear.op = adapted.lora->merge();
-    EXPECT_TRUE(is_close(adapted.run(x), before, 3e-6));
+    EXPECT_TRUE(is_close(adapted.run(x), before, device_bound(3e-6)));
     EXPECT_TRUE(storage.equal(kept)) << "the old storage may be the file's own bytes";
     EXPECT_TRUE(adapted.linear.op->view().adapters.empty());
     EXPECT_TRUE(adapted.linear.op->view().weight->value().narrow(0, 0, 6).equal(kept.narrow(0, 0, 6)))
@@ -254,7 +256,7 @@ TEST(LoraDropout, FallsOnTheAdapterAloneInTrainingOnly) {
       const auto x = random_tensor({50, 8}, 50);
       const auto plain = adapted.run(x, false).detach(), trained = adapted.run(x, true).detach();
       EXPECT_FALSE(trained.narrow(1, 6, 8).equal(plain.narrow(1, 6, 8)));
-      EXPECT_TRUE(is_close(trained.narrow(1, 0, 6), plain.narrow(1, 0, 6), 1e-6)) << "q has no adapter";
+      EXPECT_TRUE(is_close(trained.narrow(1, 0, 6), plain.narrow(1, 0, 6), device_bound(1e-6))) << "q has no adapter";
       EXPECT_TRUE(trained.equal(adapted.run(x, true).detach())) << "the same key draws the same";
       EXPECT_FALSE(trained.equal(adapted.run(x, true, 6).detach()));
       // On average over keys nothing changes.

@@ -143,9 +143,15 @@ double measure_host(const TrainedModel& loaded, const engine::Engine& engine, St
   return share_of(milliseconds, 0.5);
 }
 
-ProfileSummary profile_steps(engine::Engine& engine, Steps& steps, const std::string& trace) {
+// As the counted steps: each one's numbers are read when the next one is launched.
+ProfileSummary profile_steps(engine::Engine& engine, Steps& steps, optim::StepGuard& guard, const std::string& trace) {
   Profiler profiler(engine.model().device);
-  for (int64_t i = 0; i < kProfiledSteps; ++i) steps.launch(engine);
+  LaunchedStep last, next;
+  for (int64_t i = 0; i < kProfiledSteps; ++i) {
+    Profiler::launch([&] { next = steps.launch(engine); });
+    if (i > 0) Profiler::read([&] { read_loss(engine, last, guard); });
+    last = std::move(next);
+  }
   return profiler.finish(kProfiledSteps, trace);
 }
 
@@ -181,7 +187,7 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
   result.memory = meter.report(result.peak_memory_bytes);
   result.recompute = recompute_name(engine.recompute());
   if (!device.is_cpu()) result.host_ms = measure_host(loaded, engine, steps);
-  if (!settings.profile_path.empty()) result.profile = profile_steps(engine, steps, settings.profile_path);
+  if (!settings.profile_path.empty()) result.profile = profile_steps(engine, steps, guard, settings.profile_path);
   if (!settings.json_output_path.empty())
     write_file_atomically(settings.json_output_path, result.json().dump(2) + "\n");
   return result;

@@ -61,6 +61,14 @@ MemoryPlan plan_memory(const models::DecoderSpec& spec, const nn::Model& model, 
   return plan;
 }
 
+uint64_t without_pieces(uint64_t bytes) { return bytes - bytes / 50; }
+
+std::string free_text(const AvailableMemory& available) {
+  if (available.safe == available.bytes) return format_bytes(available.bytes) + " are free";
+  return fmt::format("{} of {} that are free may be filled", format_bytes(available.safe),
+                     format_bytes(available.bytes));
+}
+
 std::optional<AvailableMemory> available_memory(const config::RecipeConfig& config, at::Device device) {
   constexpr uint64_t kLibraries = uint64_t{768} << 20;  // CUDA's context and the kernels of cuBLAS and cuDNN
   std::optional<AvailableMemory> available;
@@ -70,7 +78,7 @@ std::optional<AvailableMemory> available_memory(const config::RecipeConfig& conf
   }
   if (device.is_cpu() || !is_here(device)) return available;
   const uint64_t free = at::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first;
-  const uint64_t pieces = free / 50, safe = free > kLibraries + pieces ? free - kLibraries - pieces : 0;
+  const uint64_t safe = std::max(kLibraries, without_pieces(free)) - kLibraries;
   if (!available) return AvailableMemory{free, safe};
   return AvailableMemory{std::min(free, available->bytes), std::min(safe, available->safe)};
 }
@@ -171,18 +179,18 @@ std::string MemoryAdvisor::what_fits(const MicrobatchShape& microbatch, Recomput
 }
 
 std::optional<SystemError> MemoryAdvisor::shortage(const MicrobatchShape& microbatch, Recompute recompute,
-                                                   uint64_t available, const std::string& device) const {
+                                                   const AvailableMemory& available, const std::string& device) const {
   const auto plan = this->plan(microbatch);
-  if (plan.total(recompute) <= available) return std::nullopt;
+  if (plan.total(recompute) <= available.safe) return std::nullopt;
   const auto& activations = plan.choice(recompute).activations;
-  std::string needed = fmt::format("{} are needed, {} are free: {}", format_bytes(plan.total(recompute)),
-                                   format_bytes(available), plan.kept.text());
+  std::string needed =
+      fmt::format("{} are needed, {}: {}", format_bytes(plan.total(recompute)), free_text(available), plan.kept.text());
   if (microbatch.tokens > 0)
     needed +=
         fmt::format(", activations {} and workspace {} for a microbatch of {} tokens (activation_checkpointing: {})",
                     format_bytes(activations.kept), format_bytes(activations.passing), microbatch.tokens,
                     recompute_name(recompute));
-  return SystemError(device, needed, what_fits(microbatch, recompute, available));
+  return SystemError(device, needed, what_fits(microbatch, recompute, available.safe));
 }
 
 }  // namespace automodel::recipes

@@ -44,9 +44,14 @@ MemoryPlan plan_memory(const models::DecoderSpec& spec, const nn::Model& model, 
 /// What a device offers.
 struct AvailableMemory {
   uint64_t bytes = 0;  // what is free on a GPU, or distributed.memory_limit_gib if that is less
-  uint64_t safe = 0;  // of them what a plan may fill: less what libraries load on a GPU and what its allocator's pieces
-                      // leave unused
+  uint64_t safe = 0;   // of them what tensors may fill: less what libraries load on a GPU and what its allocator's
+                       // pieces leave unused. Every plan, choice, refusal and advice is held to this
 };
+/// What of a GPU's `bytes` tensors can fill when its libraries are loaded: all but the pieces that the allocator's
+/// blocks leave unused.
+uint64_t without_pieces(uint64_t bytes);
+/// "139.2 GiB are free", or where tensors may fill less "135.7 GiB of 139.2 GiB that are free may be filled".
+std::string free_text(const AvailableMemory& available);
 /// On the CPU, and on a GPU that is not here, only the limit, and nothing without one.
 std::optional<AvailableMemory> available_memory(const config::RecipeConfig& config, at::Device device);
 
@@ -67,9 +72,9 @@ class MemoryAdvisor {
   /// it takes then: "distributed.activation_checkpointing: selective (40.2 GiB)". If no single one suffices, what all
   /// together take, and that adapters take less.
   std::string what_fits(const models::MicrobatchShape& microbatch, nn::Recompute now, uint64_t available) const;
-  /// Where it does not fit into `available`: what is needed, by kind, and what would fit, with `device` in front.
+  /// Where it does not fit into what is safe: what is needed, by kind, and what would fit, with `device` in front.
   std::optional<SystemError> shortage(const models::MicrobatchShape& microbatch, nn::Recompute recompute,
-                                      uint64_t available, const std::string& device) const;
+                                      const AvailableMemory& available, const std::string& device) const;
 
  private:
   uint64_t total(const models::MicrobatchShape& microbatch, nn::Recompute recompute,

@@ -179,7 +179,8 @@ static void fit_memory(TrainedModel& loaded, const config::RecipeConfig& config)
   if (!available) {
     if (!asked) log_info("activation_checkpointing: auto is none on the CPU without distributed.memory_limit_gib");
     if (const auto free = free_host_memory())
-      if (const auto shortage = advisor.shortage(known, loaded.recompute, *free, "the system may end this run"))
+      if (const auto shortage =
+              advisor.shortage(known, loaded.recompute, {*free, *free}, "the system may end this run"))
         log_warning(shortage->what());
     return;
   }
@@ -188,14 +189,14 @@ static void fit_memory(TrainedModel& loaded, const config::RecipeConfig& config)
     const auto plan = advisor.plan(shape);
     loaded.recompute = automatic_recompute(plan, available);
     log_info(
-        fmt::format("activation_checkpointing: auto is {}: microbatches of {} tokens take {} with it; {} are free "
+        fmt::format("activation_checkpointing: auto is {}: microbatches of {} tokens take {} with it; {} "
                     "(none {}, selective {}, full {})",
                     recompute_name(loaded.recompute), shape.tokens, format_bytes(plan.total(loaded.recompute)),
-                    format_bytes(available->bytes), format_bytes(plan.total(nn::Recompute::None)),
+                    free_text(*available), format_bytes(plan.total(nn::Recompute::None)),
                     format_bytes(plan.total(nn::Recompute::Selective)), format_bytes(plan.total(nn::Recompute::Full))));
   }
   const std::string name = device.is_cpu() ? "memory" : device_name(device);
-  if (const auto shortage = advisor.shortage(shape, loaded.recompute, available->bytes, name)) throw *shortage;
+  if (const auto shortage = advisor.shortage(shape, loaded.recompute, *available, name)) throw *shortage;
 }
 
 TrainedModel load_trained_model(const config::RecipeConfig& config) {

@@ -99,7 +99,7 @@ Plan plan(const config::RecipeConfig& config) {
   plan.memory = advisor.plan(largest);
   plan.available = available_memory(config, model->device);
   plan.recompute = asked_recompute(config).value_or(automatic_recompute(plan.memory, plan.available));
-  if (!plan.fits()) plan.advice = advisor.what_fits(largest, plan.recompute, plan.available->bytes);
+  if (!plan.fits()) plan.advice = advisor.what_fits(largest, plan.recompute, plan.available->safe);
   return plan;
 }
 
@@ -124,6 +124,7 @@ Json Plan::json() const {
             {"workspace", memory.choice(recompute).activations.passing},
             {"total", total_bytes()}}},
           {"available_bytes", available ? Json(available->bytes) : Json()},
+          {"usable_bytes", available ? Json(available->safe) : Json()},
           {"fits", available ? Json(fits()) : Json()},
           {"advice", advice.empty() ? Json() : Json(advice)},
           {"activation_checkpointing", recompute_name(recompute)},
@@ -147,17 +148,18 @@ static std::string device_text(const Plan& plan) {
   return out + ": distributed.memory_limit_gib says what may be filled\n";
 }
 
-static std::string free_text(const Plan& plan) {
+static std::string fit_text(const Plan& plan) {
   if (!plan.available) return "";
-  const uint64_t bytes = plan.available->bytes, total = plan.total_bytes();
-  std::string out = fmt::format("free         {}: ", format_bytes(bytes));
+  const auto& [bytes, safe] = *plan.available;
+  std::string out = "free         " + format_bytes(bytes);
+  if (safe < bytes) out += fmt::format(", of which tensors may fill {}", format_bytes(safe));
+  out += ": ";
   if (!plan.fits()) {
     out += "does not fit";
     if (!plan.length_known) out += fmt::format(", by the longest of {} rows", plan.rows_sampled);
     return out + ": " + plan.advice + "\n";
   }
-  out += fmt::format("fits, {} are left", format_bytes(bytes - total));
-  return out + (total > plan.available->safe ? ", little for what libraries load and an allocator's pieces\n" : "\n");
+  return out + fmt::format("fits, {} are left\n", format_bytes(safe - plan.total_bytes()));
 }
 
 std::string Plan::text() const {
@@ -178,7 +180,7 @@ std::string Plan::text() const {
   if (!pairs_kept.empty())
     out += fmt::format("attention    keeps all pairs of tokens of a document: no fused kernel takes it ({})\n",
                        pairs_kept);
-  out += free_text(*this);
+  out += fit_text(*this);
   out += fmt::format("data         {} rows, about {:.0f} % of the tokens are trained\n", rows, 100 * trained_share);
   out += fmt::format("batch        {} microbatches of about {} tokens: {} tokens a step\n", grad_acc_steps,
                      microbatch_tokens, tokens_per_step);

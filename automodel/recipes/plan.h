@@ -27,7 +27,7 @@ struct Plan {
   int64_t rows_sampled = 0;
 
   uint64_t total_bytes() const { return memory.total(recompute); }
-  bool fits() const { return !available || total_bytes() <= available->bytes; }
+  bool fits() const { return !available || total_bytes() <= available->safe; }
   Json json() const;
   std::string text() const;
 };

@@ -1,5 +1,6 @@
 #include "automodel/recipes/profile.h"
 
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/profiler_kineto.h>
 
 #include <algorithm>
@@ -73,13 +74,28 @@ std::set<ActivityType> activities(c10::Device device) {
   return {ActivityType::CPU, ActivityType::CUDA};
 }
 
-Json rows_json(const std::vector<ProfileRow>& rows, int64_t steps) {
+Json rows_json(const std::vector<ProfileRow>& rows, int64_t steps, const char* what = "launches_a_step") {
   Json out = Json::array();
   for (const auto& row : rows)
     out.push_back({{"name", row.name},
                    {"ms_a_step", row.ms / static_cast<double>(steps)},
-                   {"launches_a_step", static_cast<double>(row.launches) / static_cast<double>(steps)}});
+                   {what, static_cast<double>(row.launches) / static_cast<double>(steps)}});
   return out;
+}
+
+bool is_scope(const std::string& name) { return name == kLaunchScope || name == kReadScope; }
+
+std::string waits_text(const HostWaits& waits, int64_t steps) {
+  const auto a_step = static_cast<double>(steps);
+  const auto list = [&](const std::vector<ProfileRow>& rows) {
+    std::string out;
+    for (const auto& row : rows)
+      out += fmt::format("{}{} {:.1f} times, {:.3f} ms", out.empty() ? "" : "; ", row.name,
+                         static_cast<double>(row.launches) / a_step, row.ms / a_step);
+    return out.empty() ? std::string("never") : out;
+  };
+  return "the host waited for the device, a step\n  while it launched the step: " + list(waits.launching) +
+         "\n  while it read the numbers of the one before: " + list(waits.reading) + "\n";
 }
 
 }  // namespace
@@ -122,13 +138,53 @@ ProfileSummary summarize(std::vector<ProfiledSpan> spans, int64_t steps) {
   return summary;
 }
 
+// CUDA's names may end in a version or a variant: cudaMemcpyAsync_v3020, cudaStreamSynchronize_ptsz.
+static std::string call_of(const std::string& name) {
+  return name.starts_with("cu") ? name.substr(0, name.find('_')) : name;
+}
+
+bool waits_for_device(const std::string& name) {
+  if (name.starts_with("Memcpy DtoH")) return name.find("Pageable") != std::string::npos;
+  static const std::set<std::string> kBlocking = {
+      "cudaMemcpy",           "cudaMemcpy2D",          "cudaMemcpy3D", "cudaMemcpyPeer", "cudaMemcpyToSymbol",
+      "cudaMemcpyFromSymbol", "cudaMemcpy2DFromArray", "cudaFree",     "cudaFreeHost",   "cuMemcpy",
+      "cuMemcpyDtoH",         "cuMemcpyHtoD",          "cuMemcpyDtoD", "cuMemFree",      "cuMemFreeHost"};
+  const auto call = call_of(name);
+  return call.starts_with("cu") && (call.ends_with("Synchronize") || kBlocking.contains(call));
+}
+
+HostWaits find_waits(const std::vector<ProfiledSpan>& host, const std::vector<ProfiledSpan>& device) {
+  std::map<std::string, ProfileRow> launching, reading;
+  std::vector<const ProfiledSpan*> scopes;
+  for (const auto& span : host)
+    if (is_scope(span.name)) scopes.push_back(&span);
+  for (const auto* spans : {&host, &device})
+    for (const auto& span : *spans) {
+      if (!waits_for_device(span.name)) continue;
+      const auto within = std::find_if(scopes.begin(), scopes.end(), [&](const ProfiledSpan* scope) {
+        return scope->begin_ns <= span.begin_ns && span.begin_ns <= scope->end_ns;
+      });
+      if (within == scopes.end()) continue;
+      const auto name = call_of(span.name);
+      auto& row = ((*within)->name == kLaunchScope ? launching : reading)[name];
+      row.name = name;
+      ++row.launches, row.ms += static_cast<double>(span.end_ns - span.begin_ns) / 1e6;
+    }
+  return {longest_first(launching), longest_first(reading)};
+}
+
 Json ProfileSummary::json() const {
+  Json waiting;
+  if (waits)
+    waiting = {{"launching", rows_json(waits->launching, steps, "calls_a_step")},
+               {"reading", rows_json(waits->reading, steps, "calls_a_step")}};
   return {{"steps", steps},
           {"span_ms", span_ms},
           {"busy_ms", busy_ms},
           {"idle_share", idle_share()},
           {"families", rows_json(families, steps)},
-          {"kernels", rows_json(kernels, steps)}};
+          {"kernels", rows_json(kernels, steps)},
+          {"host_waits", waiting}};
 }
 
 std::string ProfileSummary::text() const {
@@ -142,6 +198,7 @@ std::string ProfileSummary::text() const {
                       rows[i].ms / a_step, 100 * rows[i].ms / busy_ms, static_cast<double>(rows[i].launches) / a_step);
   };
   table(families, families.size(), 14);
+  if (waits) out += waits_text(*waits, steps);
   out += "longest kernels\n";
   table(kernels, 20, 72);
   return out;
@@ -151,7 +208,18 @@ Profiler::Profiler(c10::Device device) : device_(device) {
   wait_for(device_);
   const torch::profiler::impl::ProfilerConfig config(torch::profiler::impl::ProfilerState::KINETO);
   kineto::prepareProfiler(config, activities(device_));
-  kineto::enableProfiler(config, activities(device_), {at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION});
+  kineto::enableProfiler(config, activities(device_),
+                         {at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION, at::RecordScope::USER_SCOPE});
+}
+
+void Profiler::launch(const std::function<void()>& work) {
+  RECORD_USER_SCOPE(kLaunchScope);
+  work();
+}
+
+void Profiler::read(const std::function<void()>& work) {
+  RECORD_USER_SCOPE(kReadScope);
+  work();
 }
 
 Profiler::~Profiler() {
@@ -166,13 +234,19 @@ ProfileSummary Profiler::finish(int64_t steps, const std::filesystem::path& trac
     result->save(trace.string());
     if (!std::filesystem::exists(trace)) throw SystemError(trace.string(), "the trace could not be written");
   }
-  std::vector<ProfiledSpan> spans;
+  std::vector<ProfiledSpan> spans, host;
   for (const auto& event : result->events()) {
-    if (event.deviceType() != device_.type()) continue;
-    const auto lane = device_.is_cpu() ? static_cast<int64_t>(event.startThreadId()) : event.deviceResourceId();
-    spans.push_back({event.name(), lane, event.startNs(), event.endNs()});
+    const bool on_device = event.deviceType() == device_.type(), on_host = event.deviceType() == at::kCPU;
+    const auto lane = on_host ? static_cast<int64_t>(event.startThreadId()) : event.deviceResourceId();
+    const ProfiledSpan span{event.name(), lane, event.startNs(), event.endNs()};
+    if (on_device && !is_scope(span.name)) spans.push_back(span);  // a GPU's lanes show the scopes again
+    if (on_host) host.push_back(span);
   }
-  return summarize(std::move(spans), steps);
+  std::optional<HostWaits> waits;
+  if (!device_.is_cpu()) waits = find_waits(host, spans);
+  auto summary = summarize(std::move(spans), steps);
+  summary.waits = std::move(waits);
+  return summary;
 }
 
 }  // namespace automodel::recipes

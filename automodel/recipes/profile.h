@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,15 +27,26 @@ struct ProfileRow {
   double ms = 0;  // its own time: without what it encloses
 };
 
+/// The calls with which the host waited for a GPU, by name: cudaStreamSynchronize and its like, copies that return when
+/// all is done ("cudaMemcpy"), and copies into memory that is not pinned ("Memcpy DtoH (Device -> Pageable)"), in which
+/// the call blocks though it is named asynchronous. A value read back (item()) shows as such a copy and the
+/// cudaStreamSynchronize after it.
+struct HostWaits {
+  std::vector<ProfileRow> launching;  // while it launched steps: none, or the GPU may run dry
+  std::vector<ProfileRow> reading;    // while it read the numbers of the step before the one just launched: its event,
+                                      // by design; the GPU has a whole step to do meanwhile
+};
+
 struct ProfileSummary {
   int64_t steps = 0;
   double span_ms = 0;                         // from the first begin to the last end
   double busy_ms = 0;                         // of them something ran; the rest the device waited for the host
   std::vector<ProfileRow> families, kernels;  // longest first; of all steps together
+  std::optional<HostWaits> waits;             // of all steps together; nothing on the CPU, which is its own host
 
   double idle_share() const { return span_ms > 0 ? 1 - busy_ms / span_ms : 0; }
   Json json() const;
-  /// A table of the families and of the twenty longest kernels, a step each.
+  /// A table of the families and of the twenty longest kernels, a step each, and of the host's waits.
   std::string text() const;
 };
 
@@ -42,6 +55,16 @@ std::string kernel_family(const std::string& name);
 
 ProfileSummary summarize(std::vector<ProfiledSpan> spans, int64_t steps);
 
+/// Whether a call of CUDA's by this name, or a copy that ran on the device, kept the host waiting.
+bool waits_for_device(const std::string& name);
+
+/// What the profiler calls the two things that the host does in turn.
+inline constexpr const char* kLaunchScope = "automodel: launch a step";
+inline constexpr const char* kReadScope = "automodel: read the step before";
+
+/// Picks out of what the host did (calls and the two scopes) and what the device did the waits that began in a scope.
+HostWaits find_waits(const std::vector<ProfiledSpan>& host, const std::vector<ProfiledSpan>& device);
+
 /// Records from its making to finish(). On a GPU its kernels, else libtorch's operators. One at a time in a process.
 class Profiler {
  public:
@@ -49,6 +72,10 @@ class Profiler {
   ~Profiler();
   Profiler(const Profiler&) = delete;
   Profiler& operator=(const Profiler&) = delete;
+
+  /// Runs `work` as the launch of a step, or as the reading of the one before.
+  static void launch(const std::function<void()>& work);
+  static void read(const std::function<void()>& work);
 
   /// Waits for the device; writes a Chrome trace (chrome://tracing, Perfetto) unless `trace` is empty. Throws
   /// SystemError when the file cannot be written.

@@ -46,7 +46,7 @@ static SystemError no_memory_left(engine::Engine& engine, const optim::Adam& opt
     const auto recompute = engine.recompute();
     const auto estimate = advisor->plan(microbatch).total(recompute);
     // What is full is full, whatever the estimate says: a change must take less than what was tried.
-    hint = advisor->what_fits(microbatch, recompute, std::min(estimate - 1, total - others));
+    hint = advisor->what_fits(microbatch, recompute, std::min(estimate - 1, without_pieces(total - others)));
   }
   return SystemError(
       "GPU memory",

@@ -16,10 +16,12 @@
 
 namespace automodel {
 
-/// Where the tensors of tests lie: cpu, or what AUTOMODEL_TEST_DEVICE names (tests/gpu/run sets it to cuda).
+/// Where the tensors of tests lie: cpu, or what AUTOMODEL_TEST_DEVICE names (tests/gpu/run sets it to cuda). A GPU's
+/// libraries are loaded by then: every test program that sees libtorch is linked with tests/gpu/load_device.cpp.
 inline at::Device test_device() {
   const char* name = std::getenv("AUTOMODEL_TEST_DEVICE");
-  return at::Device(name ? name : "cpu");
+  const at::Device device(name ? name : "cpu");
+  return device.is_cpu() || device.has_index() ? device : at::Device(device.type(), 0);
 }
 
 /// Uniform in [-1, 1) from (key, place), rounded to `dtype`.
@@ -50,6 +52,10 @@ inline at::Tensor strided(const at::Tensor& x) {
   view.copy_(x.detach());
   return view;
 }
+
+/// A bound that the CPU keeps, as it holds where the tests run: four times as wide on a GPU, whose exp and division are
+/// good to 2 units in the last place, and whose sums of products run in another order for every shape.
+inline double device_bound(double on_cpu) { return test_device().is_cpu() ? on_cpu : 4 * on_cpu; }
 
 /// max|a - b| <= relative * max|b|, with equal shapes; b is taken as the truth. A maximum below 1e-6 counts as 1e-6.
 inline testing::AssertionResult is_close(const at::Tensor& a, const at::Tensor& b, double relative) {

@@ -32,6 +32,11 @@ Case deep_case(const std::string& name, bool adapters, double attention_dropout 
 
 class Activations : public CountedMemory {
  protected:
+  void SetUp() override {
+    if (!test_device().is_cpu())
+      GTEST_SKIP()
+          << "held to the CPU's allocator; a GPU's memory is counted by kind in whole runs (MemoryAdvice.IsWhatARun*)";
+  }
   // Bytes above what lies there before the step, at the worst moment of one step.
   static int64_t peak_of_a_step(nn::Model& model, const Batch& batch, engine::Recompute recompute) {
     engine::Engine engine(model, recompute);

@@ -35,7 +35,7 @@ double accumulate(nn::Model& model, std::vector<Batch> microbatches, engine::Rec
   for (const auto& batch : microbatches) {
     Context context;
     context.loss_scale = 1.0 / static_cast<double>(trained);
-    loss += engine.forward_backward(batch, context).item<double>();
+    loss += engine.forward_backward(batch.to(model.device), context).item<double>();
   }
   return loss;
 }
@@ -75,7 +75,8 @@ TEST_P(Curves, FiftyStepsEqualTorch) {
   const Json golden = load_json(golden_folder() / ("curve_" + GetParam() + ".json"));
   for (const bool as_one_microbatch : {false, true}) {
     SCOPED_TRACE(as_one_microbatch ? "one microbatch" : "two microbatches");
-    const auto model = golden.contains("adapter") ? load_adapted(golden.at("adapter")) : load_model(golden.at("base"));
+    const auto model =
+        on_test_device(golden.contains("adapter") ? load_adapted(golden.at("adapter")) : load_model(golden.at("base")));
     expect_curve(*model, golden, as_one_microbatch);
   }
 }

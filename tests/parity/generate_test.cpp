@@ -9,7 +9,7 @@ namespace {
 class Generation : public testing::TestWithParam<std::string> {};
 
 TEST_P(Generation, GreedyWithACacheEqualsTheFullForward) {
-  const auto model = load_model(GetParam());
+  const auto model = on_test_device(load_model(GetParam()));
   const auto batch = load_batch(golden_folder() / GetParam() / "batch.json");
   std::vector<int32_t> ids;  // the start of the longest document
   const int64_t begin = batch.cu_seqlens[static_cast<size_t>(batch.documents()) - 1];
@@ -17,7 +17,7 @@ TEST_P(Generation, GreedyWithACacheEqualsTheFullForward) {
   const auto found = generate::generate(*model, ids, {.max_new_tokens = 24});
   for (size_t i = 0; i < found.size(); ++i) {
     Context context;
-    const auto hidden = nn::forward_hidden(*model, make_batch({ids}), context);
+    const auto hidden = nn::forward_hidden(*model, make_batch({ids}).to(model->device), context);
     const auto logits = model->head->logits(hidden.narrow(0, hidden.size(0) - 1, 1)).flatten();
     ASSERT_EQ(found[i], logits.argmax().item<int64_t>()) << "token " << i;
     ids.push_back(found[i]);

@@ -10,17 +10,16 @@
 #include <set>
 
 #include "automodel/base/error.h"
+#include "automodel/base/testing.h"
 #include "automodel/checkpoint/load_weights.h"
 #include "automodel/peft/adapter_config.h"
+#include "automodel/tensor/testing.h"
 
 namespace automodel::parity {
 
 namespace fs = std::filesystem;
 
-fs::path source_folder() {
-  const char* given = std::getenv("AUTOMODEL_SOURCE");
-  return given ? given : AUTOMODEL_SOURCE_DIR;
-}
+fs::path source_folder() { return automodel::source_folder(); }
 fs::path golden_folder() { return source_folder() / "tests" / "parity" / "golden"; }
 
 std::vector<std::string> cases_with(const std::string& file) {
@@ -74,6 +73,12 @@ std::unique_ptr<nn::Model> load_adapted(const std::string& name) {
   const auto where = folder / "adapter_config.json";
   peft::apply_lora(*model, peft::read_adapter_config(load_json(where), where.string()).options);
   checkpoint::load_weights(peft::adapter_parameters(*model), checkpoint::open_weights(folder));
+  return model;
+}
+
+std::unique_ptr<nn::Model> on_test_device(std::unique_ptr<nn::Model> model) {
+  model->device = test_device();
+  for (const auto& parameter : model->parameters()) parameter->set_value(parameter->value().to(model->device));
   return model;
 }
 

@@ -38,6 +38,9 @@ std::string base_case(const std::string& name);
 /// load_model(base_case(name)) with the adapter of the case, its values as PEFT saved them.
 std::unique_ptr<nn::Model> load_adapted(const std::string& name);
 
+/// The model with its values on the device of the tests.
+std::unique_ptr<nn::Model> on_test_device(std::unique_ptr<nn::Model> model);
+
 using Tensors = std::map<std::string, at::Tensor>;
 Tensors load_tensors(const std::filesystem::path& file);
 

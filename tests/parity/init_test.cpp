@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "automodel/tensor/testing.h"
 #include "tests/parity/golden.h"
 
 namespace automodel::parity {
@@ -37,6 +38,7 @@ TEST(Initialisation, FollowsEachFamilysRule) {
   for (const auto& [family, golden] : cases.items()) {
     SCOPED_TRACE(family);
     const auto model = models::build(models::read_config(golden.at("config"), family), at::kFloat);
+    model->device = test_device();
     models::initialize(*model, 42);
     size_t seen = 0;
     for (const auto& parameter : model->parameters())

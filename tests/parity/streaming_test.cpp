@@ -44,8 +44,8 @@ class Streaming : public nn::BlockPolicy {
 class StreamedWeights : public testing::TestWithParam<std::string> {};
 
 TEST_P(StreamedWeights, GiveTheSameGradients) {
-  const auto model = load_model(GetParam());
-  const auto batch = load_batch(golden_folder() / GetParam() / "batch.json");
+  const auto model = on_test_device(load_model(GetParam()));
+  const auto batch = load_batch(golden_folder() / GetParam() / "batch.json").to(model->device);
   auto plain = run(*model, batch);
   for (auto& [name, tensor] : plain) tensor = tensor.clone();
   for (const auto& parameter : model->parameters()) parameter->clear_grad();

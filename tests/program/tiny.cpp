@@ -14,12 +14,7 @@
 namespace automodel::program {
 namespace fs = std::filesystem;
 
-// Where the test runs elsewhere than it was built, env AUTOMODEL_SOURCE says where the sources lie.
-static fs::path source_dir() {
-  const char* named = std::getenv("AUTOMODEL_SOURCE");
-  return named ? named : AUTOMODEL_SOURCE_DIR;
-}
-static const fs::path kQuickstart = source_dir() / "assets/quickstart";
+static const fs::path kQuickstart = source_folder() / "assets/quickstart";
 
 Json tiny_config() {
   return {{"architectures", {"Qwen3ForCausalLM"}},
@@ -132,6 +127,11 @@ std::vector<double> losses_of(const fs::path& run) {
   std::vector<double> losses;
   for (const auto& line : read_lines(run / "training.jsonl")) losses.push_back(line.at("loss").get<double>());
   return losses;
+}
+
+double device_bound(double on_cpu) {
+  const char* device = std::getenv("AUTOMODEL_TEST_DEVICE");
+  return device && std::string(device) != "cpu" ? 4 * on_cpu : on_cpu;
 }
 
 Json json_of(const Arguments& arguments, const Setting& setting) {

@@ -80,6 +80,26 @@ TEST_F(Benchmark, MeasuresTheHostWhereItLaunchesForAnotherDevice) {
   EXPECT_LT(host, 2 * step);
 }
 
+// The loss and the norm are read when the next step is launched, by waiting for an event; nothing else may wait.
+TEST_F(Benchmark, NeverWaitsForTheGpuWhileItLaunchesAStep) {
+  const char* device = std::getenv("AUTOMODEL_TEST_DEVICE");
+  if (!device || std::string(device) != "cuda") GTEST_SKIP() << "AUTOMODEL_TEST_DEVICE is not cuda: no GPU to wait for";
+  const Arguments adapters = lora({"--peft.dim", "8"});
+  for (const char* dtype : {"bfloat16", "float16", "float32"})
+    for (const bool with_adapters : {false, true}) {
+      SCOPED_TRACE(std::string(dtype) + (with_adapters ? ", adapters" : ", all weights"));
+      auto all = arguments(
+          {"--json", "--profile", (folder_ / "trace.json").string(), "--device", "cuda", "--model.torch_dtype", dtype});
+      if (with_adapters) all.insert(all.end(), adapters.begin(), adapters.end());
+      const auto waits = json_of(all).at("profile").at("host_waits");
+      EXPECT_EQ(waits.at("launching"), Json::array()) << waits.dump(1);
+      // Three steps, the last of which is not read: so the profiler sees calls, and sees them where they were made.
+      ASSERT_EQ(waits.at("reading").size(), 1u) << waits.dump(1);
+      EXPECT_EQ(waits.at("reading").at(0).at("name"), "cudaEventSynchronize");
+      EXPECT_NEAR(waits.at("reading").at(0).at("calls_a_step").get<double>(), 2.0 / 3, 1e-9);
+    }
+}
+
 TEST_F(Benchmark, ProfilesFurtherStepsAsATraceAndATable) {
   const auto trace = folder_ / "trace.json";
   const auto report = json_of(arguments({"--json", "--profile", trace.string()}));

@@ -44,7 +44,7 @@ TEST(Equal, OneMicrobatchOfFourChatsIsFourOfOne) {
   const auto of_size = [](const char* size) {
     return steps_with({"--step_scheduler.max_steps", "6", "--step_scheduler.local_batch_size", size});
   };
-  expect_equal(of_size("1"), of_size("4"), 2e-6);
+  expect_equal(of_size("1"), of_size("4"), device_bound(2e-6));
 }
 
 // All 60 chats in one step, once as packs of 512 tokens and once as they come: the loss and the gradient are means over
@@ -57,7 +57,7 @@ TEST(Equal, PackedDocumentsLoseWhatTheyLoseUnpacked) {
       steps_with({"--step_scheduler.num_epochs", "1", "--step_scheduler.global_batch_size", "60",
                   "--step_scheduler.local_batch_size", "1", "--packed_sequence.packed_sequence_size", "512"});
   ASSERT_EQ(unpacked.size(), 1u);
-  expect_equal(packed, unpacked, 2e-6);
+  expect_equal(packed, unpacked, device_bound(2e-6));
 }
 
 // Through the model: what stands in one document reaches no other one of its pack, in no bit.

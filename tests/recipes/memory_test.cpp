@@ -42,7 +42,11 @@ TEST_F(Memory, IsPlannedForEachChoice) {
   EXPECT_EQ(choices.at("none").at("relative_time"), 1);
   for (const auto& [small, large] : {std::pair{"full", "selective"}, std::pair{"selective", "none"}}) {
     EXPECT_LT(choices.at(small).at("activations"), choices.at(large).at("activations"));
-    EXPECT_GT(choices.at(small).at("relative_time"), choices.at(large).at("relative_time"));
+    EXPECT_GT(choices.at(small).at("relative_time"), 1);
+    // On a GPU a layer as narrow as these runs again whole in less time than its norms take to be read and written.
+    if (plan.at("device") == "cpu") {
+      EXPECT_GT(choices.at(small).at("relative_time"), choices.at(large).at("relative_time"));
+    }
   }
   EXPECT_EQ(plan.at("memory_bytes").at("total"), choices.at("selective").at("total"));
   EXPECT_THAT(run(arguments("full", {}, {"plan"})).out, testing::HasSubstr("recompute *   full"));
@@ -59,8 +63,12 @@ TEST_F(Memory, AutoTakesTheFastestThatFitsAndChangesNoBit) {
     return std::pair{ended.err + ended.out, steps};
   };
   const auto [unlimited, plain] = told({});
-  EXPECT_THAT(unlimited, testing::HasSubstr("auto is none on the CPU"));
-  for (const auto& [limit, choice] : {std::pair{none * 1.01, "none"}, std::pair{(none + selective) / 2, "selective"},
+  const auto choices = json_of(arguments("false", {}, {"plan", "--json"}));
+  const bool gpu = choices.at("device") == "cuda";
+  EXPECT_THAT(unlimited, testing::HasSubstr(gpu ? "auto is none: microbatches of 512" : "auto is none on the CPU"));
+  const auto time = [&](const char* choice) { return choices.at("choices").at(choice).at("relative_time"); };
+  const char* second = gpu && time("full") < time("selective") ? "full" : "selective";
+  for (const auto& [limit, choice] : {std::pair{none * 1.01, "none"}, std::pair{(none + selective) / 2, second},
                                       std::pair{(selective + full) / 2, "full"}}) {
     const auto [text, steps] = told(limit);
     EXPECT_THAT(
@@ -193,7 +201,7 @@ std::string nanogpt_shard() {
 
 // What is said to fit does: each change, typed as it is printed, is accepted, planned to fit and not refused.
 TEST_F(Memory, WhatIsSaidToFitFits) {
-  const std::filesystem::path assets = std::filesystem::path(AUTOMODEL_SOURCE_DIR) / "assets/quickstart";
+  const std::filesystem::path assets = source_folder() / "assets/quickstart";
   write_file_atomically(folder_ / "shard.bin", nanogpt_shard());
   const Arguments packed = {"--packed_sequence.packed_sequence_size", "256"};
   const auto mock = write_run_on(folder_ / "mock.yaml", "mock_iterable_dataset.MockIterableDataset\n  seq_len: 256\n");

@@ -12,7 +12,7 @@ namespace automodel::program {
 namespace {
 namespace fs = std::filesystem;
 
-const fs::path kRoot = AUTOMODEL_SOURCE_DIR;
+const fs::path kRoot = source_folder();
 
 // The bundled recipe on the tiny model, for `steps` steps of 4 samples of 32 tokens.
 Arguments pretrain(const fs::path& folder, int steps, const Arguments& more = {}) {

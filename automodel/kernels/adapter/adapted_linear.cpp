@@ -8,6 +8,7 @@
 #include "automodel/kernels/cuda/library.h"
 #include "automodel/kernels/linear/linear.h"
 #include "automodel/kernels/linear/padded.h"
+#include "automodel/kernels/one_device.h"
 
 namespace automodel::kernels {
 
@@ -32,6 +33,7 @@ at::Tensor AdapterStorage::b_padded() const { return columns().narrow(1, in_, ex
 
 void AdapterStorage::refresh(bool copy) {
   const at::NoGradGuard guard;
+  expect_one_device("adapters", {"weight", weight_}, {{"A", a_}, {"B", b_}});
   if (!all_.defined() || !weight_.value().is_alias_of(all_)) {
     all_ = at::zeros({out_ + extra_, in_ + extra_}, weight_.value().options());
     auto place = columns().narrow(1, 0, in_);
@@ -123,6 +125,7 @@ struct AdaptedFunction : torch::autograd::Function<AdaptedFunction> {
 
 at::Tensor adapted_linear(const Remade& input, AdapterStorage& storage, Parameter* bias, const at::Tensor& residual) {
   const at::Tensor& x = input.value();
+  expect_one_device("adapted_linear", {"x", x}, {{"weight", storage.weight()}, {"bias", bias}, {"residual", residual}});
   if (!at::GradMode::is_enabled()) return adapted_forward(x, storage, bias, residual).y;
   const auto beside = residual.defined() ? std::optional(residual) : std::nullopt;
   return AdaptedFunction::apply(x, gradient_anchor(), beside, &storage, bias, input);

@@ -7,6 +7,7 @@
 #include "automodel/kernels/cuda/library.h"
 #include "automodel/kernels/linear/linear.h"
 #include "automodel/kernels/linear/padded.h"
+#include "automodel/kernels/one_device.h"
 
 namespace automodel::kernels {
 namespace {
@@ -197,6 +198,8 @@ at::Tensor adapted_mlp(const Remade& input, AdapterStorage& gate_up, AdapterStor
   AM_CHECK(covers(gate_up, down) && is_frozen_with_trained_adapters(gate_up) && is_frozen_with_trained_adapters(down),
            "an MLP of other adapters");
   const at::Tensor& x = input.value();
+  expect_one_device("adapted_mlp", {"x", x},
+                    {{"gate_up", gate_up.weight()}, {"down", down.weight()}, {"residual", residual}});
   if (!at::GradMode::is_enabled()) {
     const auto y = activate(adapted_forward(x, gate_up, nullptr, {}).y, down, f);
     return adapted_product(y, down, residual);

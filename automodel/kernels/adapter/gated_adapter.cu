@@ -35,7 +35,7 @@ __device__ __forceinline__ void pair_rows(Vector<T>& first, Vector<T>& second) {
 // kRanks].
 template <typename T, int f>
 __global__ void __launch_bounds__(kThreads, kForwardBlocks)
-    forward_pass(const __grid_constant__ GatedAdapterForward a, int64_t columns_each) {
+    gated_adapter_forward(const __grid_constant__ GatedAdapterForward a, int64_t columns_each) {
   const int lane = threadIdx.x % 32;
   const int64_t first = int64_t{blockIdx.y} * kRows + threadIdx.x / 32 * 16, row = first + lane / 8;
   const int64_t begin = blockIdx.x * columns_each, end = min(a.columns, begin + columns_each);
@@ -125,7 +125,7 @@ __device__ __forceinline__ void join_ranks(const Ranks& r, int64_t i) {
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) join_forward(const Ranks ranks) {
+__global__ void __launch_bounds__(kThreads) join_gated_forward(const Ranks ranks) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i < ranks.rows * ranks.extra / 4) join_ranks<T>(ranks, i);
 }
@@ -309,7 +309,7 @@ float* sums_of_columns(const GatedAdapterBackward& a, const Cut& cut) {
 
 template <typename T, int f>
 __global__ void __launch_bounds__(kWide, 1)
-    backward_pass(const __grid_constant__ GatedAdapterBackward a, const Cut cut, float* column_parts) {
+    gated_adapter_backward(const __grid_constant__ GatedAdapterBackward a, const Cut cut, float* column_parts) {
   extern __shared__ __align__(128) char memory[];
   auto& shared = *reinterpret_cast<Shared<T>*>(memory);
   const Walk<T> walk{a, shared, blockIdx.y * kRegionRows, int64_t{blockIdx.x} * cut.tiles_each};
@@ -360,8 +360,8 @@ __device__ __forceinline__ void add_to(G* to, float value, float beta) {
 
 // Threads of dxa (four columns each), then of db (four ranks of a row), then of da (four ranks of a column).
 template <typename T, typename G>
-__global__ void __launch_bounds__(kThreads)
-    join_backward(const __grid_constant__ GatedAdapterBackward a, const Ranks ranks, const float* parts, int count) {
+__global__ void __launch_bounds__(kThreads) join_gated_backward(const __grid_constant__ GatedAdapterBackward a,
+                                                                const Ranks ranks, const float* parts, int count) {
   int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i < a.rows * a.extra / 4) return join_ranks<T>(ranks, i);
   i -= a.rows * a.extra / 4;
@@ -427,10 +427,10 @@ Status forward(const GatedAdapterForward& a, Stream stream) {
   return with_function_and_type(a.f, a.dtype, [&](auto type, auto f) {
     using T = decltype(type);
     const auto on = stream_of(stream);
-    forward_pass<T, decltype(f)::value>
+    gated_adapter_forward<T, decltype(f)::value>
         <<<dim3(static_cast<unsigned>(regions), static_cast<unsigned>(divide_up(a.rows, kRows))), kThreads, 0, on>>>(
             a, columns);
-    join_forward<T><<<blocks_for(divide_up(a.rows * a.extra / 4, kThreads)), kThreads, 0, on>>>(ranks);
+    join_gated_forward<T><<<blocks_for(divide_up(a.rows * a.extra / 4, kThreads)), kThreads, 0, on>>>(ranks);
     return launched();
   });
 }
@@ -442,7 +442,7 @@ Status backward(const GatedAdapterBackward& a, Stream stream) {
   const Ranks ranks{a.workspace, a.dxa, a.rows, a.extra, a.step, a.dxa_stride, cut.regions, 2};
   return with_function_and_type(a.f, a.dtype, [&](auto type, auto f) {
     using T = decltype(type);
-    const auto kernel = backward_pass<T, decltype(f)::value>;
+    const auto kernel = gated_adapter_backward<T, decltype(f)::value>;
     static const auto allowed =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared<T>));
     if (allowed != cudaSuccess) return static_cast<Status>(allowed);
@@ -451,9 +451,9 @@ Status backward(const GatedAdapterBackward& a, Stream stream) {
              on>>>(a, cut, parts);
     const unsigned blocks = blocks_for(divide_up(a.rows * a.extra / 4 + 3 * a.columns * (kRanks / 4), kThreads));
     if (a.grad_dtype == DType::Float)
-      join_backward<T, float><<<blocks, kThreads, 0, on>>>(a, ranks, parts, cut.row_regions);
+      join_gated_backward<T, float><<<blocks, kThreads, 0, on>>>(a, ranks, parts, cut.row_regions);
     else
-      join_backward<T, T><<<blocks, kThreads, 0, on>>>(a, ranks, parts, cut.row_regions);
+      join_gated_backward<T, T><<<blocks, kThreads, 0, on>>>(a, ranks, parts, cut.row_regions);
     return launched();
   });
 }

@@ -11,6 +11,7 @@
 #include "automodel/kernels/attention/attention_gpu.h"
 #include "automodel/kernels/attention/attention_sinks.h"
 #include "automodel/kernels/attention/fused_attention.h"
+#include "automodel/kernels/one_device.h"
 #include "automodel/kernels/simd.h"
 
 // libtorch's BLAS (MKL or OpenBLAS), column-major; one thread when called from inside a parallel region.
@@ -229,6 +230,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 }  // namespace
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionPlan& plan) {
+  expect_one_device("attention", {"q", q}, {{"k", k}, {"v", v}, {"borders", plan.borders}, {"sinks", plan.sinks}});
   AM_CHECK(q.dim() == 3 && k.sizes() == v.sizes() && q.size(1) % k.size(1) == 0 && q.size(2) == k.size(2), "shapes");
   AM_CHECK(plan.q_begin.size() == plan.k_begin.size() && plan.q_begin.back() == q.size(0) &&
                plan.k_begin.back() == k.size(0),

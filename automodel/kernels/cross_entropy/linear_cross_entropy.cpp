@@ -17,11 +17,22 @@
 #include "automodel/base/error.h"
 #include "automodel/kernels/cuda/library.h"
 #include "automodel/kernels/linear/linear.h"
+#include "automodel/kernels/one_device.h"
 #include "automodel/kernels/product/product.h"
 #include "automodel/kernels/simd.h"
 #include "automodel/tensor/batch.h"
 
 namespace automodel::kernels {
+
+// A GPU takes labels from the host too, as a copy.
+static void expect_one_device_of(const char* op, const at::Tensor& hidden, Parameter& weight, Parameter* bias,
+                                 const at::Tensor& labels, const at::Tensor& gradient_scale = {}) {
+  expect_one_device(op, {"hidden", hidden},
+                    {{"weight", weight},
+                     {"bias", bias},
+                     {"labels", hidden.is_cpu() ? labels : at::Tensor()},
+                     {"gradient_scale", gradient_scale}});
+}
 
 static at::Tensor raw_logits(const at::Tensor& hidden, Parameter& weight, Parameter* bias) {
   auto logits = product(hidden, weight.value());
@@ -32,6 +43,7 @@ static at::Tensor raw_logits(const at::Tensor& hidden, Parameter& weight, Parame
 at::Tensor head_logits(const at::Tensor& hidden, Parameter& weight, Parameter* bias,
                        const CrossEntropyOptions& options) {
   at::NoGradGuard guard;
+  expect_one_device_of("head_logits", hidden, weight, bias, {});
   auto logits = raw_logits(hidden, weight, bias);
   if (options.logit_scale != 1) logits.mul_(options.logit_scale);
   if (options.softcap > 0) logits.div_(options.softcap).tanh_().mul_(options.softcap);
@@ -267,6 +279,7 @@ struct HeadFunction : torch::autograd::Function<HeadFunction> {
 
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& labels,
                                 double scale, const CrossEntropyOptions& options) {
+  expect_one_device_of("linear_cross_entropy", hidden, weight, bias, labels, options.gradient_scale);
   const bool gradient =
       at::GradMode::is_enabled() && (hidden.requires_grad() || weight.trainable || (bias && bias->trainable));
   const at::AutoGradMode mode(gradient);  // without anything to train there is no graph
@@ -276,6 +289,7 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, Parameter& weight, Par
 at::Tensor token_log_probs(const at::Tensor& hidden, Parameter& weight, Parameter* bias, const at::Tensor& given_labels,
                            const CrossEntropyOptions& options) {
   at::NoGradGuard guard;
+  expect_one_device_of("token_log_probs", hidden, weight, bias, given_labels);
   if (hidden.is_cuda()) return token_log_probs_gpu(hidden, weight, bias, given_labels, options);
   const auto labels = given_labels.contiguous();
   check_labels(labels.masked_select(labels.ne(kIgnoreLabel)), weight.shape()[0]);

@@ -6,6 +6,7 @@
 #include <ATen/ops/sort.h>
 
 #include "automodel/kernels/cuda/library.h"
+#include "automodel/kernels/one_device.h"
 
 namespace automodel::kernels {
 
@@ -86,6 +87,7 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
 }  // namespace
 
 at::Tensor embedding(const at::Tensor& ids, Parameter& weight, double scale, int64_t padding) {
+  expect_one_device("embedding", {"ids", ids}, {{"weight", weight}});
   if (!weight.trainable || !at::GradMode::is_enabled()) return look_up(ids, weight.value(), scale);
   return EmbeddingFunction::apply(gradient_anchor(), ids, &weight, scale, padding);
 }

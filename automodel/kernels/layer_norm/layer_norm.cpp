@@ -2,9 +2,12 @@
 
 #include <ATen/ops/layer_norm.h>
 
+#include "automodel/kernels/one_device.h"
+
 namespace automodel::kernels {
 
 at::Tensor layer_norm(const at::Tensor& x, Parameter& weight, Parameter* bias, double eps) {
+  expect_one_device("layer_norm", {"x", x}, {{"weight", weight}, {"bias", bias}});
   if (const NormSettings norm{.weight = &weight, .bias = bias, .eps = eps, .center = true}; has_norm_gpu(x, norm))
     return norm_gpu(x, norm);
   // In a narrower dtype libtorch's CPU kernel would add up the gradients of weight and bias in it, token by token.

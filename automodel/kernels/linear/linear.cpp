@@ -5,6 +5,7 @@
 #include <ATen/ops/sum.h>
 
 #include "automodel/kernels/linear/padded.h"
+#include "automodel/kernels/one_device.h"
 #include "automodel/kernels/product/product.h"
 #include "automodel/kernels/product/product_gpu.h"
 
@@ -88,6 +89,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 
 at::Tensor linear(const Remade& input, Parameter& weight, Parameter* bias, const at::Tensor& residual) {
   const at::Tensor& x = input.value();
+  expect_one_device("linear", {"x", x}, {{"weight", weight}, {"bias", bias}, {"residual", residual}});
   const bool trains = weight.trainable || (bias && bias->trainable),
              wants = trains || x.requires_grad() || (residual.defined() && residual.requires_grad());
   if (!at::GradMode::is_enabled() || !wants) return forward_linear(x, weight, bias, residual);

@@ -8,6 +8,7 @@
 
 #include "automodel/base/error.h"
 #include "automodel/kernels/cuda/library.h"
+#include "automodel/kernels/one_device.h"
 
 namespace automodel::kernels {
 namespace {
@@ -24,6 +25,8 @@ GradientSums sum_gradients(const std::vector<at::Tensor>& gradients, double max_
   AM_CHECK(!gradients.empty(), "no gradients");
   std::vector<cuda::NormTensor> tensors;
   for (const auto& gradient : gradients) {
+    expect_one_device("sum_gradients", {"gradient", gradients[0]},
+                      {{"gradient", gradient}, {"loss_scale", loss_scale}});
     AM_CHECK(gradient.is_contiguous(), "a gradient is not contiguous");
     tensors.push_back({gradient.const_data_ptr(), gradient.numel(), cuda_dtype(gradient)});
   }
@@ -71,6 +74,15 @@ void adam_update(const std::vector<AdamItem>& items, const AdamRule& rule, const
   std::map<std::tuple<cuda::DType, cuda::DType, cuda::DType>, std::vector<cuda::AdamTensor>> groups;
   std::vector<float*> steps;
   for (const auto& item : items) {
+    expect_one_device("adam_update", {"weight", items[0].weight},
+                      {{"weight", item.weight},
+                       {"low", item.low},
+                       {"grad", item.grad},
+                       {"m", item.m},
+                       {"v", item.v},
+                       {"v_max", item.v_max},
+                       {"step", item.step},
+                       {"stats", stats}});
     AM_CHECK(item.weight.is_contiguous() && item.grad.is_contiguous() && item.m.is_contiguous(), "not contiguous");
     groups[{cuda_dtype(item.weight), cuda_dtype(item.grad), cuda_dtype(item.m)}].push_back(
         {.weight = data_of(item.weight),

@@ -7,6 +7,7 @@
 #include "automodel/base/error.h"
 #include "automodel/kernels/cuda/device_error.h"
 #include "automodel/kernels/cuda/library.h"
+#include "automodel/kernels/one_device.h"
 
 namespace automodel::kernels {
 
@@ -50,6 +51,7 @@ static void no_terms(at::Tensor& out, const at::Tensor& c) {
 
 void product_gpu(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& c, double alpha) {
   AM_CHECK(a.size(1) == b.size(0) && out.size(0) == a.size(0) && out.size(1) == b.size(1), "shapes");
+  expect_one_device("product", {"out", out}, {{"a", a}, {"b", b}, {"c", c}});
   if (out.numel() == 0) return;
   if (a.size(1) == 0) return no_terms(out, c);
   if (!fits(out, a, b, c)) return by_libtorch(out, a, b, c, alpha);

@@ -6,6 +6,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "automodel/base/error.h"
+#include "automodel/kernels/one_device.h"
 #include "automodel/kernels/qkv/qkv_gpu.h"
 #include "automodel/kernels/rms_norm/rms_norm.h"
 #include "automodel/kernels/simd.h"
@@ -181,7 +182,13 @@ struct SplitFunction : torch::autograd::Function<SplitFunction> {
 
 }  // namespace
 
+static void expect_one_device_of(const at::Tensor& qkv, const QkNorm& norm, const RopeTable& rope) {
+  expect_one_device("split_qkv", {"qkv", qkv},
+                    {{"norm.q", norm.q}, {"norm.k", norm.k}, {"rope.cos", rope.cos}, {"rope.sin", rope.sin}});
+}
+
 Qkv split_qkv(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const RopeTable& rope) {
+  expect_one_device_of(qkv, norm, rope);
   if (has_split_qkv_gpu(qkv, norm)) return split_qkv_gpu(qkv, heads, norm, rope, false);
   const bool fused = qkv.device().is_cpu() && qkv.scalar_type() == at::kFloat && qkv.is_contiguous();
   if (!fused) return split_qkv_reference(qkv, heads, norm, rope);
@@ -203,6 +210,7 @@ Qkv split_qkv(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const R
 }
 
 Qkv split_qkv_in_place(const at::Tensor& qkv, QkvHeads heads, const QkNorm& norm, const RopeTable& rope) {
+  expect_one_device_of(qkv, norm, rope);
   if (has_split_qkv_gpu(qkv, norm)) return split_qkv_gpu(qkv, heads, norm, rope, true);
   return split_qkv(qkv, heads, norm, rope);
 }

@@ -7,6 +7,7 @@
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
 
+#include "automodel/kernels/one_device.h"
 #include "automodel/kernels/simd.h"
 
 namespace automodel::kernels {
@@ -99,6 +100,7 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, Parameter& weight, double eps, bool plus_one) {
+  expect_one_device("rms_norm", {"x", x}, {{"weight", weight}});
   if (const NormSettings norm{.weight = &weight, .eps = eps, .plus_one = plus_one}; has_norm_gpu(x, norm))
     return norm_gpu(x, norm);
   const bool fused = x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
