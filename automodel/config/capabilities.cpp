@@ -200,8 +200,8 @@ std::vector<Lacking> find_lacking(const Value& root, const RecipeConfig& config,
 
 // The parts of an error's message; its path is the key it begins with, or the model's.
 static Fault as_fault(const Error& error, const Value& root, const std::string& model, const Findings& findings) {
-  std::string text = error.what(), hint, path = model;
-  if (const size_t at = text.find("\n  hint: "); at != std::string::npos) hint = text.substr(at + 9), text.resize(at);
+  std::string text = error.message(), path = model;
+  const std::string hint = error.hint();
   const size_t colon = text.find(": ");
   const std::string key = text.substr(0, colon == std::string::npos ? 0 : colon),
                     section = key.substr(0, key.find('.'));
