@@ -88,7 +88,8 @@ static models::MicrobatchShape plan_data(Plan& plan, const config::RecipeConfig&
 
 Plan plan(const config::RecipeConfig& config) {
   Plan plan;
-  const auto folder = open_model_folder(config.model, net::ModelFiles::Tokenizer);
+  const auto folder = open_model_folder(config, net::ModelFiles::Tokenizer);
+  plan.bundled_config = folder.bundled;
   plan.model_type = folder.family->model_type;
   plan.dtype = dtype_name(folder.dtype);
   const auto model = plan_model(plan, config, folder);
@@ -110,7 +111,8 @@ Json Plan::json() const {
                                                  {"workspace", choice.activations.passing},
                                                  {"total", memory.total(choice.recompute)},
                                                  {"relative_time", choice.relative_time}};
-  return {{"model_type", model_type},
+  return {{"bundled_config", bundled_config},
+          {"model_type", model_type},
           {"dtype", dtype},
           {"device", device.is_cpu() ? "cpu" : "cuda"},
           {"device_name", device_name.empty() ? Json() : Json(device_name)},
@@ -163,7 +165,8 @@ static std::string free_text(const Plan& plan) {
 std::string Plan::text() const {
   const auto count = [](int64_t n) { return format_count(static_cast<uint64_t>(n)); };
   std::string out = fmt::format(
-      "model        {}, {}, {} parameters, {} trained ({:.2f} %)\n", model_type, dtype, count(parameters),
+      "model        {}{}, {}, {} parameters, {} trained ({:.2f} %)\n", model_type,
+      bundled_config ? " by the config.json bundled for this id" : "", dtype, count(parameters),
       count(trained_parameters),
       100.0 * static_cast<double>(trained_parameters) / static_cast<double>(std::max<int64_t>(1, parameters)));
   out += device_text(*this);

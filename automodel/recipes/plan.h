@@ -10,6 +10,7 @@
 namespace automodel::recipes {
 
 struct Plan {
+  bool bundled_config = false;  // the program's own of this Hub id (models/known_models.h)
   std::string model_type, dtype;
   at::Device device = at::kCPU;  // whose arithmetic the memory is counted by
   std::string device_name;       // "NVIDIA H200", "CPU"; "" where there is no such device here

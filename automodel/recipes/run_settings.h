@@ -19,7 +19,8 @@ optim::LrSchedule make_schedule(const config::RecipeConfig& config, int64_t step
 /// The loss scale and what is done about gradients that are not finite, for a model in `dtype`. Throws ConfigError.
 optim::StepGuard make_step_guard(const config::RecipeConfig& config, at::ScalarType dtype, at::Device device);
 
-/// Throws ConfigError or UnsupportedError, as the run would: schedule, optimizer, signals, splits.
+/// Throws ConfigError or UnsupportedError, as the run would: schedule, optimizer, signals, splits; and try_model() for
+/// a model that needs neither Hub nor folder (known_model_of()).
 void try_settings(const config::RecipeConfig& config);
 
 /// The same for what needs the model's config.json: adapters, dtypes, groups of parameters. The model must lie on this
