@@ -50,7 +50,7 @@ static int64_t whole_number(const std::string& flag, const std::string& text) {
   return value;
 }
 
-ConfigArguments parse_config_arguments(const std::vector<std::string>& words, const std::string& usage) {
+ConfigArguments parse_config_arguments(const std::vector<std::string>& words, const std::string& help) {
   ConfigArguments out;
   std::vector<std::string> overrides;
   for (size_t i = 0; i < words.size(); ++i) {
@@ -70,7 +70,7 @@ ConfigArguments parse_config_arguments(const std::vector<std::string>& words, co
         throw UnsupportedError(word, fmt::format("is {}, this build runs one process", n),
                                "leave it out, or set it to 1");
     } else if (word == "-h" || word == "--help") {
-      std::cout << usage << "\n";
+      std::cout << help;
       std::exit(0);
     } else if (out.file.empty() && !word.starts_with("-")) {
       out.file = word;
@@ -82,7 +82,8 @@ ConfigArguments parse_config_arguments(const std::vector<std::string>& words, co
     }
   }
   if (out.file.empty())
-    throw ConfigError("automodel", "expected a CONFIG.yaml", "usage:\n    " + replace_all(usage, "\n", "\n    "));
+    throw ConfigError("automodel", "expected a CONFIG.yaml",
+                      "usage:\n    " + replace_all(help.substr(0, help.find("\n\n")), "\n", "\n    "));
   out.overrides = config::parse_overrides(overrides);
   return out;
 }

@@ -70,28 +70,6 @@ TEST_F(Command, MissingAndUnknownArgumentsAreErrors) {
   expect_error(run({"plan", config(), "--n", "2"}), 2, {"--n", "automodel data"});
 }
 
-TEST_F(Command, HelpIsOnStandardOutputForEachOfThem) {
-  text_of({"--help"}, {"automodel CONFIG.yaml", "tokenize", "render", "score", "generate", "checkpoint", "compare",
-                       "models", "doctor", "help", "version"});
-  text_of({"tokenize", "--help"}, {"--model", "--no-special", "--decode", "--offsets", "--jsonl"});
-  text_of({"render", "--help"}, {"--template", "--tools", "--add-generation-prompt", "--continue-final-message",
-                                 "--ids", "--mask", "--jsonl"});
-  text_of({"score", "--help"}, {"--batch", "--logits", "--grads", "--dtype", "--device", "--lora"});
-  text_of({"generate", "--help"}, {"--prompt", "--chat", "--temperature", "--top-k", "--top-p", "--seed"});
-  text_of({"checkpoint", "--help"}, {"info", "verify", "consolidate", "merge"});
-  text_of({"check", "--help"}, {"automodel check|plan|data CONFIG.yaml"});
-  text_of({"help"}, {"automodel CONFIG.yaml", "tokenize", "generate", "doctor", "topics of `automodel help`: config"});
-  text_of({"help", "config"}, {"optimizer", "step_scheduler"});
-  text_of({"help", "config", "optimizer"}, {"lr", "peak learning rate"});
-  text_of({"help", "optimizer"}, {"peak learning rate"});
-  EXPECT_EQ(text_of({"help", "render"}, {"automodel render", "--mask"}), text_of({"render", "--help"}, {}));
-  text_of({"help", "checkpoint", "merge"}, {"automodel checkpoint merge", "--out"});
-  text_of({"help", "checkpoint"}, {"checkpoint_dir", "`automodel checkpoint --help` is about the command"});
-  text_of({"help", "plan"}, {"check|plan|data CONFIG.yaml", "help config"});
-  expect_error(run({"help", "rendr"}), 2, {"rendr: no section of the configuration and no command", "mean render?"});
-  expect_error(run({"help", "nothing"}), 2, {"nothing", "no section", "optimizer"});
-}
-
 TEST_F(Command, VersionModelsDoctor) {
   text_of({"version"}, {"automodel 0.", "libtorch 2.11.0"});
   text_of({"--version"}, {"automodel 0."});
