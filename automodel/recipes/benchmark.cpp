@@ -171,8 +171,7 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
   const auto device = loaded.model->device;
   auto guard = make_step_guard(config, loaded.folder.dtype, device);
   auto engine = make_engine(loaded, config, guard);
-  optim::Adam optimizer(loaded.trained_parameters(),
-                        optim::make_adam_settings(config.optimizer, static_cast<uint64_t>(config.seed)));
+  auto optimizer = make_optimizer(config, loaded.trained_parameters());
   const MemoryAdvisor advisor(config, spec, *loaded.model);
   MemoryMeter meter(engine, optimizer);
   Steps steps(config, *loader, optimizer, guard, advisor);

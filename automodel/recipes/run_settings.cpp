@@ -1,9 +1,9 @@
 #include "automodel/recipes/run_settings.h"
 
 #include "automodel/base/error.h"
+#include "automodel/base/log.h"
 #include "automodel/base/signals.h"
 #include "automodel/data/split_slice.h"
-#include "automodel/optim/adam.h"
 #include "automodel/recipes/model_setup.h"
 #include "automodel/recipes/token_data.h"
 
@@ -35,6 +35,12 @@ optim::StepGuard make_step_guard(const config::RecipeConfig& config, at::ScalarT
     throw ConfigError("optimizer.grad_dtype", "is float16, in which scaled gradients cannot be summed and unscaled",
                       "leave it out: float32");
   return guard;
+}
+
+optim::Adam make_optimizer(const config::RecipeConfig& config, const std::vector<ParameterPtr>& trained) {
+  const auto settings = optim::make_adam_settings(config.optimizer, static_cast<uint64_t>(config.seed));
+  if (const auto idle = optim::idle_masters(trained, settings); !idle.empty()) log_warning(idle);
+  return optim::Adam(trained, settings);
 }
 
 static void try_split(const std::string& key, const config::DatasetSection& dataset) {
