@@ -160,7 +160,8 @@ TEST_F(Command, CheckTakesTheFileOfAModelsConfigToo) {
   };
   EXPECT_EQ(check(benchmarks / "models/qwen3-8b/config.json").exit_code, 0);
   EXPECT_EQ(check(benchmarks / "models/qwen3-8b").exit_code, 0);
-  EXPECT_EQ(check(benchmarks / "models/qwen3-8b/none.json").exit_code, 3);
+  EXPECT_EQ(check(benchmarks / "models/qwen3-8b/none.json").exit_code, 2);
+  EXPECT_EQ(check(benchmarks / "models/none/config.json").exit_code, 3);
 }
 
 TEST_F(Command, PlanReadsNoWeights) {
