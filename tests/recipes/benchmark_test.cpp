@@ -196,6 +196,11 @@ class BenchmarkOfAnId : public testing::Test {
     return all;
   }
   TemporaryFolder folder_;
+  std::string text_of_offline(const Arguments& all) const {
+    const auto finished = run(all, offline_);
+    expect_success(finished);
+    return finished.out;
+  }
   const Setting offline_{.environment = {{"HF_HOME", (folder_ / "hub").string()}, {"HF_HUB_OFFLINE", "1"}}};
 };
 
@@ -241,6 +246,21 @@ TEST_F(BenchmarkOfAnId, WhoseFamilyIsMissingIsRefusedWithoutTheHub) {
   EXPECT_EQ(run({"check", arguments("Qwen/Qwen2.5-7B").back(), "--recipe", "benchmark"}, offline_).exit_code, 0);
   const auto plan = json_of({"plan", typed.back(), "--recipe", "benchmark", "--json"}, offline_);
   EXPECT_EQ(plan.at("bundled_config"), true);
+}
+
+// On the CPU a plan is held against the machine's own memory, or against the limit where there is one.
+TEST_F(BenchmarkOfAnId, PlanSaysWhatItComparesWith) {
+  const auto plan = [&](const Arguments& more) {
+    Arguments all = {"plan", arguments("meta-llama/Llama-3.3-70B-Instruct").back(), "--recipe", "benchmark"};
+    all.insert(all.end(), more.begin(), more.end());
+    return text_of_offline(all);
+  };
+  EXPECT_THAT(plan({}), testing::ContainsRegex("\ndevice +CPU, .* of its memory are free: enough "));
+  EXPECT_THAT(plan({"--model.num_hidden_layers", "80", "--model.hidden_size", "65536"}),
+              testing::ContainsRegex("\ndevice +CPU, .* of its memory are free: the system may end this run "));
+  const auto limited = plan({"--distributed.memory_limit_gib", "3"});
+  EXPECT_THAT(limited, testing::HasSubstr("CPU, held to distributed.memory_limit_gib"));
+  EXPECT_THAT(limited, testing::ContainsRegex("\nfree +3.00 GiB: fits"));
 }
 
 TEST_F(Benchmark, WithNothingToCountIsRefused) {
