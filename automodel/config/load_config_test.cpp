@@ -34,7 +34,8 @@ Report check(const std::string& text, const std::vector<std::string>& arguments 
   return check_config(std::move(root), "f.yaml", can);
 }
 
-const std::string kShort = "recipe: finetune\nmodel: M\ndataset: {_target_: chat, path_or_dataset_id: nowhere/d.jsonl}\n";
+const std::string kShort =
+    "recipe: finetune\nmodel: M\ndataset: {_target_: chat, path_or_dataset_id: nowhere/d.jsonl}\n";
 
 // The one mistake of `kShort` plus the lines of `more`.
 Fault fault_of(const std::string& more, const std::vector<std::string>& arguments = {}) {
