@@ -17,6 +17,12 @@ string(SHA256 cuda_declared "${cuda_declared}")
 string(SUBSTRING ${cuda_declared} 0 12 cuda_declared)
 set(AUTOMODEL_CUDA_VERSION "${PROJECT_VERSION}-${cuda_declared}")
 
+# "NAME==VERSION ..." of NVIDIA's wheels, for the program to tell a machine's other libraries from them.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/cuda.lock)
+file(STRINGS ${CMAKE_SOURCE_DIR}/tools/cuda.lock AUTOMODEL_GPU_WHEELS REGEX "^nvidia-")
+list(TRANSFORM AUTOMODEL_GPU_WHEELS REPLACE " .*" "")
+list(JOIN AUTOMODEL_GPU_WHEELS " " AUTOMODEL_GPU_WHEELS)
+
 function(automodel_find_nvcc)  # -> AUTOMODEL_NVCC, AUTOMODEL_CUDART
   if(NOT AUTOMODEL_NVCC)
     execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/setup --print-nvcc OUTPUT_VARIABLE nvcc OUTPUT_STRIP_TRAILING_WHITESPACE

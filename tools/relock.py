@@ -35,7 +35,7 @@ def resolved(requirements: list[str]) -> list[str]:
 
 def cuda() -> list[str]:
     libraries = [name for name in resolved(["torch==2.11.0"]) if name.startswith("nvidia-") and name not in CPU]
-    return CPU + libraries + ["nvidia-cudnn-frontend==1.32.0", "nvidia-cutlass==4.2.0.0"]
+    return CPU + libraries + ["nvidia-cudnn-frontend==1.32.0"]
 
 
 PROFILES = {

@@ -18,9 +18,13 @@ class Error : public std::runtime_error {
   /// `where` may be empty: a key, file:line, tensor name. `hint` may be empty: what to do about it.
   Error(const std::string& where, const std::string& text, const std::string& hint = "", int exit_code = 1);
   int exit_code() const { return exit_code_; }
+  /// The parts of what(): "[where: ]text", and the hint alone ("": none).
+  std::string message() const { return std::string(what(), message_size_); }
+  std::string hint() const;
 
  private:
   int exit_code_;
+  size_t message_size_;  // bytes of what() before the hint
 };
 
 /// A wrong command line or configuration: `where` is "file:line: a.b.c", or the key alone. Exit code 2.

@@ -151,6 +151,11 @@ TEST(Errors, SayWhereWhatAndWhatToDo) {
   const ConfigError error("a.yaml:3: lr", "expected a number, got 'x'", "write 1e-4");
   EXPECT_STREQ(error.what(), "a.yaml:3: lr: expected a number, got 'x'\n  hint: write 1e-4");
   EXPECT_EQ(error.exit_code(), 2);
+  EXPECT_EQ(error.message(), "a.yaml:3: lr: expected a number, got 'x'");
+  EXPECT_EQ(error.hint(), "write 1e-4");
+  const DataError quoting("f:1", "the template says\n  hint: none");  // no hint of the error's own
+  EXPECT_EQ(quoting.message(), quoting.what());
+  EXPECT_EQ(quoting.hint(), "");
   EXPECT_EQ(UnsupportedError("", "x").exit_code(), 3);
   EXPECT_EQ(DataError("f:1", "x").exit_code(), 1);
   EXPECT_STREQ(SystemError("", "plain").what(), "plain");

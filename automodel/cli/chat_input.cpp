@@ -79,8 +79,8 @@ void warn_of_roles(const tokenizer::ChatTemplate& source, const Json& messages, 
       continue;
     }
     const auto& role = found->get_ref<const std::string&>();
-    const bool known = std::find(kRoles.begin(), kRoles.end(), role) != kRoles.end() ||
-                       source.source().find(role) != std::string::npos;
+    const auto quoted = [&](char mark) { return source.source().find(mark + role + mark) != std::string::npos; };
+    const bool known = std::find(kRoles.begin(), kRoles.end(), role) != kRoles.end() || quoted('\'') || quoted('"');
     if (known || !told.insert("role " + role).second) continue;
     const auto near = nearest(role, kRoles);
     log_warning(fmt::format("{}: messages[{}] has the role '{}', which the chat template does not name{}", where, i,

@@ -39,8 +39,8 @@ tokenizer::ChatTemplate own_template(const tokenizer::Tokenizer& tokenizer, bool
 tokenizer::Rendered render_chat(const tokenizer::ChatTemplate& source, const Json& variables, const std::string& field,
                                 const std::string& where);
 
-/// Warns of messages without a role, or with one that is neither usual nor named in the template. `told`: what earlier
-/// conversations were warned of, which is not said again.
+/// Warns of messages without a role, or with one that is neither usual nor a string of the template's source. `told`:
+/// what earlier conversations were warned of, which is not said again.
 void warn_of_roles(const tokenizer::ChatTemplate& source, const Json& messages, const std::string& where,
                    std::set<std::string>& told);
 

@@ -24,8 +24,13 @@ struct ConfigArguments {
   bool json = false;
   std::optional<int64_t> samples;  // data --n
 };
-/// Splits what follows the subcommand. Throws ConfigError when there is no file.
-ConfigArguments parse_config_arguments(const std::vector<std::string>& arguments, const std::string& usage);
+/// Splits what follows the subcommand; -h and --help print `help`, whose first paragraph is the usage, and end the
+/// program. Throws ConfigError when there is no file.
+ConfigArguments parse_config_arguments(const std::vector<std::string>& arguments, const std::string& help);
+
+/// The commands that take a configuration, and what `automodel COMMAND --help` prints for each; "" for another name.
+std::vector<std::string> config_command_names();
+std::string config_command_help(const std::string& command);
 
 int run_recipe(const ConfigArguments& arguments);
 int run_check(const ConfigArguments& arguments);

@@ -27,7 +27,8 @@ using Words = std::vector<std::string>;
 
 // The commands that take a configuration read --a.b.c themselves; everything else is CLI11's.
 int run_config_command(const std::string& command, const Words& rest) {
-  const auto arguments = parse_config_arguments(rest, kUsage);
+  const auto help = config_command_help(command);
+  const auto arguments = parse_config_arguments(rest, help.empty() ? std::string(kUsage) + "\n" : help);
   if (arguments.samples && command != "data") throw ConfigError("--n", "belongs to `automodel data`");
   if (command == "check") return run_check(arguments);
   if (command == "plan") return run_plan(arguments);
@@ -37,12 +38,18 @@ int run_config_command(const std::string& command, const Words& rest) {
 
 // "finetune llm -c FILE ..." is "FILE ..." in the older spelling, and FILE must name that recipe.
 int run_older_spelling(const Words& words) {
+  const auto help = config_command_help(words[0]);
+  if (words.size() > 1 && (words[1] == "-h" || words[1] == "--help")) {
+    std::cout << help;
+    return 0;
+  }
   if (words.size() < 2 || (words[1] != "llm" && words[1] != "vlm"))
-    throw ConfigError("automodel " + words[0], "expected llm or vlm, then -c CONFIG.yaml");
+    throw ConfigError("automodel " + words[0], "expected llm or vlm, then -c CONFIG.yaml",
+                      "`automodel " + words[0] + " --help` says how to use it");
   Words rest;
   for (size_t i = 2; i < words.size(); ++i)
     if (words[i] != "-c" && words[i] != "--config") rest.push_back(words[i]);
-  auto arguments = parse_config_arguments(rest, kUsage);
+  auto arguments = parse_config_arguments(rest, help);
   const std::string verb = words[0] == "pretrain" ? "finetune" : words[0];  // one recipe, as in NeMo AutoModel
   arguments.recipe = words[1] == "vlm" ? "vlm_" + verb : verb;
   return run_recipe(arguments);
@@ -167,7 +174,7 @@ void add_download(CLI::App& app, int& result) {
 }
 
 Words command_names(const CLI::App& app) {
-  Words names = {"check", "plan", "data", "finetune", "pretrain", "kd", "benchmark"};
+  Words names = config_command_names();
   for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; }))
     names.push_back(sub->get_name());
   return names;
@@ -179,11 +186,7 @@ std::string command_help(const CLI::App& app, const Words& topic) {
   std::string called = "automodel";
   for (const auto& word : topic) {
     const auto subs = at->get_subcommands([&](const CLI::App* sub) { return sub->get_name() == word; });
-    if (subs.empty()) {
-      const Words names = command_names(app);  // those that read a configuration are not CLI11's
-      const bool reads_config = topic.size() == 1 && std::find(names.begin(), names.end(), word) != names.end();
-      return reads_config ? fmt::format("{}\n\n`automodel help config` lists the keys of a CONFIG.yaml\n", kUsage) : "";
-    }
+    if (subs.empty()) return topic.size() == 1 ? config_command_help(word) : "";
     if (at != &app) called += " " + at->get_name();
     at = subs.front();
   }

@@ -106,12 +106,13 @@ static void report_gpus(Json& report, Json& notes) {
   if (!gpus.empty()) report["gpus"] = gpus;
   if (!cuda.library.empty()) report["kernels"] = cuda.library + (cuda.archs.empty() ? "" : " for " + cuda.archs);
   for (const auto& library : cuda.libraries) report[library.name] = library.version;
+  for (const auto& note : kernels::other_versions(cuda.libraries)) notes.push_back(note);
   if (!cuda.ready) notes.push_back(cuda.reason + (cuda.hint.empty() ? "" : ": " + cuda.hint));
 }
 
 int run_doctor(bool json) {
   Json report{{"version", AUTOMODEL_VERSION},
-              {"libtorch", TORCH_VERSION},
+              {"libtorch", kernels::loaded_libtorch()},
               {"cpu", cpu_model()},
               {"threads", at::get_num_threads()}};
 #if defined(__x86_64__)
@@ -120,6 +121,8 @@ int run_doctor(bool json) {
                                                              : "SSE";
 #endif
   Json notes = Json::array();
+  if (const auto note = kernels::judge_libtorch(kernels::loaded_libtorch(), TORCH_VERSION); !note.empty())
+    notes.push_back(note);
   report_gpus(report, notes);
   if (report.value("instructions", "AVX2") == "SSE") notes.push_back("this CPU has no AVX2: training will be slow");
   if (at::get_num_threads() == 1) notes.push_back("one thread only: set OMP_NUM_THREADS to the number of cores");

@@ -10,6 +10,7 @@
 #include "automodel/base/error.h"
 #include "automodel/base/json.h"
 #include "automodel/base/text.h"
+#include "automodel/config/missing_file.h"
 #include "automodel/config/names.h"
 #include "automodel/config/recipe_keys.h"
 
@@ -31,8 +32,9 @@ bool exists(const std::string& path) {
 // "owner/name" as the Hub has them; everything else that is not there is a missing file.
 bool looks_like_hub_id(const std::string& text) {
   bool one_slash = std::count(text.begin(), text.end(), '/') <= 1;
-  bool file_like = text.starts_with(".") || text.starts_with("/") || text.starts_with("~") || text.ends_with(".json") ||
-                   text.ends_with(".jsonl") || text.ends_with(".parquet");
+  bool file_like = text.starts_with(".") || text.starts_with("/") || text.starts_with("~");
+  for (const char* ending : {".json", ".jsonl", ".parquet", ".arrow", ".csv", ".tsv", ".txt", ".gz", ".zst", ".yaml"})
+    file_like = file_like || text.ends_with(ending);
   return one_slash && !file_like;
 }
 
@@ -105,6 +107,15 @@ class Finder {
     found_.push_back({path, from_environment ? given->written : value, reason, place});
   }
 
+  // `file` is what must be there for `value`; of a pattern that nothing matches, the pattern.
+  void add_missing(const std::string& path, const std::string& value, const std::string& file) {
+    const MissingFile missing = describe_missing(file);
+    add(path, value, missing.text);
+    found_.back().no_file = true;
+    found_.back().mistyped = missing.folder_is_there;
+    found_.back().hint = missing.hint;
+  }
+
   void keys() {
     for (const KeyNote& key : findings_.keys) {
       if (key.key_class != KeyClass::kLacking || key.from_section) continue;
@@ -115,7 +126,10 @@ class Finder {
 
   void folder(const std::string& key, const std::string& path) {
     if (path.empty() || exists(path) || (can_.hub && looks_like_hub_id(path))) return;
-    add(key, path, looks_like_hub_id(path) ? "the Hub client: this is no local folder" : "a path that is there");
+    if (looks_like_hub_id(path))
+      add(key, path, "the Hub client: this is no local folder");
+    else
+      add_missing(key, path, path);
   }
 
   void model(const ModelSection& model) {
@@ -141,7 +155,10 @@ class Finder {
       const bool pattern = path.find_first_of("*?[") != std::string::npos;  // looked up when the data is opened
       if (pattern || exists(path) || (can_.hub_datasets && (looks_like_hub_id(path) || path.starts_with("hf://"))))
         continue;
-      add(key, path, looks_like_hub_id(path) ? "the Hub client: this is no local file" : "a path that is there");
+      if (looks_like_hub_id(path))
+        add(key, path, "the Hub client: this is no local file");
+      else
+        add_missing(key, path, path);
     }
   }
 
@@ -156,11 +173,10 @@ class Finder {
       files(fmt::format("{}.sources[{}]", section, i), dataset.sources[i].path);
     const std::string& chat = dataset.chat_template;
     if (!chat.empty() && chat.find('{') == std::string::npos && !exists(chat)) {
-      add(section + ".chat_template", chat, "a template file that is there");
+      add_missing(section + ".chat_template", chat, chat);
     }
     for (const std::string& path : data_paths(dataset)) {
-      if (!matches(path))
-        add(section + (dataset.kind == "nanogpt" ? ".file_pattern" : ".paths"), path, "a file that is there");
+      if (!matches(path)) add_missing(section + (dataset.kind == "nanogpt" ? ".file_pattern" : ".paths"), path, path);
     }
     if (dataset.tokenizer) folder(section + ".tokenizer.pretrained_model_name_or_path", dataset.tokenizer->path);
   }
@@ -200,8 +216,8 @@ std::vector<Lacking> find_lacking(const Value& root, const RecipeConfig& config,
 
 // The parts of an error's message; its path is the key it begins with, or the model's.
 static Fault as_fault(const Error& error, const Value& root, const std::string& model, const Findings& findings) {
-  std::string text = error.what(), hint, path = model;
-  if (const size_t at = text.find("\n  hint: "); at != std::string::npos) hint = text.substr(at + 9), text.resize(at);
+  std::string text = error.message(), path = model;
+  const std::string hint = error.hint();
   const size_t colon = text.find(": ");
   const std::string key = text.substr(0, colon == std::string::npos ? 0 : colon),
                     section = key.substr(0, key.find('.'));

@@ -33,6 +33,9 @@ struct Capabilities {
 struct Lacking {
   std::string path, value, reason;
   Place place;
+  bool no_file = false;   ///< what lacks is a file or folder of this machine
+  bool mistyped = false;  ///< and the folder in which it should lie is there: the reason is a whole sentence then
+  std::string hint;
 };
 std::vector<Lacking> find_lacking(const Value& root, const RecipeConfig& config, const Findings& findings,
                                   const Capabilities& capabilities);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "automodel/base/error.h"
 #include "automodel/config/fill_config.h"
 #include "automodel/config/recipe_keys.h"
@@ -38,7 +40,13 @@ RecipeConfig load_config(const std::filesystem::path& file, const std::vector<Ov
 }
 
 RecipeConfig require_runnable(const Report& report) {
-  const std::vector<Fault>& faults = report.findings.faults;
+  std::vector<Fault> faults = report.faults();
+  const bool only_files =
+      std::all_of(report.lacking.begin(), report.lacking.end(), [](const Lacking& lacking) { return lacking.no_file; });
+  if (faults.empty() && only_files)  // what `check` leaves open, for the file may lie on another machine, ends a run
+    for (const Lacking& lacking : report.lacking)
+      faults.push_back({lacking.place, lacking.path, fmt::format("is {}, expected {}", lacking.value, lacking.reason),
+                        lacking.hint});
   if (!faults.empty()) {
     const Fault& first = faults[0];
     std::string text = first.text, hint = first.hint;

@@ -22,7 +22,10 @@ struct Report {
   RecipeConfig config;           ///< as far as it could be read; whole when there are no faults
   Findings findings;             ///< every key and its class; every mistake
   std::vector<Lacking> lacking;  ///< valid, but not in this build
-  int exit_code() const { return !findings.faults.empty() ? 2 : !lacking.empty() ? 3 : 0; }
+  /// 0: this build can run it; 3: valid, but something lacks; 2: it is wrong, a mistyped path of a file included.
+  int exit_code() const;
+  /// Those of the findings, and paths of files that are mistyped.
+  std::vector<Fault> faults() const;
 
   /// The configuration as it takes effect, with the class of each key, then notes, what lacks and the mistakes.
   std::string text() const;

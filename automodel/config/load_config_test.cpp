@@ -34,7 +34,8 @@ Report check(const std::string& text, const std::vector<std::string>& arguments 
   return check_config(std::move(root), "f.yaml", can);
 }
 
-const std::string kShort = "recipe: finetune\nmodel: M\ndataset: {_target_: chat, path_or_dataset_id: d.jsonl}\n";
+const std::string kShort =
+    "recipe: finetune\nmodel: M\ndataset: {_target_: chat, path_or_dataset_id: nowhere/d.jsonl}\n";
 
 // The one mistake of `kShort` plus the lines of `more`.
 Fault fault_of(const std::string& more, const std::vector<std::string>& arguments = {}) {
@@ -63,7 +64,7 @@ TEST(LoadConfig, DefaultsAreNemosButForStates) {
   EXPECT_EQ(config.loss_fn.kind, "cross_entropy");
   EXPECT_EQ(config.model.path, "M");
   EXPECT_EQ(config.dataset.kind, "chat");
-  EXPECT_THAT(config.dataset.path, ElementsAre("d.jsonl"));
+  EXPECT_THAT(config.dataset.path, ElementsAre("nowhere/d.jsonl"));
   EXPECT_TRUE(config.validation_sets.empty());
   EXPECT_TRUE(check(kShort + "lr_scheduler: {}\n").config.lr_scheduler.has_value());
   EXPECT_EQ(check(kShort + "peft: {_target_: lora}\n").config.peft->dim, 8);

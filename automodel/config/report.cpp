@@ -174,13 +174,22 @@ std::string Report::text() const {
   }
   if (!others.empty()) text += "# other keys of the file:\n" + others;
   for (const Lacking& lack : lacking) {
-    text += fmt::format("# lacking: {}: {} needs {}\n", lack.path, lack.value, lack.reason);
+    if (!lack.mistyped) text += fmt::format("# lacking: {}: {} needs {}\n", lack.path, lack.value, lack.reason);
   }
-  for (const Fault& fault : findings.faults) {
+  for (const Fault& fault : faults()) {
     text += fmt::format("# error: {}: {}\n", fault.where(file), fault.text);
     if (!fault.hint.empty()) text += fmt::format("#   hint: {}\n", fault.hint);
   }
   return text;
+}
+
+int Report::exit_code() const { return !faults().empty() ? 2 : lacking.empty() ? 0 : 3; }
+
+std::vector<Fault> Report::faults() const {
+  std::vector<Fault> all = findings.faults;
+  for (const Lacking& lack : lacking)
+    if (lack.mistyped) all.push_back({lack.place, lack.path, lack.reason, lack.hint});
+  return all;
 }
 
 Json Report::json() const {
@@ -195,9 +204,10 @@ Json Report::json() const {
                     {"note", key.note}});
   }
   for (const Lacking& lack : lacking) {
+    if (lack.mistyped) continue;
     lacks.push_back({{"key", lack.path}, {"value", lack.value}, {"line", lack.place.line}, {"needs", lack.reason}});
   }
-  for (const Fault& fault : findings.faults) {
+  for (const Fault& fault : faults()) {
     errors.push_back({{"key", fault.path}, {"line", fault.place.line}, {"error", fault.text}, {"hint", fault.hint}});
   }
   report["keys"] = std::move(keys);

@@ -173,10 +173,12 @@ TEST(Chat, ARowThatIsNoChatIsRefusedWithItsPlace) {
               HasSubstr("test.jsonl:3: tools[0] has no function and no name"));
   EXPECT_THAT(fails(R"({"messages": [{"role": "user", "content": "x"}], "tools": [{"function": {}}]})"),
               HasSubstr("test.jsonl:3: tools[0] has a function without a name"));
-  EXPECT_THAT(fails(R"({"messages": [{"role": "user", "content": "x"}], "tools": "null"})"),
-              HasSubstr("test.jsonl:3: tools should be a list, got null"));
+  EXPECT_THAT(fails(R"({"messages": [{"role": "user", "content": "x"}], "tools": "3"})"),
+              HasSubstr("test.jsonl:3: tools should be a list, got number"));
   EXPECT_THAT(fails(R"({"messages": [{"role": "user", "content": "x"}], "tools": {"name": "f"}})"),
               HasSubstr("test.jsonl:3: tools should be a list, got object"));
+  for (const char* none : {R"("null")", R"(" null ")", R"("")", R"("[]")", "[]", "null"})
+    EXPECT_TRUE(tools_of(row_of(fmt::format(R"({{"tools": {}}})", none).c_str())).is_null()) << none;
   const ChatBuilder strict(bytes("{{ raise_exception('roles must alternate') }}"), {});
   EXPECT_THAT(message_of([&] { strict.build(row_of(R"({"messages": [{"role": "user", "content": "x"}]})")); }),
               testing::AllOf(HasSubstr("test.jsonl:3: the chat template rejects this conversation"),

@@ -147,7 +147,8 @@ class Inspector {
       if (!sample.ids.empty()) return sample;
       found_.bad.add(where + ": has fewer than two tokens");
     } catch (const Error& error) {
-      found_.bad.add(replace_all(error.what(), "\n  hint: ", "; "));  // one line, within brackets
+      const auto hint = error.hint();
+      found_.bad.add(error.message() + (hint.empty() ? "" : "; " + hint));  // one line, within brackets
     }
     return std::nullopt;
   }

@@ -9,30 +9,11 @@
 #include <mutex>
 #include <set>
 
-#include "automodel/base/error.h"
-#include "automodel/data/mock.h"
+#include "automodel/data/counting_loader_test.h"
 
 namespace automodel::data {
 namespace {
 using testing::HasSubstr;
-
-/// Rows whose index is all there is to know, of uneven length; row 13 k can be made bad, row 7 k untrained.
-class CountingBuilder : public SampleBuilder {
- public:
-  int64_t longest = 40;
-  bool faults = false;
-  Sample build(const Row& row) const override {
-    if (faults && row.index % 13 == 12) throw DataError(row.where, "is bad");
-    const auto tokens = static_cast<int32_t>(1 + philox(RandomKey{5}, static_cast<uint64_t>(row.index))[0] % longest);
-    Sample sample;
-    for (int32_t t = 0; t < tokens; ++t) sample.ids.push_back(static_cast<int32_t>(row.index) * 1000 + t);
-    sample.labels.assign(sample.ids.begin(), sample.ids.end());
-    for (auto& label : sample.labels)
-      label = label % 3 == 0 || (faults && row.index % 7 == 6) ? kNotTrained : label + 1;
-    if (!(faults && row.index % 7 == 6)) sample.labels.front() = 1;
-    return sample;
-  }
-};
 
 /// Rows that come from `first_late` on only when open() was called; they come by themselves after a minute, so that a
 /// test that fails also ends.
@@ -63,48 +44,6 @@ class LateBuilder : public CountingBuilder {
   mutable bool open_ = false, gave_up_ = false;
 };
 
-std::unique_ptr<Loader> make_loader(int64_t rows, LoaderOptions options, bool faults = false, int64_t longest = 40) {
-  auto builder = std::make_shared<CountingBuilder>();
-  builder->faults = faults;
-  builder->longest = longest;
-  return std::make_unique<Loader>(mock_rows(rows), builder, options);
-}
-
-using Ids = std::vector<int64_t>;
-Ids ids_of(const Batch& batch) {
-  const auto* data = batch.ids.const_data_ptr<int64_t>();
-  Ids ids(data, data + batch.tokens());
-  ids.insert(ids.end(), batch.cu_seqlens.begin(), batch.cu_seqlens.end());
-  return ids;
-}
-
-std::vector<Ids> take(Loader& loader, int64_t calls) {  // an epoch's end is an empty entry
-  std::vector<Ids> taken;
-  for (int64_t i = 0; i < calls; ++i) {
-    const auto batch = loader.next();
-    taken.push_back(batch ? ids_of(*batch) : Ids{});
-  }
-  return taken;
-}
-
-LoaderOptions any_options() {
-  LoaderOptions options;
-  options.read.shuffle = *rc::gen::arbitrary<bool>();
-  options.read.seed = *rc::gen::inRange<uint64_t>(0, 5);
-  options.read.max_tokens = *rc::gen::element<int64_t>(0, 15);
-  options.read.over_long = *rc::gen::element(OverLong::Truncate, OverLong::Split, OverLong::Drop);
-  options.read.bad_rows = options.read.untrained_rows = OnFault::Skip;
-  options.pack.local_batch_size = *rc::gen::inRange<int64_t>(1, 4);
-  options.pack.packed_sequence_size = *rc::gen::element<int64_t>(0, 32, 64);
-  options.pack.packing = *rc::gen::element(Packing::Sequential, Packing::FirstFit, Packing::BestFit);
-  options.pack.window = *rc::gen::inRange<int64_t>(1, 9);
-  options.pack.max_packs = *rc::gen::weightedElement<int64_t>({{3, 0}, {1, 5}});
-  options.threads = *rc::gen::inRange<int64_t>(1, 4);
-  options.read_ahead = *rc::gen::inRange<int64_t>(1, 9);
-  options.prefetch = *rc::gen::inRange<int64_t>(1, 4);
-  return options;
-}
-
 TEST(Loader, ResumesExactlyFromAnyPlace) {
   rc::check("first n calls, save, new loader, restore: the rest is the same", [] {
     const auto options = any_options();
@@ -130,74 +69,6 @@ TEST(Loader, TheOrderDoesNotDependOnThreadsOrReadAhead) {
     const auto one = take(*make_loader(30, options, true), 20);
     options.threads = 4, options.read_ahead = 13, options.prefetch = 7;
     RC_ASSERT(take(*make_loader(30, options, true), 20) == one);
-  });
-}
-
-// What n ranks get, in the order of one process; an epoch's end is an empty entry. Checks that they keep in step.
-std::vector<Ids> take_of_all(std::vector<std::unique_ptr<Loader>>& ranks, int64_t calls) {
-  std::vector<Ids> taken;
-  for (int64_t i = 0; i < calls; ++i) {
-    size_t ended = 0;
-    bool behind = false;
-    for (const auto& loader : ranks) {
-      const auto batch = loader->next();
-      if (!batch) {
-        ++ended;
-        continue;
-      }
-      RC_ASSERT(!behind || batch->documents() == 0);  // once a rank has nothing, those after it have nothing
-      behind = batch->documents() == 0;
-      if (!behind) taken.push_back(ids_of(*batch));
-    }
-    RC_ASSERT(ended == 0 || ended == ranks.size());
-    if (ended > 0) taken.push_back({});
-    for (const auto& loader : ranks) RC_ASSERT(loader->state() == ranks[0]->state());
-  }
-  return taken;
-}
-
-std::vector<std::unique_ptr<Loader>> make_ranks(int64_t count, int64_t rows, LoaderOptions options) {
-  std::vector<std::unique_ptr<Loader>> ranks;
-  options.ranks = count;
-  for (options.rank = 0; options.rank < count; ++options.rank) ranks.push_back(make_loader(rows, options, true));
-  return ranks;
-}
-
-TEST(Loader, RanksShareOutTheMicrobatchesOfOneProcess) {
-  rc::check("rank r of n gets every n-th microbatch from r on, through several epochs", [] {
-    const auto options = any_options();
-    const auto rows = *rc::gen::inRange<int64_t>(5, 40), count = *rc::gen::inRange<int64_t>(1, 6);
-    auto ranks = make_ranks(count, rows, options);
-    const auto together = take_of_all(ranks, 12);
-    const auto one = make_loader(rows, options, true);
-    RC_ASSERT(take(*one, static_cast<int64_t>(together.size())) == together);
-    // A global batch: a steps of accumulation on n ranks hold the packs of a * n on one.
-    const auto steps = *rc::gen::inRange<int64_t>(1, 4);
-    for (auto& loader : ranks) loader->rewind();
-    one->rewind();
-    std::multiset<Ids> global, expected;
-    for (const auto& loader : ranks)
-      for (const auto& batch : loader->next_group(steps))
-        if (batch.documents() > 0) global.insert(ids_of(batch));
-    for (const auto& batch : one->next_group(steps * count)) expected.insert(ids_of(batch));
-    RC_ASSERT(global == expected);
-  });
-}
-
-TEST(Loader, ResumesWithAnotherNumberOfRanks) {
-  rc::check("saved by any rank of n, restored on m: the rest is the same", [] {
-    const auto options = any_options();
-    const auto rows = *rc::gen::inRange<int64_t>(5, 40), before = *rc::gen::inRange<int64_t>(0, 8);
-    const auto from = *rc::gen::inRange<int64_t>(1, 5), to = *rc::gen::inRange<int64_t>(1, 5);
-    auto ranks = make_ranks(from, rows, options);
-    const auto first = take_of_all(ranks, before);
-    const std::string saved = ranks.back()->state().dump();
-    auto resumed = make_ranks(to, rows, options);
-    for (auto& loader : resumed) loader->restore(Json::parse(saved));
-    const auto rest = take_of_all(resumed, 8);
-    const auto one = make_loader(rows, options, true);
-    RC_ASSERT(take(*one, static_cast<int64_t>(first.size())) == first);
-    RC_ASSERT(take(*one, static_cast<int64_t>(rest.size())) == rest);
   });
 }
 

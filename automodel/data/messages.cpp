@@ -137,8 +137,10 @@ void check_tools(const Json& tools, const std::string& where) {
 Json tools_of(const Row& row) {
   const auto found = row.value.find("tools");
   if (found == row.value.end() || found->is_null()) return nullptr;
+  if (*found == "") return nullptr;
   const Json tools =
       found->is_string() ? parse_json(found->get_ref<const std::string&>(), row.where + ": tools") : *found;
+  if (tools.is_null()) return nullptr;
   check_tools(tools, row.where);
   return tools.empty() ? Json() : tools;
 }

@@ -16,7 +16,8 @@ Json messages_of(const Row& row);
 /// ...}}, {"name", ...}, or an object of another type.
 void check_tools(const Json& tools, const std::string& where);
 
-/// The row's "tools": a list, or a text that holds one as JSON; null where there are none or the list is empty. Throws
+/// The row's "tools": a list, or a text that holds one as JSON; null where there are none: the list or the text is
+/// empty, or either is null (for a text Python's json.loads gives None, which transformers takes as no tools). Throws
 /// DataError (row.where) as check_tools does.
 Json tools_of(const Row& row);
 

@@ -27,8 +27,7 @@ static constexpr const char* kRemedy =
 
 // A fault that names no remedy of its own names the one that all rows have.
 static DataError with_remedy(const DataError& error) {
-  const std::string text = error.what();
-  return text.find("\n  hint: ") == std::string::npos ? DataError("", text, kRemedy) : error;
+  return error.hint().empty() ? DataError("", error.message(), kRemedy) : error;
 }
 
 Sample RowReader::build(int64_t index) const {

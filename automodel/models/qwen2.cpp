@@ -13,6 +13,7 @@ void apply_qwen_window(HfConfig& config, DecoderSpec& spec) {
 
 static DecoderSpec read(HfConfig& config) {
   auto spec = llama_like(config);
+  config.require("use_mrope", false, "the positions of Qwen 2 have one axis");
   for (auto& layer : spec.layers) layer.attention.qkv.bias = true;
   apply_qwen_window(config, spec);
   return spec;

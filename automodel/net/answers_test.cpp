@@ -154,7 +154,7 @@ TEST_F(EnvironmentTest, Defaults) {
   EXPECT_EQ(read().endpoint, "https://huggingface.co");
   EXPECT_EQ(read().cache, "/home/u/.cache/huggingface/hub");
   EXPECT_EQ(read().token, "");
-  EXPECT_FALSE(read().offline);
+  EXPECT_FALSE(read().offline());
 }
 
 TEST_F(EnvironmentTest, PlacesAsHuggingfaceHubFindsThem) {
@@ -175,9 +175,9 @@ TEST_F(EnvironmentTest, PlacesAsHuggingfaceHubFindsThem) {
 
 TEST_F(EnvironmentTest, OfflineAndTimeouts) {
   variables_["TRANSFORMERS_OFFLINE"] = "yes";
-  EXPECT_TRUE(read().offline);
+  EXPECT_TRUE(read().offline());
   variables_["HF_HUB_OFFLINE"] = "0";
-  EXPECT_FALSE(read().offline);
+  EXPECT_FALSE(read().offline());
   variables_["HF_HUB_DOWNLOAD_TIMEOUT"] = "33";
   EXPECT_EQ(read().stall_timeout_s, 33);
   variables_["HF_HUB_DOWNLOAD_TIMEOUT"] = "long";
@@ -190,7 +190,7 @@ TEST_F(EnvironmentTest, OfflineNamesTheVariablesThatSayIt) {
     variables_ = std::move(variables);
     variables_["HOME"] = "/home/u";
     const auto settings = read(kind);
-    return settings.offline ? settings.offline_reason() : "";
+    return settings.offline() ? settings.offline_reason() : "";
   };
   const std::string hub = "HF_HUB_OFFLINE", transformers = "TRANSFORMERS_OFFLINE", datasets = "HF_DATASETS_OFFLINE";
   for (const auto kind : {RepoKind::Model, RepoKind::Dataset}) {

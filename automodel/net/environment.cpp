@@ -120,10 +120,7 @@ HubSettings read_hub_settings(const Environment& environment, RepoKind kind) {
     if (const auto named = value_of(environment, name); !named.empty()) settings.cache = expand(named, environment);
   settings.cache = fs::absolute(settings.cache);
   settings.token = find_token(environment, home);
-  if (auto names = offline_variables(environment, kind); !names.empty()) {
-    settings.offline = true;
-    settings.offline_by = std::move(names);
-  }
+  settings.offline_by = offline_variables(environment, kind);
   for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"})
     if (settings.ca_file.empty()) settings.ca_file = value_of(environment, name);
   settings.answer_timeout_s = seconds_of(environment, "HF_HUB_ETAG_TIMEOUT", settings.answer_timeout_s);

@@ -155,7 +155,7 @@ static void where_writable(const Write& write) {
 Pinned Hub::State::pin(const Repo& repo, const RepoCache& cache) {
   if (is_commit(repo.revision)) return {repo.revision, ""};
   const auto cached = cache.find_commit();
-  if (settings.offline) {
+  if (settings.offline()) {
     if (cached) return {*cached, ""};
     throw not_in_cache(settings, repo, fmt::format("revision '{}' is", repo.revision), "");
   }
@@ -172,7 +172,7 @@ Pinned Hub::State::pin(const Repo& repo, const RepoCache& cache) {
 std::vector<RepoFile> Hub::State::tree(const Repo& repo, const RepoCache& cache, const Pinned& pinned) const {
   if (auto files = cache.find_tree(pinned.commit)) return std::move(*files);
   auto there = cache.files_there(pinned.commit);  // transformers fetches file by file and keeps no list
-  if (!settings.offline && pinned.unreachable.empty()) {
+  if (!settings.offline() && pinned.unreachable.empty()) {
     std::vector<RepoFile> files;
     try {
       files = ask_tree(repo, pinned.commit, there.empty());
@@ -213,7 +213,7 @@ fs::path Hub::snapshot(const Repo& repo, const std::vector<std::string>& pattern
   }
   if (!any) throw no_such_file(settings, repo, "that matches " + join(patterns, ", "));
   if (!missing.empty()) {
-    if (settings.offline || !pinned.unreachable.empty())
+    if (settings.offline() || !pinned.unreachable.empty())
       throw not_in_cache(settings, repo,
                          fmt::format("{} of its files ({}, ...) are", missing.size(), missing.front().path),
                          pinned.unreachable);
@@ -233,11 +233,11 @@ std::optional<fs::path> Hub::find_file(const Repo& repo, const std::string& path
     std::error_code ignored;
     return fs::is_regular_file(file, ignored) ? std::optional(file) : std::nullopt;
   };
-  if (cached && (settings.offline || *cached == repo.revision)) {
+  if (cached && (settings.offline() || *cached == repo.revision)) {
     if (auto file = there(*cached)) return file;
     if (cache.is_known_missing(*cached, path)) return std::nullopt;
   }
-  if (settings.offline) throw not_in_cache(settings, repo, fmt::format("'{}' is", path), "");
+  if (settings.offline()) throw not_in_cache(settings, repo, fmt::format("'{}' is", path), "");
   const bool stand_in = cached && there(*cached);
   std::optional<FileHead> head;
   try {

@@ -69,7 +69,6 @@ struct HubSettings {
   std::string endpoint = "https://huggingface.co";  ///< HF_ENDPOINT
   std::filesystem::path cache;                      ///< HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub
   std::string token;                                ///< HF_TOKEN, else the file HF_TOKEN_PATH or HF_HOME/token
-  bool offline = false;                             ///< HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE; see offline_by
   std::string ca_file;                              ///< SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE
   double answer_timeout_s = 10;                     ///< HF_HUB_ETAG_TIMEOUT: until connected, and for small answers
   double stall_timeout_s = 10;                      ///< HF_HUB_DOWNLOAD_TIMEOUT: so long without a byte is a cut
@@ -79,8 +78,9 @@ struct HubSettings {
   double backoff_s = 1;                             ///< before the second attempt; doubles up to 16 times this
   double longest_wait_s = 300;                      ///< a Retry-After beyond this is an error instead
 
-  /// The variables that say offline, for messages.
-  std::vector<std::string> offline_by = {"HF_HUB_OFFLINE"};
+  /// The variables that say offline, HF_HUB_OFFLINE and the like; none: requests may be made.
+  std::vector<std::string> offline_by;
+  bool offline() const { return !offline_by.empty(); }
   std::string offline_reason() const;  ///< "HF_HUB_OFFLINE is set"
 };
 using Environment = std::function<std::optional<std::string>(const std::string&)>;

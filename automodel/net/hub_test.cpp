@@ -98,7 +98,7 @@ TEST_F(HubTest, OneFileNeedsNoList) {
 TEST_F(HubTest, OfflineUsesWhatIsThere) {
   const auto folder = hub().snapshot(tiny_, {"*.json"});
   control("clear");
-  settings_.offline = true;
+  settings_.offline_by = {"HF_HUB_OFFLINE"};
   EXPECT_EQ(hub().snapshot(tiny_, {"*.json"}), folder);
   EXPECT_EQ(hub().file(tiny_, "config.json"), folder / "config.json");
   EXPECT_EQ(hub().list(tiny_).files.size(), 10u);

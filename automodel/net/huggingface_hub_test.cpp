@@ -90,7 +90,7 @@ print(out))");
             if (name == "HF_DATASETS_OFFLINE") return datasets;
             return name == "HOME" ? std::optional<std::string>("/home/u") : std::nullopt;
           };
-          ours += read_hub_settings(environment, kind).offline ? '1' : '0';
+          ours += read_hub_settings(environment, kind).offline() ? '1' : '0';
         }
   EXPECT_EQ(ours, asked);
   EXPECT_EQ(ours.size(), 128u);
@@ -110,7 +110,7 @@ TEST_F(HuggingfaceHubTest, WeFindWhatItFetched) {
   control("clear");
   EXPECT_EQ(hub().snapshot(tiny_), folder);
   EXPECT_EQ(log().size(), 1u);
-  settings_.offline = true;
+  settings_.offline_by = {"HF_HUB_OFFLINE"};
   EXPECT_EQ(hub().snapshot(tiny_), folder);
   EXPECT_EQ(hub().file(tiny_, "config.json"), fs::path(folder) / "config.json");
 }
@@ -121,7 +121,7 @@ TEST_F(HuggingfaceHubTest, WeFindSingleFilesThatItFetched) {
       python("hf_hub_download('org/tiny', 'onnx/config.json')\nprint(hf_hub_download('org/tiny', 'config.json'))");
   control("clear");
   HubSettings offline = settings_;
-  offline.offline = true;
+  offline.offline_by = {"HF_HUB_OFFLINE"};
   EXPECT_EQ(Hub(offline).snapshot(tiny_, {"*.json"}), file.parent_path());
   EXPECT_EQ(Hub(offline).list(tiny_).files.size(), 2u);
   EXPECT_EQ(hub().file(tiny_, "config.json"), file);

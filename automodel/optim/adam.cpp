@@ -13,7 +13,6 @@
 #include <utility>
 
 #include "automodel/base/error.h"
-#include "automodel/base/log.h"
 #include "automodel/base/random.h"
 #include "automodel/base/text.h"
 #include "automodel/kernels/optimizer/rounding.h"
@@ -22,16 +21,6 @@
 
 namespace automodel::optim {
 namespace {
-
-Master master_of(at::ScalarType weight, const AdamSettings& settings) {
-  if (c10::elementSize(weight) >= 4) return Master::None;
-  return settings.master_weights.value_or(settings.state_dtype == at::kFloat ? Master::Full : Master::None);
-}
-
-bool keeps_master(at::ScalarType weight, const AdamSettings& settings) {
-  const auto master = master_of(weight, settings);
-  return master == Master::Full || master == Master::Split;
-}
 
 void check_master(const Parameter& parameter, const AdamSettings& settings) {
   const auto master = master_of(parameter.dtype(), settings);
@@ -43,24 +32,10 @@ void check_master(const Parameter& parameter, const AdamSettings& settings) {
       "true keeps fp32 copies of float16 weights");
 }
 
-// NeMo AutoModel's recipes name masters by habit: no fault, but the user should not count on them.
-void warn_of_idle_masters(const std::vector<ParameterPtr>& parameters, const AdamSettings& settings) {
-  const bool split = settings.master_weights == Master::Split;
-  if (!split && settings.master_weights != Master::Stochastic) return;
-  for (const auto& parameter : parameters)
-    if (c10::elementSize(parameter->dtype()) < 4) return;
-  log_warning(fmt::format("optimizer.master_weights: {} changes nothing: all trained weights are in float32 themselves",
-                          split ? "split" : "stochastic"));
-}
-
 uint64_t key_of(const std::string& name) {
   RandomKey key{name.size()};
   for (const unsigned char c : name) key = key.with(c);
   return key.value();
-}
-
-at::ScalarType state_dtype(at::ScalarType weight, const AdamSettings& settings) {
-  return weight == at::kDouble ? weight : settings.state_dtype;
 }
 
 void check(const AdamSettings& s) {
@@ -97,61 +72,11 @@ std::vector<std::regex> compile(const std::vector<config::ParamGroupOverride>& o
 
 }  // namespace
 
-static std::optional<Master> parse_master(const std::string& word) {
-  if (word == "true") return Master::Full;
-  if (word == "split") return Master::Split;
-  if (word == "stochastic") return Master::Stochastic;
-  if (word == "false") return Master::None;
-  if (word == "auto") return std::nullopt;
-  throw ConfigError("optimizer.master_weights",
-                    fmt::format("is '{}', expected auto, true, split, stochastic or false", word));
-}
-
-AdamSettings make_adam_settings(const config::OptimizerSection& section, uint64_t seed) {
-  if (section.kind != "adam" && section.kind != "adamw")
-    throw UnsupportedError("optimizer._target_", fmt::format("'{}' is not built in; adam and adamw are", section.kind));
-  if (!section.bias_correction)
-    throw UnsupportedError("optimizer.bias_correction", "false is not built in", "leave it out");
-  AdamSettings settings;
-  settings.decoupled = section.kind == "adamw";
-  settings.beta1 = section.betas[0];
-  settings.beta2 = section.betas[1];
-  settings.eps = section.eps;
-  settings.amsgrad = section.amsgrad;
-  const auto dtype = parse_dtype(section.state_dtype);
-  if (dtype != at::kFloat && dtype != at::kBFloat16)
-    throw ConfigError("optimizer.state_dtype",
-                      fmt::format("is '{}', expected float32 or bfloat16", section.state_dtype));
-  settings.state_dtype = *dtype;
-  settings.master_weights = parse_master(section.master_weights);
-  settings.seed = RandomKey{seed, 0x6164616dull}.value();  // of no other use of the run's seed
-  if (section.grad_dtype != "auto") {
-    settings.grad_dtype = parse_dtype(section.grad_dtype);
-    if (!settings.grad_dtype)
-      throw ConfigError("optimizer.grad_dtype",
-                        fmt::format("is '{}', expected auto, float32 or the weights' dtype", section.grad_dtype));
-  }
-  settings.param_group_overrides = section.param_group_overrides;
-  return settings;
-}
-
-at::ScalarType gradient_dtype(at::ScalarType weight, const AdamSettings& settings) {
-  if (!settings.grad_dtype && weight == at::kDouble) return weight;
-  if (!settings.grad_dtype)
-    return weight == settings.state_dtype && !keeps_master(weight, settings) ? weight : at::kFloat;
-  if (*settings.grad_dtype != at::kFloat && *settings.grad_dtype != weight)
-    throw ConfigError("optimizer.grad_dtype",
-                      fmt::format("is {}, and a weight is in {}", dtype_name(*settings.grad_dtype), dtype_name(weight)),
-                      "gradients are summed in float32 or in the weight's own dtype");
-  return *settings.grad_dtype;
-}
-
 Adam::Adam(const std::vector<ParameterPtr>& parameters, AdamSettings settings)
     : settings_(std::move(settings)), parameters_(distinct_trainable(parameters)) {
   check(settings_);
   if (parameters_.empty())
     throw ConfigError("model", "has no trainable parameter", "unfreeze some, or add an adapter (peft)");
-  warn_of_idle_masters(parameters_, settings_);
   const auto& overrides = settings_.param_group_overrides;
   const auto patterns = compile(overrides);
   std::vector<int64_t> taken(overrides.size()), matched(overrides.size());

@@ -25,35 +25,11 @@
 #include <string>
 #include <vector>
 
-#include "automodel/config/optimizer_section.h"
-#include "automodel/kernels/optimizer/optimizer_gpu.h"
+#include "automodel/optim/adam_settings.h"
 #include "automodel/optim/gradient.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::optim {
-
-using kernels::cuda::Master;
-
-/// The `optimizer:` section as this room needs it; lr and weight_decay are handed to every step.
-struct AdamSettings {
-  bool decoupled = true;  // AdamW; false: Adam, whose weight decay is added to the gradient
-  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
-  bool amsgrad = false;
-  bool maximize = false;
-  at::ScalarType state_dtype = at::kFloat;   // of m and v
-  std::optional<Master> master_weights;      // none: Full if state_dtype is fp32. Only for weights of less than fp32
-  std::optional<at::ScalarType> grad_dtype;  // none: see gradient_dtype
-  /// The pattern is a regular expression (ECMAScript) searched for anywhere in a Hugging Face name; the first that
-  /// matches holds.
-  std::vector<config::ParamGroupOverride> param_group_overrides;
-  uint64_t seed = 0;  // of Master::Stochastic
-};
-
-/// Throws UnsupportedError for another update rule or without bias correction, ConfigError for unknown words.
-AdamSettings make_adam_settings(const config::OptimizerSection& section, uint64_t seed = 0);
-
-/// The dtype in which a weight's gradient is summed. Throws ConfigError where it is neither fp32 nor the weight's own.
-at::ScalarType gradient_dtype(at::ScalarType weight, const AdamSettings& settings);
 
 /// What must be kept to continue, for the rows of one Hugging Face name: views into the optimizer's storage, shaped and
 /// laid out as the parameter's rows (ParameterSlice::transposed is not applied). Undefined tensors: not kept.

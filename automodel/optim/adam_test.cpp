@@ -258,43 +258,10 @@ TEST(Adam, OverridesThatCannotHoldAreRefused) {
   EXPECT_THAT(message_of([&] { Adam({}, AdamSettings{}); }), HasSubstr("has no trainable parameter"));
 }
 
-TEST(Adam, SettingsComeFromTheSection) {
-  config::OptimizerSection section;
-  EXPECT_TRUE(make_adam_settings(section).decoupled);
-  section.kind = "adam";
-  section.betas = {0.8, 0.9};
-  section.state_dtype = "torch.bfloat16";
-  section.master_weights = "true";
-  const auto settings = make_adam_settings(section);
-  EXPECT_FALSE(settings.decoupled);
-  EXPECT_EQ(settings.beta1, 0.8);
-  EXPECT_EQ(settings.beta2, 0.9);
-  EXPECT_EQ(settings.state_dtype, at::kBFloat16);
-  EXPECT_EQ(settings.master_weights, Master::Full);
-  EXPECT_FALSE(settings.grad_dtype.has_value());
-  section.grad_dtype = "float32";
-  EXPECT_EQ(make_adam_settings(section).grad_dtype, at::kFloat);
-  section.kind = "muon";
-  EXPECT_THAT(message_of([&] { make_adam_settings(section); }), HasSubstr("'muon' is not built in"));
-}
-
-TEST(Adam, GradientsAreInTheWeightsDtypeOnlyWhereTheStatesAreTooOrWhereAsked) {
+TEST(Adam, SetsTheDtypeOfGradients) {
+  Model model(load_goldens("adam_goldens.json"), at::kBFloat16);
   AdamSettings settings;
-  EXPECT_EQ(gradient_dtype(at::kBFloat16, settings), at::kFloat);
-  EXPECT_EQ(gradient_dtype(at::kFloat, settings), at::kFloat);
-  EXPECT_EQ(gradient_dtype(at::kDouble, settings), at::kDouble);
-  settings.state_dtype = at::kBFloat16;
-  EXPECT_EQ(gradient_dtype(at::kBFloat16, settings), at::kBFloat16);
-  EXPECT_EQ(gradient_dtype(at::kHalf, settings), at::kFloat);
-  settings.master_weights = Master::Full;
-  EXPECT_EQ(gradient_dtype(at::kBFloat16, settings), at::kFloat);
   settings.grad_dtype = at::kBFloat16;
-  EXPECT_EQ(gradient_dtype(at::kBFloat16, settings), at::kBFloat16);
-  EXPECT_THAT(message_of([&] { gradient_dtype(at::kFloat, settings); }),
-              HasSubstr("optimizer.grad_dtype: is bfloat16"));
-
-  const Json goldens = load_goldens("adam_goldens.json");
-  Model model(goldens, at::kBFloat16);
   Adam(model.parameters, settings);
   for (const auto& parameter : model.parameters) EXPECT_EQ(parameter->grad_dtype, at::kBFloat16);
 }

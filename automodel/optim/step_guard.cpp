@@ -75,10 +75,10 @@ void StepGuard::restore(const Json& state) {
                             "the checkpoint is damaged, or of a run without a loss scale");
     return found->get<double>();
   };
-  const auto count = [&](const char* key) {
-    return can_skip() && state.contains(key) ? static_cast<int64_t>(number(key)) : 0;
-  };
-  skipped_steps_ = count("skipped_steps"), skipped_in_a_row_ = count("skipped_in_a_row");
+  skipped_steps_ = skipped_in_a_row_ = 0;
+  if (!can_skip() || (state.empty() && !scale_.defined())) return;
+  skipped_steps_ = static_cast<int64_t>(number("skipped_steps"));
+  skipped_in_a_row_ = static_cast<int64_t>(number("skipped_in_a_row"));
   if (!scale_.defined()) return;
   at::NoGradGuard guard;
   scale_.fill_(number("loss_scale"));

@@ -42,8 +42,8 @@ class StepGuard {
   /// {"loss_scale": 32768.0, "good_steps": 17, "skipped_steps": 3, "skipped_in_a_row": 1}; waits for the device. Empty
   /// unless can_skip().
   Json state() const;
-  /// Throws CheckpointError where the state of a scaled run is missing or makes no sense. A checkpoint of an earlier
-  /// version has no skipped_in_a_row: 0.
+  /// Takes what state() gave; {} is that of a run that could not skip, from which one without a loss scale can go on.
+  /// Throws CheckpointError where a number is missing or makes no sense.
   void restore(const Json& state);
 
  private:

@@ -86,6 +86,10 @@ TEST(StepGuard, ItsStateGoesOnExactly) {
     guard.update_scale(norm_of(1)), other.update_scale(norm_of(1));
   }
   EXPECT_THAT(message_of([&] { other.restore(Json::object()); }),
+              testing::HasSubstr("optimizer.skipped_steps is no number"));
+  auto without_scale = guard.state();
+  without_scale.erase("loss_scale");
+  EXPECT_THAT(message_of([&] { other.restore(without_scale); }),
               testing::HasSubstr("optimizer.loss_scale is no number"));
   EXPECT_TRUE(StepGuard({}, NonFinite::Stop, at::kFloat, at::kCPU).state().empty());
 }
@@ -96,17 +100,27 @@ TEST(StepGuard, AHundredSkippedStepsInARowEndARun) {
   guard.count_step(99, false);
   for (int64_t step = 100; step < 199; ++step) guard.count_step(step, true);
   EXPECT_EQ(guard.skipped_steps(), 198);
-  auto resumed = make_guard({}, NonFinite::Skip), early = make_guard({}, NonFinite::Skip);
+  auto resumed = make_guard({}, NonFinite::Skip);
   auto state = parse_json(guard.state().dump(), "state");
   resumed.restore(state);
   for (auto* each : {&guard, &resumed})
     EXPECT_THAT(message_of([&] { each->count_step(199, true); }), testing::HasSubstr("step 199: the last 100 steps"));
-  state.erase("skipped_in_a_row");  // as an earlier version saved it
-  early.restore(state);
-  early.count_step(199, true);
-  EXPECT_EQ(early.skipped_steps(), 199);
-  state["skipped_in_a_row"] = -1;
-  EXPECT_THAT(message_of([&] { early.restore(state); }), testing::HasSubstr("optimizer.skipped_in_a_row is no number"));
+  for (const Json& wrong : {Json(-1), Json("many"), Json()}) {
+    state["skipped_in_a_row"] = wrong;
+    EXPECT_THAT(message_of([&] { resumed.restore(state); }),
+                testing::HasSubstr("optimizer.skipped_in_a_row is no number"));
+  }
+  state.erase("skipped_in_a_row");
+  EXPECT_THAT(message_of([&] { resumed.restore(state); }),
+              testing::HasSubstr("optimizer.skipped_in_a_row is no number"));
+}
+
+// restore_from with another configuration: a run that stopped at such gradients kept no counts.
+TEST(StepGuard, GoesOnFromARunThatCouldNotSkip) {
+  StepGuard guard({}, NonFinite::Skip, at::kFloat, at::kCPU);
+  guard.count_step(1, true);
+  guard.restore(StepGuard({}, NonFinite::Stop, at::kFloat, at::kCPU).state());
+  EXPECT_EQ(guard.skipped_steps(), 0);
 }
 
 // Gradients 1024 times too large, and told so: the same norm, the same clipping, the same update.

@@ -87,11 +87,15 @@ int64_t steps_of_run(const config::RecipeConfig& config, const config::Benchmark
 
 BenchmarkResult describe(const TrainedModel& loaded, const config::BenchmarkSection& settings, int64_t steps) {
   const auto device = loaded.model->device;
-  BenchmarkResult result{.device = device.is_cpu() ? "cpu" : device_name(device),
+  BenchmarkResult result{.model = loaded.folder.name,
+                         .bundled_config = loaded.folder.bundled,
+                         .random_weights = loaded.random,
+                         .device = device.is_cpu() ? "cpu" : device_name(device),
                          .parameters = models::count_parameters(*loaded.model),
                          .trained_parameters = models::count_parameters(*loaded.model, true),
                          .steps = steps - settings.warmup_steps,
                          .peak_tflops = settings.peak_tflops};
+  log_info("benchmark: " + result.model_text());
   log_info(fmt::format("benchmark: {} parameters, {} trained, on {}; {} steps, the first {} not counted",
                        format_count(static_cast<uint64_t>(result.parameters)),
                        format_count(static_cast<uint64_t>(result.trained_parameters)), result.device, steps,
@@ -173,8 +177,7 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
   const auto device = loaded.model->device;
   auto guard = make_step_guard(config, loaded.folder.dtype, device);
   auto engine = make_engine(loaded, config, guard);
-  optim::Adam optimizer(loaded.trained_parameters(),
-                        optim::make_adam_settings(config.optimizer, static_cast<uint64_t>(config.seed)));
+  auto optimizer = make_optimizer(config, loaded.trained_parameters());
   const MemoryAdvisor advisor(config, spec, *loaded.model);
   MemoryMeter meter(engine, optimizer);
   Steps steps(config, *loader, optimizer, guard, advisor);
@@ -194,7 +197,10 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
 }
 
 Json BenchmarkResult::json() const {
-  Json out = {{"device", device},
+  Json out = {{"model", model},
+              {"bundled_config", bundled_config},
+              {"random_weights", random_weights},
+              {"device", device},
               {"parameters", parameters},
               {"trained_parameters", trained_parameters},
               {"steps", steps},
@@ -221,8 +227,14 @@ Json BenchmarkResult::json() const {
   return out;
 }
 
+std::string BenchmarkResult::model_text() const {
+  return fmt::format("{}{}, {} weights", model, bundled_config ? ", by the config.json bundled for this id" : "",
+                     random_weights ? "random" : "its own");
+}
+
 std::string BenchmarkResult::text() const {
-  std::string out = fmt::format("speed        {:.0f} tokens/s, {:.2f} TFLOP/s", tokens_per_second(), tflops());
+  std::string out = "model        " + model_text() + "\n";
+  out += fmt::format("speed        {:.0f} tokens/s, {:.2f} TFLOP/s", tokens_per_second(), tflops());
   if (device != "cpu") out += fmt::format(", MFU {:.1f} % of {:.0f} TFLOP/s", 100 * mfu(), peak_tflops);
   out += "\n";
   out += fmt::format("step         median {:.1f} ms, p95 {:.1f}, {:.1f} to {:.1f} over {} steps of {} tokens{}\n",

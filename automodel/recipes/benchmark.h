@@ -13,6 +13,9 @@
 namespace automodel::recipes {
 
 struct BenchmarkResult {
+  std::string model;            // as it was named: a Hub id or a folder
+  bool bundled_config = false;  // its config.json is the program's own (models/known_models.h)
+  bool random_weights = false;
   std::string device;  // "NVIDIA H200", "cpu"
   int64_t parameters = 0, trained_parameters = 0;
   int64_t steps = 0;  // that were counted, after the warm-up
@@ -35,6 +38,7 @@ struct BenchmarkResult {
   /// Activations and workspace; on the CPU also what the program takes without a model.
   uint64_t working_bytes() const { return std::max(peak_memory_bytes, kept.total()) - kept.total(); }
   double mfu() const { return tflops() / peak_tflops; }
+  std::string model_text() const;  // "meta-llama/Llama-3.1-8B, by the config.json bundled for this id, random weights"
   Json json() const;
   std::string text() const;
 };

@@ -156,8 +156,7 @@ RunResult finetune(const config::RecipeConfig& config) {
   // How it is trained.
   auto guard = make_step_guard(config, loaded.folder.dtype, loaded.model->device);
   auto engine = make_engine(loaded, config, guard);
-  optim::Adam optimizer(loaded.trained_parameters(),
-                        optim::make_adam_settings(config.optimizer, static_cast<uint64_t>(config.seed)));
+  auto optimizer = make_optimizer(config, loaded.trained_parameters());
   optim::StepScheduler scheduler(config.step_scheduler, 1, epoch_microbatches(config, *loader));
   const auto schedule = make_schedule(config, scheduler.total_steps());
   log_info("learning rate: " + schedule.describe());

@@ -27,7 +27,7 @@ class HubDataset : public data::DatasetRepo {
   data::FolderListing list() override { return listing_; }
   std::string fetch(const std::string& file) override { return hub_.file(repo_, file, net::show_progress()).string(); }
   void require(const std::vector<std::string>& files) override {
-    if (!hub_.settings().offline) return;
+    if (!hub_.settings().offline()) return;
     const auto cached = hub_.find_cached(repo_);
     std::vector<std::string> missing;
     for (const auto& file : files)

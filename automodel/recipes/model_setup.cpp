@@ -38,6 +38,15 @@ static at::ScalarType choose_dtype(const std::string& asked, const Json& config,
   return *dtype;
 }
 
+static void read_model(ModelFolder& folder, const Json& config, const config::ModelSection& section,
+                       const std::string& where, const std::string& dtype_key) {
+  folder.config = config;
+  merge(folder.config, parse_json(section.config_overrides, "model"));
+  folder.family = &models::find_family(models::HfConfig(folder.config, where).model_type(), where);
+  folder.dtype = choose_dtype(section.torch_dtype, folder.config, dtype_key);
+  folder.spec = models::read_config(folder.config, where, {folder.dtype, section.allow_config_keys});
+}
+
 ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFiles files, const ModelKeys& keys) {
   ModelFolder folder;
   const fs::path given = net::resolve_model(section.path, section.revision, files, section.cache_dir);
@@ -49,11 +58,32 @@ ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFil
   if (!fs::exists(file))
     throw ConfigError(keys.path, fmt::format("'{}' has no config.json", section.path),
                       "expected a folder in Hugging Face layout (config.json, *.safetensors, tokenizer.json)");
-  folder.config = load_json(file);
-  merge(folder.config, parse_json(section.config_overrides, "model"));
-  folder.family = &models::find_family(models::HfConfig(folder.config, file.string()).model_type(), file.string());
-  folder.dtype = choose_dtype(section.torch_dtype, folder.config, keys.dtype);
-  folder.spec = models::read_config(folder.config, file.string(), {folder.dtype, section.allow_config_keys});
+  read_model(folder, load_json(file), section, file.string(), keys.dtype);
+  return folder;
+}
+
+const models::KnownModel* known_model_of(const config::RecipeConfig& config) {
+  const auto& section = config.model;
+  if (config.recipe != "benchmark" || needs_tokenizer(config)) return nullptr;
+  const auto* known = models::find_known_model(section.path);
+  if (!known || net::find_local_model(section.path, section.revision, section.cache_dir)) return nullptr;
+  const bool main = section.revision.empty() || section.revision == "main";
+  if (!main) log_info("model.revision is given: " + known->id + " is asked of the Hub; the bundled one is of main");
+  return main ? known : nullptr;
+}
+
+ModelFolder open_model_folder(const config::RecipeConfig& config, net::ModelFiles files) {
+  const auto* known = known_model_of(config);
+  if (!known) return open_model_folder(config.model, files);
+  const ModelKeys keys;
+  if (known->config.is_null())
+    throw UnsupportedError(
+        keys.path, fmt::format("'{}' is of the family '{}', which this build lacks", known->id, known->model_type),
+        "`automodel models` lists the families there are");
+  ModelFolder folder;
+  folder.name = known->id;
+  folder.bundled = true;
+  read_model(folder, known->config, config.model, "the bundled config.json of " + known->id, keys.dtype);
   return folder;
 }
 
@@ -201,15 +231,18 @@ static void fit_memory(TrainedModel& loaded, const config::RecipeConfig& config)
 
 TrainedModel load_trained_model(const config::RecipeConfig& config) {
   TrainedModel loaded;
-  const bool random = config.model.init == "from_config" || !config.model.load_base_model;
-  loaded.folder = open_model_folder(config.model, random ? net::ModelFiles::Tokenizer : net::ModelFiles::All);
+  bool random = config.model.init == "from_config" || !config.model.load_base_model;
+  loaded.folder = open_model_folder(config, random ? net::ModelFiles::Tokenizer : net::ModelFiles::All);
+  random |= loaded.folder.bundled;
   if (config.peft) loaded.lora = make_lora_options(*config.peft);
   build_model(loaded, choose_device(config.device, "device"));
   refuse_float64(*loaded.model, loaded.model->device);
-  loaded.tokenizer_folder = find_tokenizer_folder(config, loaded.folder);
-  // Of a set of tokens the tokenizer that lies beside the model is saved with it.
-  const bool beside = is_token_data(config.dataset.kind) && fs::exists(loaded.tokenizer_folder / "tokenizer.json");
-  if (needs_tokenizer(config) || beside) load_tokenizer(loaded);
+  if (!loaded.folder.bundled) {
+    loaded.tokenizer_folder = find_tokenizer_folder(config, loaded.folder);
+    // Of a set of tokens the tokenizer that lies beside the model is saved with it.
+    const bool beside = is_token_data(config.dataset.kind) && fs::exists(loaded.tokenizer_folder / "tokenizer.json");
+    if (needs_tokenizer(config) || beside) load_tokenizer(loaded);
+  }
   fit_memory(loaded, config);
   give_values(loaded, {.random_base = random, .seed = static_cast<uint64_t>(config.seed)});
   return loaded;

@@ -11,6 +11,7 @@
 #include "automodel/base/error.h"
 #include "automodel/config/recipe_config.h"
 #include "automodel/models/build.h"
+#include "automodel/models/known_models.h"
 #include "automodel/net/resolve.h"
 #include "automodel/peft/adapter_config.h"
 #include "automodel/tokenizer/tokenizer.h"
@@ -22,6 +23,7 @@ struct ModelFolder {
   std::filesystem::path path;  // where config.json, weights and tokenizer files lie
   std::string name, revision;  // as the user gave it: a Hub id with its revision ("": main), or a folder
   Json config;                 // config.json with the overrides of the configuration
+  bool bundled = false;        // config is the program's own (models/known_models.h); there is no path
   const models::Family* family = nullptr;
   models::DecoderSpec spec;
   at::ScalarType dtype = at::kFloat;  // of the parameters
@@ -36,6 +38,15 @@ struct ModelKeys {
 /// dtype "auto" is the checkpoint's own, fp32 if it does not say. Throws ConfigError, UnsupportedError (unknown
 /// family), HubError.
 ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFiles files, const ModelKeys& keys = {});
+
+/// What the program knows of the run's model by its Hub id (models/known_models.h), where that is asked instead of the
+/// Hub: in a benchmark whose data need no tokenizer, for a model that is not on this machine and whose revision is
+/// main. Else nullptr.
+const models::KnownModel* known_model_of(const config::RecipeConfig& config);
+
+/// The model of a run: that of the section, or known_model_of(), which needs no network and has no weights. Throws
+/// UnsupportedError too for a known one whose family this build lacks.
+ModelFolder open_model_folder(const config::RecipeConfig& config, net::ModelFiles files);
 
 /// Throws UnsupportedError for float64 weights, adapters' too, on a GPU, where nothing updates them.
 void refuse_float64(const nn::Model& model, at::Device device);

@@ -1,6 +1,7 @@
 #include "automodel/recipes/plan.h"
 
 #include "automodel/base/error.h"
+#include "automodel/base/host_memory.h"
 #include "automodel/base/text.h"
 #include "automodel/optim/step_scheduler.h"
 #include "automodel/recipes/data_setup.h"
@@ -88,7 +89,8 @@ static models::MicrobatchShape plan_data(Plan& plan, const config::RecipeConfig&
 
 Plan plan(const config::RecipeConfig& config) {
   Plan plan;
-  const auto folder = open_model_folder(config.model, net::ModelFiles::Tokenizer);
+  const auto folder = open_model_folder(config, net::ModelFiles::Tokenizer);
+  plan.bundled_config = folder.bundled;
   plan.model_type = folder.family->model_type;
   plan.dtype = dtype_name(folder.dtype);
   const auto model = plan_model(plan, config, folder);
@@ -98,6 +100,10 @@ Plan plan(const config::RecipeConfig& config) {
   const MemoryAdvisor advisor(config, folder.spec, *model);
   plan.memory = advisor.plan(largest);
   plan.available = available_memory(config, model->device);
+  if (const auto limit = config.distributed.memory_limit_gib; limit && plan.available)
+    plan.held_to_limit =
+        plan.available->bytes == static_cast<uint64_t>(*limit * static_cast<double>(uint64_t{1} << 30));
+  if (!plan.available && plan.device.is_cpu()) plan.host_free_bytes = free_host_memory();
   plan.recompute = asked_recompute(config).value_or(automatic_recompute(plan.memory, plan.available));
   if (!plan.fits()) plan.advice = advisor.what_fits(largest, plan.recompute, plan.available->safe);
   return plan;
@@ -110,10 +116,13 @@ Json Plan::json() const {
                                                  {"workspace", choice.activations.passing},
                                                  {"total", memory.total(choice.recompute)},
                                                  {"relative_time", choice.relative_time}};
-  return {{"model_type", model_type},
+  return {{"bundled_config", bundled_config},
+          {"model_type", model_type},
           {"dtype", dtype},
           {"device", device.is_cpu() ? "cpu" : "cuda"},
           {"device_name", device_name.empty() ? Json() : Json(device_name)},
+          {"held_to_limit", held_to_limit},
+          {"host_free_bytes", host_free_bytes ? Json(*host_free_bytes) : Json()},
           {"parameters", parameters},
           {"trained_parameters", trained_parameters},
           {"memory_bytes",
@@ -142,8 +151,15 @@ Json Plan::json() const {
 }
 
 static std::string device_text(const Plan& plan) {
-  if (plan.device.is_cpu()) return "device       CPU (device: cuda counts as on a GPU)\n";
-  std::string out = "device       " + (plan.device_name.empty() ? "a GPU, and none is here" : plan.device_name);
+  const std::string limit = plan.held_to_limit ? ", held to distributed.memory_limit_gib" : "";
+  if (plan.device.is_cpu()) {
+    std::string out = "device       CPU" + limit;
+    if (const auto free = plan.host_free_bytes)
+      out += fmt::format(", {} of its memory are free: {}", format_bytes(*free),
+                         *free < plan.total_bytes() ? "the system may end this run" : "enough");
+    return out + " (device: cuda counts as on a GPU)\n";
+  }
+  std::string out = "device       " + (plan.device_name.empty() ? "a GPU, and none is here" : plan.device_name) + limit;
   if (plan.available) return out + "\n";
   return out + ": distributed.memory_limit_gib says what may be filled\n";
 }
@@ -165,7 +181,8 @@ static std::string fit_text(const Plan& plan) {
 std::string Plan::text() const {
   const auto count = [](int64_t n) { return format_count(static_cast<uint64_t>(n)); };
   std::string out = fmt::format(
-      "model        {}, {}, {} parameters, {} trained ({:.2f} %)\n", model_type, dtype, count(parameters),
+      "model        {}{}, {}, {} parameters, {} trained ({:.2f} %)\n", model_type,
+      bundled_config ? " by the config.json bundled for this id" : "", dtype, count(parameters),
       count(trained_parameters),
       100.0 * static_cast<double>(trained_parameters) / static_cast<double>(std::max<int64_t>(1, parameters)));
   out += device_text(*this);

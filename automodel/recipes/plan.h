@@ -10,9 +10,12 @@
 namespace automodel::recipes {
 
 struct Plan {
+  bool bundled_config = false;  // the program's own of this Hub id (models/known_models.h)
   std::string model_type, dtype;
-  at::Device device = at::kCPU;  // whose arithmetic the memory is counted by
-  std::string device_name;       // "NVIDIA H200", "CPU"; "" where there is no such device here
+  at::Device device = at::kCPU;             // whose arithmetic the memory is counted by
+  std::string device_name;                  // "NVIDIA H200", "CPU"; "" where there is no such device here
+  bool held_to_limit = false;               // distributed.memory_limit_gib is what `available` says, not what is free
+  std::optional<uint64_t> host_free_bytes;  // of the machine, where nothing else limits a run on the CPU
   int64_t parameters = 0, trained_parameters = 0;
   MemoryPlan memory;                              // by kind and by choice of recomputation; of the largest microbatch
   nn::Recompute recompute = nn::Recompute::None;  // as the run would choose

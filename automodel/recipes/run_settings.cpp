@@ -1,9 +1,9 @@
 #include "automodel/recipes/run_settings.h"
 
 #include "automodel/base/error.h"
+#include "automodel/base/log.h"
 #include "automodel/base/signals.h"
 #include "automodel/data/split_slice.h"
-#include "automodel/optim/adam.h"
 #include "automodel/recipes/model_setup.h"
 #include "automodel/recipes/token_data.h"
 
@@ -37,6 +37,12 @@ optim::StepGuard make_step_guard(const config::RecipeConfig& config, at::ScalarT
   return guard;
 }
 
+optim::Adam make_optimizer(const config::RecipeConfig& config, const std::vector<ParameterPtr>& trained) {
+  const auto settings = optim::make_adam_settings(config.optimizer, static_cast<uint64_t>(config.seed));
+  if (const auto idle = optim::idle_masters(trained, settings); !idle.empty()) log_warning(idle);
+  return optim::Adam(trained, settings);
+}
+
 static void try_split(const std::string& key, const config::DatasetSection& dataset) {
   if (is_token_data(dataset.kind)) return;  // there a split is three shares
   data::parse_split(dataset.split, key + ".split");
@@ -47,6 +53,7 @@ static void try_split(const std::string& key, const config::DatasetSection& data
 void try_settings(const config::RecipeConfig& config) {
   optim::make_adam_settings(config.optimizer);
   try_split("dataset", config.dataset);
+  if (known_model_of(config)) try_model(config);
   if (config.recipe != "finetune") return;
   // Of a run whose length only its data tell, what depends on the length fits a long one.
   constexpr int64_t kLong = 1'000'000'000;
@@ -58,7 +65,7 @@ void try_settings(const config::RecipeConfig& config) {
 
 void try_model(const config::RecipeConfig& config) {
   TrainedModel loaded;
-  loaded.folder = open_model_folder(config.model, net::ModelFiles::Config);
+  loaded.folder = open_model_folder(config, net::ModelFiles::Config);
   loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
   if (config.peft) peft::apply_lora(*loaded.model, make_lora_options(*config.peft));
   if (config.device == "cuda") refuse_float64(*loaded.model, at::kCUDA);  // what auto finds is for the run to see

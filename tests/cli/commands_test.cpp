@@ -33,11 +33,6 @@ class Command : public testing::Test {
   static std::string config() { return (finished_run().parent_path() / "run.yaml").string(); }
   static std::string model() { return tiny_base().string(); }
 
-  fs::path write(const std::string& name, const std::string& text) {
-    write_file_atomically(folder_ / name, text);
-    return folder_ / name;
-  }
-
   TemporaryFolder folder_;
 };
 
@@ -68,28 +63,6 @@ TEST_F(Command, MissingAndUnknownArgumentsAreErrors) {
   expect_error(run({"compare"}), 2, {"RUN"});
   expect_error(run({"data", config(), "--n", "none"}), 2, {"--n", "none"});
   expect_error(run({"plan", config(), "--n", "2"}), 2, {"--n", "automodel data"});
-}
-
-TEST_F(Command, HelpIsOnStandardOutputForEachOfThem) {
-  text_of({"--help"}, {"automodel CONFIG.yaml", "tokenize", "render", "score", "generate", "checkpoint", "compare",
-                       "models", "doctor", "help", "version"});
-  text_of({"tokenize", "--help"}, {"--model", "--no-special", "--decode", "--offsets", "--jsonl"});
-  text_of({"render", "--help"}, {"--template", "--tools", "--add-generation-prompt", "--continue-final-message",
-                                 "--ids", "--mask", "--jsonl"});
-  text_of({"score", "--help"}, {"--batch", "--logits", "--grads", "--dtype", "--device", "--lora"});
-  text_of({"generate", "--help"}, {"--prompt", "--chat", "--temperature", "--top-k", "--top-p", "--seed"});
-  text_of({"checkpoint", "--help"}, {"info", "verify", "consolidate", "merge"});
-  text_of({"check", "--help"}, {"automodel check|plan|data CONFIG.yaml"});
-  text_of({"help"}, {"automodel CONFIG.yaml", "tokenize", "generate", "doctor", "topics of `automodel help`: config"});
-  text_of({"help", "config"}, {"optimizer", "step_scheduler"});
-  text_of({"help", "config", "optimizer"}, {"lr", "peak learning rate"});
-  text_of({"help", "optimizer"}, {"peak learning rate"});
-  EXPECT_EQ(text_of({"help", "render"}, {"automodel render", "--mask"}), text_of({"render", "--help"}, {}));
-  text_of({"help", "checkpoint", "merge"}, {"automodel checkpoint merge", "--out"});
-  text_of({"help", "checkpoint"}, {"checkpoint_dir", "`automodel checkpoint --help` is about the command"});
-  text_of({"help", "plan"}, {"check|plan|data CONFIG.yaml", "help config"});
-  expect_error(run({"help", "rendr"}), 2, {"rendr: no section of the configuration and no command", "mean render?"});
-  expect_error(run({"help", "nothing"}), 2, {"nothing", "no section", "optimizer"});
 }
 
 TEST_F(Command, VersionModelsDoctor) {
@@ -182,7 +155,8 @@ TEST_F(Command, CheckTakesTheFileOfAModelsConfigToo) {
   };
   EXPECT_EQ(check(benchmarks / "models/qwen3-8b/config.json").exit_code, 0);
   EXPECT_EQ(check(benchmarks / "models/qwen3-8b").exit_code, 0);
-  EXPECT_EQ(check(benchmarks / "models/qwen3-8b/none.json").exit_code, 3);
+  EXPECT_EQ(check(benchmarks / "models/qwen3-8b/none.json").exit_code, 2);
+  EXPECT_EQ(check(benchmarks / "models/none/config.json").exit_code, 3);
 }
 
 TEST_F(Command, PlanReadsNoWeights) {
@@ -199,146 +173,9 @@ TEST_F(Command, PlanReadsNoWeights) {
   text_of({"plan", config(), "--model.pretrained_model_name_or_path", (folder_ / "model").string()}, {"memory"});
 }
 
-TEST_F(Command, DataShowsSamplesWithTheirTrainedTokens) {
-  const auto shown = run({"data", config(), "--n", "2"});
-  EXPECT_EQ(shown.exit_code, 0);
-  EXPECT_THAT(shown.out, testing::AllOf(HasSubstr("train.jsonl:2"), HasSubstr("<|im_start|>user"),
-                                        HasSubstr("[[Natalia sold 48/2")));
-  EXPECT_EQ(json_of({"data", config(), "--n", "2", "--json"}).at("samples").size(), 2u);
-}
-
-TEST_F(Command, AnEmptyDataSetIsAnErrorOfDataAndPlan) {
-  const std::string empty = write("empty.jsonl", "\n").string();
-  for (const std::string command : {"data", "plan"})
-    expect_error(run({command, config(), "--dataset.path_or_dataset_id", empty}), 1,
-                 {"dataset: " + empty + " has no rows", "hint:"});
-  expect_error(
-      run({config(), "--dataset.path_or_dataset_id", empty, "--checkpoint.checkpoint_dir", (folder_ / "out").string()}),
-      1, {"dataset: " + empty + " has no rows"});
-}
-
-// Tokens in are tokens out and those that are counted, whichever way over-long samples go.
-TEST_F(Command, DataCountsWhatBecomesOfOverLongSamples) {
-  for (const auto& [way, count] : {std::pair("truncate", "truncated_samples"), std::pair("split", "split_samples"),
-                                   std::pair("drop", "dropped_documents")}) {
-    const auto counts =
-        json_of({"data", config(), "--dataset.seq_length", "30", "--dataset.overlong", way, "--json"}).at("statistics");
-    EXPECT_GT(counts.at(count), 0) << way;
-    EXPECT_EQ(counts.at("tokens_in").get<int>(), counts.at("tokens_out").get<int>() +
-                                                     counts.at("truncated_tokens").get<int>() +
-                                                     counts.at("dropped_tokens").get<int>())
-        << way;
-  }
-}
-
-TEST_F(Command, ARunWithoutOneUsableRowSaysWhy) {
-  expect_error(run({config(), "--packed_sequence.packed_sequence_size", "3", "--checkpoint.checkpoint_dir",
-                    (folder_ / "out").string()}),
-               1, {"none of its 60 rows can be used: 60 are longer than 3 tokens", "packed_sequence_size"});
-}
-
-TEST_F(Command, DataReadsCsvAndMixtures) {
-  const std::string csv = write("qa.csv", "q,a\n\"Why, so?\",it is\nHow?,7\n").string();
-  const auto mixed =
-      write("mixed.yaml", "recipe: finetune\nmodel: " + model() +
-                              "\ndataset:\n  _target_: column_mapped\n  column_mapping: {question: q, answer: a}\n"
-                              "  sources:\n  - {path_or_dataset_id: " +
-                              csv + "}\n  - {path_or_dataset_id: " + csv + ", epochs: 2}\n");
-  const auto shown = json_of({"data", mixed.string(), "--json"});
-  EXPECT_EQ(shown.at("statistics").at("rows"), 6);
-  EXPECT_THAT(shown.dump(), HasSubstr("Why, so?"));
-  const auto& sources = shown.at("sources");
-  ASSERT_EQ(sources.size(), 2u);
-  for (const int i : {0, 1}) {
-    EXPECT_EQ(sources[i].at("name"), csv);
-    EXPECT_EQ(sources[i].at("rows_there"), 2);
-    EXPECT_EQ(sources[i].at("rows_of_epoch"), 2 + 2 * i);
-    EXPECT_EQ(sources[i].at("documents"), 2 + 2 * i);
-  }
-  EXPECT_EQ(2 * sources[0].at("tokens").get<int>(), sources[1].at("tokens").get<int>());
-  EXPECT_THAT(run({"data", mixed.string()}).out,
-              HasSubstr("qa.csv: epochs 2; an epoch reads 4 rows, 2.00 times its 2; looked at 4 rows: 4 documents, "));
-}
-
-// What is built with the program is enough for it.
-TEST_F(Command, DataReadsParquetWhereArrowIsThere) {
-#ifndef AUTOMODEL_HAS_ARROW
-  GTEST_SKIP() << "this build was configured without Arrow";
-#endif
-  const auto file = fs::path(AUTOMODEL_SOURCE_DIR) / "automodel/data/testdata/sources/chats.snappy.parquet";
-  const auto shown = json_of({"data", config(), "--dataset.path_or_dataset_id", file.string(), "--n", "1", "--json"});
-  EXPECT_EQ(shown.at("samples").size(), 1u);
-}
-
-TEST_F(Command, DataWarnsAboutTheDataSet) {
-  const std::string bad =
-      write("bad.jsonl", R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": ")" +
-                             std::string(900, 'x') + "\"}]}\n" + R"({"messages": [{"role": "user", "content": "a"}]})" +
-                             "\n")
-          .string();
-  const auto warnings = [&](const std::string& source) {
-    const auto shown = json_of({"data", config(), "--dataset.path_or_dataset_id", bad, "--dataset.seq_length", "20",
-                                "--dataset.chat_template", write("t.jinja", source).string(), "--json"});
-    return shown.at("warnings").dump();
-  };
-  const std::string head = "{% for m in messages %}";
-  EXPECT_THAT(warnings(head + "{{ m.role + ': ' + m.content }}{% endfor %}"),
-              testing::AllOf(HasSubstr("1 of 2 rows cannot be used and will stop the run"),
-                             HasSubstr("1 of 2 rows are truncated at the length limit"),
-                             HasSubstr("has no {% generation %} marks")));
-  EXPECT_THAT(warnings(head + "{% generation %}{{ m.content }}{% endgeneration %}<|im_end|>{% endfor %}"),
-              HasSubstr("leave out the token that ends the assistant's turn: it is trained all the same"));
-  EXPECT_THAT(warnings(head + "{{ m.content }}{% generation %}{% endgeneration %}{% endfor %}"),
-              HasSubstr("1 of 2 rows have no trained tokens and will stop the run"));
-}
-
-// A token too many at the front, and ids that the model has no row for.
-TEST_F(Command, DataAndRenderWarnAboutTwoBosAndIdsOutsideTheVocabulary) {
-  const auto folder = folder_ / "bos";
-  fs::create_directories(folder);
-  for (const char* name : {"tokenizer.json", "config.json"}) fs::copy_file(fs::path(model()) / name, folder / name);
-  Json of_tokenizer = load_json(fs::path(model()) / "tokenizer_config.json");
-  of_tokenizer["bos_token"] = "<|im_start|>";
-  write_file_atomically(folder / "tokenizer_config.json", of_tokenizer.dump());
-  const auto source = write("t.jinja",
-                            "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m.role }}\n"
-                            "{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}\n{% endfor %}");
-  const auto warnings = [&](const Arguments& more) {
-    Arguments all = {"data", config(), "--dataset.chat_template", source.string(), "--json"};
-    all.insert(all.end(), more.begin(), more.end());
-    return json_of(all).at("warnings").dump();
-  };
-  const std::string twice = "begin with two bos tokens", beyond = "hold token ids outside the model's vocabulary";
-  const auto with_bos = warnings({"--tokenizer.pretrained_model_name_or_path", folder.string()});
-  EXPECT_THAT(with_bos, testing::AllOf(HasSubstr("60 of 60 rows " + twice), testing::Not(HasSubstr(beyond))));
-  const auto as_it_is = warnings({});
-  EXPECT_THAT(as_it_is, testing::Not(testing::AnyOf(HasSubstr(twice), HasSubstr(beyond))));
-
-  const std::string chat = R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])";
-  const Arguments render = {"render", "--model", folder.string(), "--mask", "--template", source.string()};
-  const auto rendered = run(render, {.input = chat});
-  EXPECT_THAT(rendered.err, testing::AllOf(HasSubstr("two bos tokens"), testing::Not(HasSubstr("outside"))));
-
-  Json small = load_json(fs::path(model()) / "config.json");
-  small["vocab_size"] = 300;
-  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) small.erase(key);
-  write_file_atomically(folder / "config.json", small.dump());
-  const std::string refusal = "the tokenizer has 4096 ids, the model's embedding only 300 rows";
-  EXPECT_THAT(warnings({"--model.pretrained_model_name_or_path", folder.string()}),
-              testing::AllOf(HasSubstr("a run is refused: "), HasSubstr(refusal), HasSubstr(beyond),
-                             HasSubstr("will stop the run"), HasSubstr("of a vocabulary of 300")));
-  for (const Arguments& command : {Arguments{"plan", config()}, Arguments{config()}}) {  // the same words
-    Arguments all = command;
-    all.insert(all.end(), {"--model.pretrained_model_name_or_path", folder.string(), "--model.load_base_model", "false",
-                           "--checkpoint.checkpoint_dir", (folder_ / "refused").string()});
-    expect_error(run(all), 1, {refusal});
-  }
-  EXPECT_THAT(run(render, {.input = chat}).err, HasSubstr("outside the vocabulary of 300"));
-}
-
 TEST_F(Command, ScoreGivesLossAndLogProbabilities) {
-  const auto batch = write("b.json", R"({"documents": [{"input_ids": [5, 6, 7, 8]}, {"input_ids": [9, 10]}]})");
-  const auto scored = json_of({"score", "--model", model(), "--batch", batch.string()});
+  const auto batch = folder_.write("b.json", R"({"documents": [{"input_ids": [5, 6, 7, 8]}, {"input_ids": [9, 10]}]})");
+  const auto scored = json_of({"score", "--model", model(), "--batch", batch});
   EXPECT_EQ(scored.at("tokens"), 6);
   EXPECT_EQ(scored.at("trained_tokens"), 4);
   double sum = 0;
@@ -349,7 +186,7 @@ TEST_F(Command, ScoreGivesLossAndLogProbabilities) {
   EXPECT_TRUE(scored.at("documents")[1].at("log_probs").back().is_null());
 
   // The log-probabilities are those of the logits.
-  json_of({"score", "--model", model(), "--batch", batch.string(), "--logits", (folder_ / "l").string(), "--grads",
+  json_of({"score", "--model", model(), "--batch", batch, "--logits", (folder_ / "l").string(), "--grads",
            (folder_ / "g").string()});
   const auto row = read_logits(folder_ / "l").at(1);
   double total = 0;
@@ -358,7 +195,7 @@ TEST_F(Command, ScoreGivesLossAndLogProbabilities) {
   EXPECT_GT(fs::file_size(folder_ / "g"), 149696 * 4);
 
   const auto refuse = [&](const std::string& text, const std::vector<std::string>& words) {
-    expect_error(run({"score", "--model", model(), "--batch", write("bad.json", text).string()}), 1, words);
+    expect_error(run({"score", "--model", model(), "--batch", folder_.write("bad.json", text)}), 1, words);
   };
   refuse("{", {"bad.json:1:", "not valid JSON"});
   refuse("[]", {"bad.json", "documents"});
@@ -371,16 +208,16 @@ TEST_F(Command, ScoreGivesLossAndLogProbabilities) {
 }
 
 TEST_F(Command, ScoreRefusesKeysThatItDoesNotKnow) {
-  const auto batch = write("lables.json", R"({"documents": [{"input_ids": [1, 2], "lables": [1, 2]}]})");
-  expect_error(run({"score", "--model", model(), "--batch", batch.string()}), 1, {"lables", "labels"});
+  const auto batch = folder_.write("lables.json", R"({"documents": [{"input_ids": [1, 2], "lables": [1, 2]}]})");
+  expect_error(run({"score", "--model", model(), "--batch", batch}), 1, {"lables", "labels"});
 }
 
 TEST_F(Command, GenerateStreamsTextOrGivesJson) {
   const auto text = text_of({"generate", "--model", model(), "--prompt", "Natalia", "--max-new-tokens", "4"}, {});
   const auto json = json_of({"generate", "--model", model(), "--prompt", "Natalia", "--max-new-tokens", "4", "--json"});
   EXPECT_EQ(json.at("text").get<std::string>() + "\n", text);
-  const auto chat = write("chat.json", R"([{"role": "user", "content": "a"}])");
-  EXPECT_GT(json_of({"generate", "--model", model(), "--chat", chat.string(), "--max-new-tokens", "2", "--json"})
+  const auto chat = folder_.write("chat.json", R"([{"role": "user", "content": "a"}])");
+  EXPECT_GT(json_of({"generate", "--model", model(), "--chat", chat, "--max-new-tokens", "2", "--json"})
                 .at("prompt_tokens")
                 .get<int>(),
             5);

@@ -15,11 +15,6 @@ using testing::HasSubstr;
 
 class ModelCommand : public testing::Test {
  protected:
-  fs::path write(const std::string& name, const std::string& text) {
-    fs::create_directories((folder_ / name).parent_path());
-    write_file_atomically(folder_ / name, text);
-    return folder_ / name;
-  }
   // A copy of the tiny model, to be changed.
   std::string copy_model() {
     fs::copy(tiny_base(), folder_ / "model");
@@ -38,9 +33,8 @@ class ModelCommand : public testing::Test {
 TEST_F(ModelCommand, GenerateGoesOnWithTheLastMessage) {
   const auto model = tiny_base().string();
   const std::string messages = R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "It is"}])";
-  const auto chat = write("chat.json", messages).string();
-  const auto asking =
-      write("asking.json", R"({"continue_final_message": true, "messages": )" + messages + "}").string();
+  const auto chat = folder_.write("chat.json", messages);
+  const auto asking = folder_.write("asking.json", R"({"continue_final_message": true, "messages": )" + messages + "}");
   const auto prompt_tokens = [&](const Arguments& more) {
     return json_of(generate(model, more)).at("prompt_tokens").get<size_t>();
   };
@@ -59,8 +53,8 @@ TEST_F(ModelCommand, GenerateTakesTheTemplateThatRenderTakes) {
   fs::remove(folder_ / "model/chat_template.jinja");
   auto config = load_json(folder_ / "model/tokenizer_config.json");
   const std::string messages = R"({"messages": [{"role": "user", "content": "a"}])";
-  const auto plain = write("plain.json", messages + "}").string();
-  const auto tools = write("tools.json", messages + R"(, "tools": [{"name": "f"}]})").string();
+  const auto plain = folder_.write("plain.json", messages + "}");
+  const auto tools = folder_.write("tools.json", messages + R"(, "tools": [{"name": "f"}]})");
   const auto prompt_tokens = [&](const std::string& chat) {
     return json_of(generate(model, {"--chat", chat})).at("prompt_tokens").get<size_t>();
   };
@@ -69,23 +63,23 @@ TEST_F(ModelCommand, GenerateTakesTheTemplateThatRenderTakes) {
   };
   const Json tool_use = {{"name", "tool_use"}, {"template", "tools tools tools {{ tools | length }}"}};
   config["chat_template"] = Json::array({{{"name", "default"}, {"template", "d"}}, tool_use});
-  write("model/tokenizer_config.json", config.dump());
+  folder_.write("model/tokenizer_config.json", config.dump());
   EXPECT_EQ(prompt_tokens(plain), rendered(plain));
   EXPECT_EQ(prompt_tokens(tools), rendered(tools));
   EXPECT_NE(prompt_tokens(plain), prompt_tokens(tools));
 
   config["chat_template"] = Json::array({tool_use});
-  write("model/tokenizer_config.json", config.dump());
+  folder_.write("model/tokenizer_config.json", config.dump());
   EXPECT_EQ(prompt_tokens(tools), rendered(tools));
   expect_error(run(generate(model, {"--chat", plain})), 1, {plain, "has no tools", "with tools only"});
   config.erase("chat_template");
-  write("model/tokenizer_config.json", config.dump());
+  folder_.write("model/tokenizer_config.json", config.dump());
   expect_error(run(generate(model, {"--chat", tools})), 1, {model, "has no chat template", "--prompt"});
 }
 
 TEST_F(ModelCommand, GenerateRefusesWhatIsNoConversation) {
   const auto refuse = [&](const std::string& text, const std::string& words) {
-    const auto chat = write("chat.json", text).string();
+    const auto chat = folder_.write("chat.json", text);
     expect_error(run(generate(tiny_base().string(), {"--chat", chat})), 1, {"error: " + chat, words});
   };
   refuse(R"({"foo": 1})", "expected a list 'messages'");
@@ -97,16 +91,16 @@ TEST_F(ModelCommand, GenerateRefusesWhatIsNoConversation) {
 
 TEST_F(ModelCommand, AGenerationConfigThatIsNoObjectIsNamed) {
   const auto model = copy_model();
-  const auto file = write("model/generation_config.json", "[1]").string();
+  const auto file = folder_.write("model/generation_config.json", "[1]");
   expect_error(run(generate(model, {"--prompt", "a"})), 1, {file, "expected an object, got array"});
 }
 
 // A limit on the size of files stands for a full disk.
 TEST_F(ModelCommand, ScoreKeepsTheOldFileWhenTheNewOneCannotBeWritten) {
-  const auto batch = write("b.json", R"({"documents": [{"input_ids": [5, 6, 7, 8]}]})").string();
+  const auto batch = folder_.write("b.json", R"({"documents": [{"input_ids": [5, 6, 7, 8]}]})");
   const std::string score = "'" + binary() + "' score --model '" + tiny_base().string() + "' --batch '" + batch + "'";
   for (const std::string option : {"--logits", "--grads"}) {
-    const auto file = write("out/old", "old").string();
+    const auto file = folder_.write("out/old", "old");
     expect_error(run({"-c", "trap '' XFSZ; ulimit -f 8; " + score + " " + option + " '" + file + "'"}, {}, "/bin/sh"),
                  1, {file, "cannot be written"});
     EXPECT_EQ(read_file(file), "old");
@@ -130,7 +124,7 @@ fs::path make_run(const fs::path& folder, const Arguments& more) {
 TEST_F(ModelCommand, ARunStandsForItsNewestWholeCheckpoint) {
   const auto lora = make_run(folder_.path(), {"--peft._target_", "nemo_automodel.components._peft.lora.PeftConfig",
                                               "--peft.match_all_linear", "true"});
-  const auto batch = write("b.json", R"({"documents": [{"input_ids": [5, 6, 7, 8]}]})").string();
+  const auto batch = folder_.write("b.json", R"({"documents": [{"input_ids": [5, 6, 7, 8]}]})");
   const auto loss = [&](const Arguments& model) {
     Arguments all = {"score", "--batch", batch};
     all.insert(all.end(), model.begin(), model.end());

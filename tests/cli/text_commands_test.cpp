@@ -18,11 +18,6 @@ class TextCommand : public testing::Test {
  protected:
   static std::string model() { return tiny_base().string(); }
 
-  fs::path write(const std::string& name, const std::string& text) {
-    write_file_atomically(folder_ / name, text);
-    return folder_ / name;
-  }
-
   TemporaryFolder folder_;
 };
 
@@ -30,7 +25,7 @@ TEST_F(TextCommand, TokenizeGoesThereAndBack) {
   const std::string text = "Natalia sold clips.";
   const auto ids = text_of({"tokenize", "--model", model()}, {"["}, text + "\n");
   EXPECT_EQ(text_of({"tokenize", "--model", model(), "--decode"}, {}, ids), text + "\n");
-  EXPECT_EQ(text_of({"tokenize", "--model", model(), write("text", text + "\n").string()}, {}), ids);
+  EXPECT_EQ(text_of({"tokenize", "--model", model(), folder_.write("text", text + "\n")}, {}), ids);
   const auto list = parse_json(ids, "ids");
   const auto offsets = parse_json(text_of({"tokenize", "--model", model(), "--offsets"}, {}, text + "\n"), "offsets");
   EXPECT_EQ(offsets.at("ids"), list);
@@ -48,7 +43,7 @@ TEST_F(TextCommand, TokenizeGoesThereAndBack) {
 TEST_F(TextCommand, TokenizeNamesFileLineAndReason) {
   const auto tokenize = [&](std::vector<std::string> more, const std::string& text) {
     more.insert(more.begin(), {"tokenize", "--model", model()});
-    more.push_back(write("lines", text).string());
+    more.push_back(folder_.write("lines", text));
     return run(more);
   };
   const auto where = (folder_ / "lines").string();
@@ -128,7 +123,7 @@ TEST_F(TextCommand, RenderLeavesTheLastMessageOpen) {
     return more;
   };
   EXPECT_EQ(text_of(render, {}, chat), open);
-  EXPECT_EQ(text_of(with({write("chat.json", chat).string()}), {}), open);
+  EXPECT_EQ(text_of(with({folder_.write("chat.json", chat)}), {}), open);
   const auto asking = R"({"continue_final_message": true, "messages": )" + chat + "}";
   EXPECT_EQ(text_of({"render", "--model", model()}, {}, asking), open);
   EXPECT_EQ(text_of({"render", "--model", model(), "--continue-final-message=content"}, {}, chat), open);
@@ -145,7 +140,7 @@ TEST_F(TextCommand, RenderLeavesTheLastMessageOpen) {
 TEST_F(TextCommand, RenderRefusesToolsThatAreNone) {
   const std::string chat = R"([{"role": "user", "content": "a"}])";
   const auto with = [&](const std::string& tools) {
-    return run({"render", "--model", model(), "--tools", write("tools.json", tools).string()}, {.input = chat});
+    return run({"render", "--model", model(), "--tools", folder_.write("tools.json", tools)}, {.input = chat});
   };
   const std::pair<const char*, const char*> faults[] = {
       {R"({"name": "f"})", "tools should be a list, got object"},
@@ -162,7 +157,7 @@ TEST_F(TextCommand, RenderRefusesToolsThatAreNone) {
     expect_success(
         run({"render", "--model", model()}, {.input = R"({"messages": )" + chat + R"(, "tools": )" + none + "}"}));
   const auto as_text = R"({"messages": )" + chat + R"(, "tools": "[{\"name\": \"f\"}]"})";
-  EXPECT_EQ(text_of({"render", "--template", write("t.jinja", "{{ messages[0].content }}{{ tools[0].name }}").string()},
+  EXPECT_EQ(text_of({"render", "--template", folder_.write("t.jinja", "{{ messages[0].content }}{{ tools[0].name }}")},
                     {}, as_text),
             "af");
 }
@@ -170,7 +165,7 @@ TEST_F(TextCommand, RenderRefusesToolsThatAreNone) {
 // Templates pass over what they have no branch for; a message that vanished is a loss that nobody sees.
 TEST_F(TextCommand, RenderWarnsOfWhatTheTemplateLeavesOut) {
   const std::string source = "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}";
-  const Arguments render = {"render", "--template", write("t.jinja", source).string()};
+  const Arguments render = {"render", "--template", folder_.write("t.jinja", source)};
   const auto told = [&](const std::string& chat, const Arguments& arguments) {
     const auto result = run(arguments, {.input = chat});
     EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -196,14 +191,21 @@ TEST_F(TextCommand, RenderWarnsOfWhatTheTemplateLeavesOut) {
   EXPECT_THAT(lines, testing::Not(HasSubstr("<stdin>:2: ")));  // said once
   const std::string row = R"({"conversations": [{"from": "human", "value": "a"}]})";
   EXPECT_EQ(text_of(render, {}, row), "a");
+  // A role is named by a string, not by any letters of the template.
+  const auto named =
+      folder_.write("named.jinja", source + "{% if messages[0].role == \"critic\" %}{% endif %}{# for users #}");
+  const Arguments with_critic = {"render", "--template", named};
+  EXPECT_THAT(told(R"([{"role": "for", "content": "a"}])", with_critic), HasSubstr("has the role 'for', which"));
+  EXPECT_THAT(told(R"([{"role": "critic", "content": "a"}])", with_critic), testing::Not(HasSubstr("has the role")));
+  EXPECT_EQ(text_of(render, {}, R"({"messages": [{"role": "user", "content": "a"}], "tools": "null"})"), "a");
 }
 
 TEST_F(TextCommand, RenderNamesTheChatAndTheTemplatesLine) {
-  const auto bad = write("bad.jinja", "\n{{ messages[0].content.a.b }}").string();
+  const auto bad = folder_.write("bad.jinja", "\n{{ messages[0].content.a.b }}");
   const std::string chat = R"([{"role": "user", "content": "a"}])";
-  expect_error(run({"render", "--template", bad, write("chat.json", chat).string()}), 1,
+  expect_error(run({"render", "--template", bad, folder_.write("chat.json", chat)}), 1,
                {"chat.json: the chat template rejects this conversation: ", "bad.jinja:2: "});
-  const auto rows = write("rows.jsonl", chat + "\n" + chat + "\n[]\n{\"messages\": 3}\n[\n").string();
+  const auto rows = folder_.write("rows.jsonl", chat + "\n" + chat + "\n[]\n{\"messages\": 3}\n[\n");
   const auto lines = run({"render", "--template", bad, "--jsonl", rows});
   EXPECT_EQ(lines.exit_code, 0);
   EXPECT_THAT(lines.out,
@@ -212,7 +214,7 @@ TEST_F(TextCommand, RenderNamesTheChatAndTheTemplatesLine) {
                              HasSubstr("rows.jsonl:4: messages should be a list, got number"),
                              HasSubstr("rows.jsonl:5:2: not valid JSON")));
   EXPECT_THAT(lines.err, HasSubstr("5 of 5 lines could not be rendered"));
-  expect_error(run({"render", "--template", write("latin.jinja", "{{ x }}\xe9").string()}, {.input = chat}), 1,
+  expect_error(run({"render", "--template", folder_.write("latin.jinja", "{{ x }}\xe9")}, {.input = chat}), 1,
                {"latin.jinja: the template is not UTF-8 at byte 7"});
   expect_error(run({"render", "--template", bad, (folder_ / "none.json").string()}), 1,
                {"none.json: cannot be opened: No such file or directory"});
@@ -242,7 +244,7 @@ TEST_F(TextCommand, RenderShowsItsTextBesideAWrongVocabularySize) {
 TEST_F(TextCommand, RenderMaskShowsWhatIsTrainedAndWarns) {
   const std::string chat = R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])";
   const auto shown = [&](const std::string& source, const std::string& input) {
-    return run({"render", "--model", model(), "--mask", "--template", write("t.jinja", source).string()},
+    return run({"render", "--model", model(), "--mask", "--template", folder_.write("t.jinja", source)},
                {.input = input});
   };
   const std::string head = "{% for m in messages %}<|im_start|>{{ m.role }}\n";
@@ -275,7 +277,7 @@ TEST_F(TextCommand, RenderTakesTheToolTemplateForRowsWithTools) {
   EXPECT_EQ(text_of({"render", "--model", folder.string()}, {}, messages + R"(, "tools": [{"name": "f"}]})"),
             "a with f");
   EXPECT_EQ(text_of({"render", "--model", folder.string(), "--tools",
-                     write("tools.json", R"([{"name": "f"}, {"type": "search"}])").string()},
+                     folder_.write("tools.json", R"([{"name": "f"}, {"type": "search"}])")},
                     {}, messages + "}"),
             "a with f");
 }

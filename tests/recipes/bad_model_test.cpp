@@ -143,7 +143,7 @@ TEST_F(BadModel, WithATokenizerLargerThanItsEmbedding) {
 
 TEST_F(BadModel, ThatIsNotThere) {
   fs::remove_all(model());
-  expect_refused(3, {model().string(), "there"});
+  expect_refused(2, {model().string(), "no such file or folder"});
 }
 
 TEST_F(BadModel, WithoutATokenizer) {

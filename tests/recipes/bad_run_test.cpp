@@ -81,8 +81,10 @@ TEST_F(BadData, AnEmptyFile) {
 }
 
 TEST_F(BadData, AFileThatIsNotThere) {
-  expect_refused(3, {"dataset.path_or_dataset_id", "/nothing/here.jsonl"},
+  expect_refused(2, {"dataset.path_or_dataset_id", "/nothing/here.jsonl"},
                  {"--dataset.path_or_dataset_id", "/nothing/here.jsonl"});
+  expect_refused(2, {"dataset.path_or_dataset_id: no such file or folder", "did you mean train.jsonl?", "hint: in "},
+                 {"--dataset.path_or_dataset_id", "assets/quickstart/data/trian.jsonl"});
 }
 
 TEST_F(BadData, ABadValidationRowEndsTheRunAndKeepsItsSteps) {

@@ -186,6 +186,103 @@ TEST_F(Benchmark, ChecksAsInertWhatItDoesNotRead) {
   EXPECT_THAT(text_of_run.err, testing::HasSubstr("note: checkpoint is inert: the benchmark recipe saves nothing"));
 }
 
+// The other half of NeMo AutoModel's examples: fine-tuning by its recipe, with a section that says what to measure.
+class BenchmarkOfAnId : public testing::Test {
+ protected:
+  Arguments arguments(const std::string& id, const Arguments& more = {},
+                      const std::string& dataset = "mock_iterable_dataset.MockIterableDataset, seq_len: 32") const {
+    write_file_atomically(folder_ / "bench.yaml",
+                          "recipe: TrainFinetuneRecipeForNextTokenPrediction\n"
+                          "device: cpu\n"
+                          "benchmark: {warmup_steps: 1}\n"
+                          "model:\n"
+                          "  _target_: nemo_automodel.NeMoAutoModelForCausalLM.from_pretrained\n"
+                          "  pretrained_model_name_or_path: " +
+                              id +
+                              "\n"
+                              "  num_hidden_layers: 2\n"
+                              "  hidden_size: 32\n"
+                              "  intermediate_size: 64\n"
+                              "  num_attention_heads: 4\n"
+                              "  num_key_value_heads: 2\n"
+                              "  vocab_size: 100\n"
+                              "dataset: {_target_: nemo_automodel.components.datasets.llm." +
+                              dataset +
+                              "}\n"
+                              "step_scheduler: {global_batch_size: 2, local_batch_size: 2, max_steps: 3}\n"
+                              "optimizer: {_target_: torch.optim.AdamW, lr: 1.0e-3}\n");
+    Arguments all = {"benchmark", "llm", "-c", (folder_ / "bench.yaml").string()};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  TemporaryFolder folder_;
+  std::string text_of_offline(const Arguments& all) const {
+    const auto finished = run(all, offline_);
+    expect_success(finished);
+    return finished.out;
+  }
+  const Setting offline_{.environment = {{"HF_HOME", (folder_ / "hub").string()}, {"HF_HUB_OFFLINE", "1"}}};
+};
+
+TEST_F(BenchmarkOfAnId, NeedsNoHubWhereItsConfigIsBundled) {
+  const auto report = json_of(arguments("meta-llama/Llama-3.1-8B", {"--json"}), offline_);
+  EXPECT_EQ(report.at("model"), "meta-llama/Llama-3.1-8B");
+  EXPECT_EQ(report.at("bundled_config"), true);
+  EXPECT_EQ(report.at("random_weights"), true);
+  // Embedding and head, 2 layers of two norms, q and o, k and v, and an mlp of three, and the last norm.
+  EXPECT_EQ(report.at("parameters"), 2 * 100 * 32 + 2 * (2 * 32 + 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64) + 32);
+  const auto said = run(arguments("Qwen/Qwen2.5-7B"), offline_);
+  expect_success(said);
+  EXPECT_THAT(said.out, testing::HasSubstr("Qwen/Qwen2.5-7B, by the config.json bundled for this id, random weights"));
+  EXPECT_THAT(said.err, testing::HasSubstr("names the recipe finetune; its benchmark section is run"));
+
+  auto config = tiny_config();
+  config.erase("pad_token_id");  // outside the vocabulary of 100
+  write_tiny_folder(folder_ / "model", config);
+  const Arguments random = {"--json", "--model.load_base_model", "false"};
+  const auto of_folder = json_of(arguments((folder_ / "model").string(), random), offline_);
+  EXPECT_EQ(of_folder.at("bundled_config"), false);
+}
+
+TEST_F(BenchmarkOfAnId, TakesTheBundledConfigForNothingElse) {
+  const std::string id = "meta-llama/Llama-3.1-8B";
+  const std::string chats = "chat_dataset.ChatDataset, path_or_dataset_id: assets/quickstart/data/train.jsonl";
+  expect_error(run(arguments(id, {"--model.revision", "abc"}), offline_), 1, {id, "HF_HUB_OFFLINE is set"});
+  expect_error(run(arguments(id, {}, chats), offline_), 1, {id, "HF_HUB_OFFLINE is set"});  // needs a tokenizer
+  EXPECT_THAT(run(arguments(id, {"--model.revision", "abc"}), offline_).err,
+              testing::HasSubstr("the bundled one is of main"));
+  const auto file = arguments(id).back();
+  expect_error(run({file, "--benchmark", "None"}, offline_), 1, {id, "HF_HUB_OFFLINE is set"});  // fine-tuning
+  expect_error(run({"benchmark", "llm", "-c", file, "--benchmark", "None"}, offline_), 2,
+               {"recipe: is finetune", "a benchmark section"});
+}
+
+TEST_F(BenchmarkOfAnId, WhoseFamilyIsMissingIsRefusedWithoutTheHub) {
+  const auto typed = arguments("deepseek-ai/DeepSeek-V3");
+  expect_error(run(typed, offline_), 3,
+               {"deepseek-ai/DeepSeek-V3", "is of the family 'deepseek_v3'", "this build lacks"});
+  const auto check = run({"check", typed.back(), "--recipe", "benchmark"}, offline_);
+  EXPECT_EQ(check.exit_code, 3) << check.out;
+  EXPECT_EQ(run({"check", arguments("Qwen/Qwen2.5-7B").back(), "--recipe", "benchmark"}, offline_).exit_code, 0);
+  const auto plan = json_of({"plan", typed.back(), "--recipe", "benchmark", "--json"}, offline_);
+  EXPECT_EQ(plan.at("bundled_config"), true);
+}
+
+// On the CPU a plan is held against the machine's own memory, or against the limit where there is one.
+TEST_F(BenchmarkOfAnId, PlanSaysWhatItComparesWith) {
+  const auto plan = [&](const Arguments& more) {
+    Arguments all = {"plan", arguments("meta-llama/Llama-3.3-70B-Instruct").back(), "--recipe", "benchmark"};
+    all.insert(all.end(), more.begin(), more.end());
+    return text_of_offline(all);
+  };
+  EXPECT_THAT(plan({}), testing::ContainsRegex("\ndevice +CPU, .* of its memory are free: enough "));
+  EXPECT_THAT(plan({"--model.num_hidden_layers", "80", "--model.hidden_size", "65536"}),
+              testing::ContainsRegex("\ndevice +CPU, .* of its memory are free: the system may end this run "));
+  const auto limited = plan({"--distributed.memory_limit_gib", "3"});
+  EXPECT_THAT(limited, testing::HasSubstr("CPU, held to distributed.memory_limit_gib"));
+  EXPECT_THAT(limited, testing::ContainsRegex("\nfree +3.00 GiB: fits"));
+}
+
 TEST_F(Benchmark, WithNothingToCountIsRefused) {
   expect_error(run(arguments({"--benchmark.warmup_steps", "4"})), 2,
                {"benchmark.warmup_steps", "none is left", "hint:"});

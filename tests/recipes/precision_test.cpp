@@ -110,7 +110,9 @@ TEST(MasterWeightsOfARun, OfFloat32WeightsAreSaidToBeIdle) {
   const std::string idle = "changes nothing: all trained weights are in float32";
   for (const std::string word : {"split", "stochastic"}) {
     const Trained float32(joined({steps(1), {"--optimizer.master_weights", word}}));
-    EXPECT_THAT(float32.err, HasSubstr("warning: optimizer.master_weights: " + word + " " + idle));
+    const auto said = float32.err.find("warning: optimizer.master_weights: " + word + " " + idle);
+    ASSERT_NE(said, std::string::npos) << float32.err;
+    EXPECT_EQ(float32.err.find(idle, said + 60), std::string::npos) << "told twice";
     EXPECT_THAT(Trained(joined({masters(word), steps(1)})).err, Not(HasSubstr(idle)));
   }
   EXPECT_THAT(Trained(joined({steps(1), {"--optimizer.master_weights", "true"}})).err, Not(HasSubstr(idle)));

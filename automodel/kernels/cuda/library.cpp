@@ -18,7 +18,6 @@
 namespace automodel::kernels {
 namespace {
 
-constexpr int kNeededDriver = 13000;  // what the pinned libraries are built for: CUDA 13.0, driver 580
 constexpr const char* kSetupHint =
     "run `tools/setup --cuda`, then `cmake --preset cuda -DAUTOMODEL_DEPS=$(tools/setup --cuda --print-deps)` and "
     "build";
@@ -73,13 +72,8 @@ bool find_gpus() {
     return false;
   }
   for (int i = 0; i < count; ++i) state.gpus.push_back(read_gpu(driver, i));
-  if (state.driver_version < kNeededDriver) {
-    fail(fmt::format("the NVIDIA driver is too old: it supports CUDA {}.{}, 13.0 is needed",
-                     state.driver_version / 1000, state.driver_version % 1000 / 10),
-         "install NVIDIA's driver 580 or newer");
-    return false;
-  }
-  return true;
+  if (const auto fault = judge_driver(state.driver_version)) fail(fault->reason, fault->hint);
+  return state.reason.empty();
 }
 
 // "90a" runs on 9.0 alone, "80" on 8.0 and newer ones of generation 8.
@@ -123,28 +117,40 @@ bool load_kernels() {
   return true;
 }
 
-// Versions of what libtorch has loaded, asked from the libraries themselves.
+// Versions of what libtorch has loaded, asked from the libraries themselves, beside those of the pinned wheels
+// (AUTOMODEL_GPU_WHEELS, "NAME==VERSION ..." of tools/cuda.lock).
 void read_versions() {
-  const auto function = [](const char* library, const char* name) {
+  const auto pinned_of = [](const std::string& wheel) -> std::string {
+    for (const auto& pin : split(AUTOMODEL_GPU_WHEELS, ' '))
+      if (pin.starts_with(wheel + "==")) return pin.substr(wheel.size() + 2);
+    return "";
+  };
+  void* function = nullptr;
+  const auto has = [&](const char* library, const char* name) {
     void* handle = ::dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
-    return handle ? ::dlsym(handle, name) : nullptr;
+    function = handle ? ::dlsym(handle, name) : nullptr;
+    return function != nullptr;
   };
-  const auto add = [](const char* name, int64_t major, int64_t minor, int64_t patch) {
-    state.libraries.push_back({name, fmt::format("{}.{}.{}", major, minor, patch)});
+  const auto add = [&](const char* name, const char* wheel, const std::string& version) {
+    Dl_info from{};
+    const bool known = ::dladdr(function, &from) != 0 && from.dli_fname;
+    state.libraries.push_back({name, version, pinned_of(wheel), known ? from.dli_fname : ""});
   };
-  int number = 0;
-  if (const auto ask = reinterpret_cast<int (*)(int*)>(function("libcudart.so.13", "cudaRuntimeGetVersion")))
-    if (ask(&number) == 0) add("cuda_runtime", number / 1000, number % 1000 / 10, number % 10);
-  if (const auto ask = reinterpret_cast<size_t (*)()>(function("libcublasLt.so.13", "cublasLtGetVersion"))) {
-    const auto version = static_cast<int64_t>(ask());
-    add("cublas_lt", version / 10000, version % 10000 / 100, version % 100);
-  }
-  if (const auto ask = reinterpret_cast<size_t (*)()>(function("libcudnn.so.9", "cudnnGetVersion"))) {
-    const auto version = static_cast<int64_t>(ask());
-    add("cudnn", version / 10000, version % 10000 / 100, version % 100);
-  }
-  if (const auto ask = reinterpret_cast<int (*)(int*)>(function("libnccl.so.2", "ncclGetVersion")))
-    if (ask(&number) == 0) add("nccl", number / 10000, number % 10000 / 100, number % 100);
+  const auto text = [](size_t number, size_t major, size_t minor) {
+    return fmt::format("{}.{}.{}", number / major, number % major / minor, number % minor);
+  };
+  const auto ask_into = [&] {
+    int number = 0;
+    return reinterpret_cast<int (*)(int*)>(function)(&number) == 0 ? static_cast<size_t>(number) : 0;
+  };
+  const auto ask = [&] { return reinterpret_cast<size_t (*)()>(function)(); };
+  if (has("libcudart.so.13", "cudaRuntimeGetVersion"))
+    if (const size_t number = ask_into())
+      add("cuda_runtime", "nvidia-cuda-runtime", fmt::format("{}.{}", number / 1000, number % 1000 / 10));
+  if (has("libcublasLt.so.13", "cublasLtGetVersion")) add("cublas_lt", "nvidia-cublas", text(ask(), 10000, 100));
+  if (has("libcudnn.so.9", "cudnnGetVersion")) add("cudnn", "nvidia-cudnn-cu13", text(ask(), 10000, 100));
+  if (has("libnccl.so.2", "ncclGetVersion"))
+    if (const size_t number = ask_into()) add("nccl", "nvidia-nccl-cu13", text(number, 10000, 100));
 }
 
 // Segments that grow page by page: whatever is free fits whatever is asked for next. Fixed ones left 4 to 12 GiB of an
@@ -164,6 +170,10 @@ bool load_all() {
   }
   let_segments_grow();
   read_versions();
+  if (const auto fault = judge_libraries(state.libraries)) {
+    fail(fault->reason, fault->hint);
+    return false;
+  }
   if (!load_kernels()) return false;
   set_gpu_dropout(dropout_gpu);
   return true;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "automodel/kernels/cuda/table.h"
+#include "automodel/kernels/cuda/versions.h"
 
 namespace automodel::kernels {
 
@@ -18,10 +19,6 @@ struct Gpu {
   int multiprocessors;
   uint64_t memory_bytes;
   bool maps_memory;  // the driver can map pages of it as they are asked for
-};
-
-struct GpuLibrary {
-  std::string name, version;  // "cudnn", "9.19.0"
 };
 
 /// What was found. Where kernels cannot run, `reason` says why and `hint` how to mend it.
