@@ -129,10 +129,12 @@ std::vector<double> losses_of(const fs::path& run) {
   return losses;
 }
 
-double device_bound(double on_cpu) {
+bool on_gpu() {
   const char* device = std::getenv("AUTOMODEL_TEST_DEVICE");
-  return device && std::string(device) != "cpu" ? 4 * on_cpu : on_cpu;
+  return device && std::string(device) != "cpu";
 }
+
+double device_bound(double on_cpu) { return on_gpu() ? 4 * on_cpu : on_cpu; }
 
 Json json_of(const Arguments& arguments, const Setting& setting) {
   const auto finished = run(arguments, setting);

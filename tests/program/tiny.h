@@ -44,7 +44,9 @@ std::vector<std::string> steps_of(const std::filesystem::path& run);
 /// Losses of training.jsonl.
 std::vector<double> losses_of(const std::filesystem::path& run);
 
-/// A bound that runs on the CPU keep, four times as wide where AUTOMODEL_TEST_DEVICE names a GPU (tensor/testing.h).
+/// Whether runs are on a GPU: AUTOMODEL_TEST_DEVICE names one (tensor/testing.h).
+bool on_gpu();
+/// A bound that runs on the CPU keep, four times as wide on a GPU.
 double device_bound(double on_cpu);
 
 /// What the program printed on standard output, as JSON; the run must have ended well.

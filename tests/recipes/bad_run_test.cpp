@@ -221,22 +221,24 @@ TEST_F(BadPlace, AFullDiskForALogKeepsTheStepsAndTheRunGoesOn) {
   fs::create_directories(out());
   fs::create_symlink("/dev/full", out() / "training.jsonl");
   const std::string safe = "the steps made are safe: saved " + out().string();
+  // On a GPU the line of a step is written when the next one has been launched.
+  const bool later = on_gpu();
   auto finished = run(arguments);
   EXPECT_EQ(finished.exit_code, 1);
   EXPECT_THAT(finished.err, testing::AllOf(testing::HasSubstr("training.jsonl: cannot be written: No space left"),
-                                           testing::HasSubstr(safe + "/epoch_0_step_0")));
+                                           testing::HasSubstr(safe + (later ? "/epoch_0_step_1" : "/epoch_0_step_0"))));
   fs::remove(out() / "training.jsonl");
 
   fs::create_symlink("/dev/full", out() / "validation.jsonl");
   finished = run(arguments);
   EXPECT_EQ(finished.exit_code, 1);
   EXPECT_THAT(finished.err, testing::AllOf(testing::HasSubstr("validation.jsonl: cannot be written: No space left"),
-                                           testing::HasSubstr(safe + "/epoch_0_step_1")));
+                                           testing::HasSubstr(safe + (later ? "/epoch_0_step_3" : "/epoch_0_step_1"))));
   fs::remove(out() / "validation.jsonl");
 
   expect_success(run(arguments));
   EXPECT_EQ(fs::read_symlink(out() / "LATEST"), "epoch_0_step_3");
-  EXPECT_EQ(steps_of(out()).size(), 3u) << "all but the first, whose line did not fit";
+  EXPECT_EQ(steps_of(out()).size(), later ? 2u : 3u) << "all but those whose lines did not fit";
 }
 
 // Weights that leave the numbers: the step and the tensor are named, and what was saved before stays the newest.
