@@ -16,12 +16,12 @@ struct Layer {
   int64_t H, qkv, Q, gate_up, inner;               // qkv: all heads
   int64_t norms_out, statistics;                   // outputs of further norms' inputs; fp32 numbers
   nn::LinearKeeps of_qkv, of_out, of_in, of_down;  // what the four linears keep
-  bool qk_norm, keeps_activated;
+  bool qk_norm, one_mlp;                           // one_mlp: kernels/adapter/adapted_mlp.h
 
   int64_t between() const {  // what can be made again
     return (of_qkv.input ? H + of_qkv.room : 0) + (of_in.input ? H + of_in.room : 0) + activated();
   }
-  int64_t activated() const { return keeps_activated ? inner + of_down.room : 0; }
+  int64_t activated() const { return of_down.input && !one_mlp ? inner + of_down.room : 0; }
   int64_t kept(nn::Recompute recompute) const {
     if (recompute == nn::Recompute::Full) return H;
     const int64_t room = of_qkv.room + 2 * of_out.room + of_in.room + of_down.room;
@@ -30,11 +30,13 @@ struct Layer {
            (recompute == nn::Recompute::None ? between() : 0);
   }
   // On top of what all layers keep, in this one's backward: gradients of its output, of the activated and of gate and
-  // up, when what is kept is gone as far as its readers have run.
+  // up, when what is kept is gone as far as its readers have run; one_mlp's fp32 sums of three gradients of 16 ranks
+  // for every 512 rows.
   int64_t passing(nn::Recompute recompute) const {
     const int64_t made_again = recompute == nn::Recompute::Selective ? activated() : 0;
     const int64_t kept_until_read = recompute == nn::Recompute::Selective ? 0 : activated();
-    const int64_t most = std::max(H + inner + made_again, H + inner + gate_up - kept_until_read);
+    const int64_t sums = one_mlp ? inner * 3 * 16 * 2 / 512 : 0;
+    const int64_t most = std::max(H + inner + made_again, H + inner + gate_up - kept_until_read + sums);
     return most + made_whole(recompute);
   }
   // The same in attention's backward, where the MLP's part is gone; beside scores.
@@ -65,8 +67,7 @@ Layer layer_of(const nn::LayerSpec& spec, nn::Block& block, at::Device device) {
           .of_in = keeps(2),
           .of_down = keeps(3),
           .qk_norm = a.qk_norm.has_value(),
-          .keeps_activated =
-              keeps(3).input && !nn::mlp_adapters(spec.mlp, *linears[2]->op, *linears[3]->op, device, true).in};
+          .one_mlp = nn::mlp_adapters(spec.mlp, *linears[2]->op, *linears[3]->op, device, true).in != nullptr};
 }
 
 kernels::AttentionKind kind_of(const nn::AttentionSpec& a, const nn::Model& model) {
@@ -141,7 +142,7 @@ double relative_step_time(const DecoderSpec& spec, const nn::Model& model, int64
     for (size_t i = 0; i < spec.layers.size(); ++i) {
       const auto layer = layer_of(spec.layers[i], *model.layers.at(i), model.device);
       double values = (layer.of_qkv.input + layer.of_in.input) * 2.0 * static_cast<double>(layer.H);
-      if (layer.keeps_activated) values += static_cast<double>(layer.gate_up + layer.inner);
+      if (layer.activated() > 0) values += static_cast<double>(layer.gate_up + layer.inner);
       again += operations_a_byte * values * static_cast<double>(c10::elementSize(model.embedding->weight()->dtype()));
     }
   return 1 + again / whole;

@@ -64,6 +64,12 @@ kernels::AdapterStorage* Lora::adapter_storage(at::Device device, bool training)
   return device.is_cuda() && !(training && options_.dropout > 0) ? storage_.get() : nullptr;
 }
 
+std::string Lora::why_beside() const {
+  if (options_.dora) return "peft.use_dora";
+  if (options_.dropout > 0) return "peft.dropout";
+  return storage_ ? "" : "peft.lora_dtype";
+}
+
 at::Tensor Lora::one_product(const kernels::Remade& x, Context& context, const at::Tensor& residual) {
   storage_->refresh(!context.recomputing);
   return kernels::adapted_linear(x, *storage_, inner_->view().bias, residual);

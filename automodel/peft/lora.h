@@ -46,6 +46,10 @@ class Lora : public nn::LinearOp {
   int64_t input_padding() const override;
   kernels::AdapterStorage* adapter_storage(at::Device device, bool training) const override;
 
+  /// On a GPU: the key for which a step takes products of the adapters beside the base's, slower than as columns of
+  /// them; "" if none.
+  std::string why_beside() const;
+
   /// A [n r, in], one slice an adapter; B [adapted rows, r]; magnitude [adapted rows] or null. Slices carry PEFT's
   /// names.
   const ParameterPtr& a() const { return a_; }

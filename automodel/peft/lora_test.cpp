@@ -247,6 +247,42 @@ TEST(Lora, MergedComputesTheSame) {
   }
 }
 
+// --- how a GPU computes them
+
+// Of the first layer's MLP, with adapters by these options; where no GPU is, as on a Hopper one.
+bool is_one_function(const LoraOptions& options, at::Device device = at::kCUDA, const nn::ToyOptions& toy = {}) {
+  const auto model = nn::make_toy_model(toy, at::kBFloat16);
+  apply_lora(*model, options);
+  std::vector<nn::Linear*> linears;  // qkv, out, in, down
+  model->layers[0]->collect_linears(linears);
+  const nn::MlpSpec spec = nn::toy_layer(toy, 0).mlp;
+  return nn::mlp_adapters(spec, *linears.at(2)->op, *linears.at(3)->op, device, /*training=*/true).in != nullptr;
+}
+
+TEST(AdaptedMlp, IsWhatAnMlpWithAdaptersOnAllItsLinearsRunsAs) {
+  EXPECT_TRUE(is_one_function({.rank = 8}));
+  EXPECT_TRUE(is_one_function({.rank = 16}));
+  EXPECT_FALSE(is_one_function({.rank = 17}));
+  EXPECT_FALSE(is_one_function({.rank = 8, .dropout = 0.1}));
+  EXPECT_FALSE(is_one_function({.rank = 8, .dora = true}));
+  EXPECT_FALSE(is_one_function({.rank = 8, .dtype = at::kFloat}));
+  EXPECT_FALSE(is_one_function({.target_modules = {"q_proj", "up_proj", "down_proj"}, .rank = 8}));
+  EXPECT_FALSE(is_one_function({.rank = 8}, at::kCUDA, {.bias = true}));
+  EXPECT_FALSE(is_one_function({.rank = 8}, at::kCPU));
+}
+
+TEST(Lora, NamesTheKeyThatKeepsItOutOfTheBasesProduct) {
+  const auto why = [](const LoraOptions& options) {
+    const auto model = nn::make_toy_model({}, at::kBFloat16);
+    apply_lora(*model, options);
+    return adapters(*model).at(0)->why_beside();
+  };
+  EXPECT_EQ(why({}), "");
+  EXPECT_EQ(why({.dropout = 0.1}), "peft.dropout");
+  EXPECT_EQ(why({.dora = true}), "peft.use_dora");
+  EXPECT_EQ(why({.dtype = at::kFloat}), "peft.lora_dtype");
+}
+
 TEST(LoraDropout, FallsOnTheAdapterAloneInTrainingOnly) {
   for (const bool dora : {false, true})
     for (const bool before : {false, true}) {

@@ -147,7 +147,14 @@ std::vector<ParameterPtr> TrainedModel::trained_parameters() const {
 static void build_model(TrainedModel& loaded, at::Device device) {
   loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
   loaded.model->device = device;
-  if (loaded.lora) loaded.adapted = peft::apply_lora(*loaded.model, *loaded.lora);
+  if (!loaded.lora) return;
+  loaded.adapted = peft::apply_lora(*loaded.model, *loaded.lora);
+  const auto adapters = peft::adapters(*loaded.model);
+  if (const auto why = adapters.empty() ? std::string() : adapters[0]->why_beside(); device.is_cuda() && !why.empty())
+    log_info(
+        fmt::format("{} makes products of the adapters' own beside the base's: a step takes longer and keeps more "
+                    "than without it",
+                    why));
 }
 
 void refuse_float64(const nn::Model& model, at::Device device) {

@@ -156,17 +156,16 @@ struct MlpFunction : torch::autograd::Function<MlpFunction> {
     const auto& gate_up = *reinterpret_cast<AdapterStorage*>(data["gate_up"].toInt());
     const auto& down = *reinterpret_cast<AdapterStorage*>(data["down"].toInt());
     const auto saved = ctx->get_saved_variables();
-    const auto x = remake(saved[0], data["recipe"]);
     const auto& dy = grads[0];
     const auto dxa_down = room_for_dxa(down, dy);
     add_b_grad(down, saved[3], dy, dxa_down);
-    const auto d_activated = adapted_input_gradient(down, dy, dxa_down, 0);
+    // The gradient of the activated goes as soon as those of gate and up are made.
     const auto d = gradients(gate_up, down, static_cast<Activation>(data["f"].toInt()), {saved[2], saved[1]},
-                             d_activated, dxa_down);
+                             adapted_input_gradient(down, dy, dxa_down, 0), dxa_down);
     const auto dxa = with_padding(d).narrow(1, d.size(1), gate_up.extra());
     at::Tensor dx;
     if (data["wants_dx"].toBool()) dx = adapted_input_gradient(gate_up, d, dxa, data["x_padding"].toInt());
-    add_a_grad(gate_up, x, dxa);
+    add_a_grad(gate_up, remake(saved[0], data["recipe"]), dxa);
     variable_list gradients(7);  // one an argument of the forward
     gradients[0] = dx;
     if (data["has_residual"].toBool()) gradients[2] = dy;
@@ -178,7 +177,8 @@ struct MlpFunction : torch::autograd::Function<MlpFunction> {
 
 bool has_adapted_mlp(const AdapterStorage& gate_up, const AdapterStorage& down, Activation f, at::Device device) {
   const auto dtype = down.weight().dtype();
-  if (!device.is_cuda() || (dtype != at::kBFloat16 && dtype != at::kHalf) || !covers(gate_up, down) ||
+  const int64_t in = gate_up.a().shape()[1];  // s B begins behind that many columns, and must be aligned
+  if (!device.is_cuda() || in % 8 != 0 || (dtype != at::kBFloat16 && dtype != at::kHalf) || !covers(gate_up, down) ||
       !is_frozen_with_trained_adapters(gate_up) || !is_frozen_with_trained_adapters(down) ||
       gate_up.b().grad_dtype != down.a().grad_dtype)
     return false;

@@ -7,7 +7,8 @@
 namespace automodel::kernels {
 
 /// Whether adapted_mlp() is for them: adapters of rank 16 at most on gate, up and down, all trained over frozen
-/// weights, silu or tanh-gelu, in 16 bits on a GPU whose kernel has room for it. Where no GPU is, as on a Hopper one.
+/// weights, silu or tanh-gelu, in 16 bits on a GPU with 212 KiB of shared memory a block (Hopper). Of a GPU that is not
+/// here the last is taken for granted.
 bool has_adapted_mlp(const AdapterStorage& gate_up, const AdapterStorage& down, Activation f, at::Device device);
 
 /// y = down(f(gate) * up) (+ residual) with [gate, up] = gate_up(x), each linear as adapted_linear

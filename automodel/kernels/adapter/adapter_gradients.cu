@@ -121,6 +121,19 @@ __device__ __forceinline__ void multiply_step(const T* dy, const T* sb, const T*
   }
 }
 
+// Stores the 16 x kRanks sums of a warp: rows `to` + 0..15, those below `rows`.
+template <int kRanks>
+__device__ __forceinline__ void store_sums(float* to, int64_t rows, const float (&sums)[kRanks / 8][4]) {
+  const int lane = threadIdx.x % 32, row = lane / 4, column = lane % 4 * 2;
+#pragma unroll
+  for (int n = 0; n < kRanks / 8; ++n)
+#pragma unroll
+    for (int half = 0; half < 2; ++half)
+      if (row + half * 8 < rows)
+        *reinterpret_cast<float2*>(to + (row + half * 8) * kRanks + n * 8 + column) =
+            make_float2(sums[n][half * 2], sums[n][half * 2 + 1]);
+}
+
 // Grid: regions of columns x regions of rows. Workspace: dxa's parts [column regions, T, kRanks], then dB's
 // [row regions, b_rows, kRanks].
 template <typename T, int kRanks>
@@ -199,8 +212,7 @@ __global__ void __launch_bounds__(kThreads)
 template <typename T, typename G, int kRanks>
 Status launch(const AdapterGradients& a, Stream stream) {
   constexpr int kShared = sizeof(Shared<T, kRanks>);
-  static const auto allowed =
-      cudaFuncSetAttribute(walk_dy<T, kRanks>, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared);
+  const auto allowed = cudaFuncSetAttribute(walk_dy<T, kRanks>, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared);
   if (allowed != cudaSuccess) return static_cast<Status>(allowed);
   const int64_t row_regions = divide_up(a.tokens, kRegionRows<kRanks>);
   const Cut cut = best_cut(a, row_regions);

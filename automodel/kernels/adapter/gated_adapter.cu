@@ -443,8 +443,7 @@ Status backward(const GatedAdapterBackward& a, Stream stream) {
   return with_function_and_type(a.f, a.dtype, [&](auto type, auto f) {
     using T = decltype(type);
     const auto kernel = gated_adapter_backward<T, decltype(f)::value>;
-    static const auto allowed =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared<T>));
+    const auto allowed = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared<T>));
     if (allowed != cudaSuccess) return static_cast<Status>(allowed);
     const auto on = stream_of(stream);
     kernel<<<dim3(static_cast<unsigned>(cut.regions), static_cast<unsigned>(cut.row_regions)), kWide, sizeof(Shared<T>),

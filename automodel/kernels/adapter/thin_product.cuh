@@ -2,6 +2,8 @@
 // share.
 #pragma once
 
+#include <type_traits>
+
 #include "automodel/kernels/cuda/device.cuh"
 
 namespace automodel::kernels::cuda {
@@ -41,25 +43,14 @@ __device__ __forceinline__ void multiply_add(float (&d)[4], const uint32_t (&a)[
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// Where chunk c (8 ranks) of a row of kRanks lies: eight rows of one chunk are in different banks.
 template <int kRanks>
 __device__ __forceinline__ int thin_place(int row, int chunk) {
   constexpr int kChunks = kRanks / 8;
   return row * kRanks + ((chunk ^ (row / (8 / kChunks) % kChunks)) * 8);
 }
 
-// Stores the 16 x kRanks sums of a warp: rows `to` + 0..15, those below `rows`.
-template <int kRanks>
-__device__ __forceinline__ void store_sums(float* to, int64_t rows, const float (&sums)[kRanks / 8][4]) {
-  const int lane = threadIdx.x % 32, row = lane / 4, column = lane % 4 * 2;
-#pragma unroll
-  for (int n = 0; n < kRanks / 8; ++n)
-#pragma unroll
-    for (int half = 0; half < 2; ++half)
-      if (row + half * 8 < rows)
-        *reinterpret_cast<float2*>(to + (row + half * 8) * kRanks + n * 8 + column) =
-            make_float2(sums[n][half * 2], sums[n][half * 2 + 1]);
-}
-
+// The sum of `count` parts, `stride` elements apart, in order.
 __device__ __forceinline__ float4 sum_parts(const float* parts, int count, int64_t stride) {
   float4 sum = make_float4(0, 0, 0, 0);
   for (int i = 0; i < count; ++i) {
