@@ -91,6 +91,10 @@ ConfigArguments parse_config_arguments(const std::vector<std::string>& words, co
 static int run_benchmark(const config::RecipeConfig& config, bool json) {
   const auto result = recipes::benchmark(config);
   std::cout << (json ? result.json().dump(2) + "\n" : result.text());
+  if (result.unsaved) {
+    std::cout.flush();
+    throw *result.unsaved;
+  }
   return 0;
 }
 

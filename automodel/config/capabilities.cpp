@@ -70,6 +70,8 @@ std::vector<std::string> data_paths(const DatasetSection& dataset) {
 }
 
 std::string model_key(const Value& root) {
+  const Value* config = root.at_path("model.config");
+  if (config && config->is_string()) return "model.config";
   return root.at_path("model.pretrained_model_name_or_path") ? "model.pretrained_model_name_or_path"
          : root.at_path("model.config.name_or_path")         ? "model.config.name_or_path"
                                                              : "model.config.pretrained_model_name_or_path";

@@ -91,6 +91,26 @@ class Filler {
     }
   }
 
+  // A name alone is what AutoConfig reads: the architecture, with random weights.
+  void take_named_config(const Value& section, const Value& config) {
+    const Value* path = section.find("pretrained_model_name_or_path");
+    if (path && !path->is_null()) {
+      const auto where = [](const Value& value) {
+        return value.place.line > 0 ? fmt::format("line {}", value.place.line) : std::string("the command line");
+      };
+      faults_.push_back({config.place, "model.config",
+                         fmt::format("is {} on {}, but model.pretrained_model_name_or_path on {} is {}: they are two "
+                                     "models",
+                                     to_yaml(config), where(config), where(*path), to_yaml(*path)),
+                         "keep one: config for random weights, pretrained_model_name_or_path for those of the model"});
+      return;
+    }
+    config_.model.path = config.text;
+    config_.model.init = "from_config";
+    config_.written_as.erase("model.pretrained_model_name_or_path");
+    if (!config.written.empty()) config_.written_as["model.pretrained_model_name_or_path"] = config.written;
+  }
+
   void model() {
     ModelSection& model = config_.model;
     const Value* section = root_.find("model");
@@ -100,7 +120,7 @@ class Filler {
       if (model.path.empty() && path && path->is_string()) model.path = path->text;
     }
     const Value* config = section->find("config");
-    if (config && config->is_string() && model.path.empty()) model.path = config->text;
+    if (config && config->is_string()) take_named_config(*section, *config);
     if (const Value* dtype = section->find("dtype"); dtype && !section->find("torch_dtype")) {
       if (auto matched = match_type("dtype|=auto", *dtype)) model.torch_dtype = matched->text;
     }

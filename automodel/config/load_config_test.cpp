@@ -188,6 +188,46 @@ TEST(LoadConfig, OverridesWin) {
   EXPECT_FALSE(config.checkpoint.enabled);
 }
 
+TEST(LoadConfig, ReadsTheDenseModelsOfNemosBenchmarks) {
+  const Report report = check(
+      "recipe: finetune\ndataset: {_target_: chat, path_or_dataset_id: nowhere/d.jsonl}\nmodel:\n"
+      "  _target_: nemo_automodel.NeMoAutoModelForCausalLM.from_config\n  use_kernels: true\n"
+      "  attn_implementation: kernels-community/flash-attn2\n  backend: {attn: te, mlp: te}\n"
+      "  config: {_target_: nemo_automodel._transformers.auto_config.NeMoAutoConfig.from_pretrained,\n"
+      "    pretrained_model_name_or_path: P}\n");
+  EXPECT_TRUE(report.findings.faults.empty()) << report.text();
+  EXPECT_EQ(report.config.model.path, "P");
+  for (const char* path : {"model.use_kernels", "model.attn_implementation", "model.backend.mlp"}) {
+    const auto found = std::find_if(report.findings.keys.begin(), report.findings.keys.end(),
+                                    [&](const KeyNote& key) { return key.path == path; });
+    ASSERT_NE(found, report.findings.keys.end()) << path;
+    EXPECT_EQ(found->key_class, KeyClass::kMapped) << path;
+  }
+  EXPECT_NE(fault_of("", {"--model.attn_implementation", "flash"}).text, "");
+}
+
+TEST(LoadConfig, AModelTypedTakesThePlaceOfTheFiles) {
+  Report report = check(kShort, {"--model.config", "tiny.json"});
+  EXPECT_EQ(report.config.model.path, "tiny.json");
+  EXPECT_EQ(report.config.model.init, "from_config");
+  EXPECT_TRUE(report.findings.faults.empty());
+  EXPECT_EQ(report.config.written_as.count("model.pretrained_model_name_or_path"), 0U);
+
+  const std::string data = "recipe: finetune\ndataset: {_target_: chat, path_or_dataset_id: nowhere/d.jsonl}\n";
+  report = check(data + "model: {config: tiny.json}\n", {"--model.pretrained_model_name_or_path", "P"});
+  EXPECT_EQ(report.config.model.path, "P");
+  EXPECT_EQ(report.config.model.init, "from_pretrained");
+
+  report = check(data + "model:\n  pretrained_model_name_or_path: M\n  config: tiny.json\n");
+  ASSERT_EQ(report.findings.faults.size(), 1U);
+  EXPECT_EQ(report.findings.faults[0].path, "model.config");
+  EXPECT_EQ(report.findings.faults[0].place.line, 5);
+  EXPECT_THAT(report.findings.faults[0].text, HasSubstr("tiny.json on line 5"));
+  EXPECT_THAT(report.findings.faults[0].text, HasSubstr("pretrained_model_name_or_path on line 4 is M"));
+  report = check(kShort, {"--model.config", "A", "--model.pretrained_model_name_or_path", "B"});
+  EXPECT_EQ(report.findings.faults.size(), 1U);
+}
+
 TEST(LoadConfig, MistakesNameLineKeyAndRemedy) {
   Fault fault = fault_of("optimizer: {_target_: adamw,\n  lrr: 1}\n");
   EXPECT_EQ(fault.place.line, 5);

@@ -73,7 +73,9 @@ const std::vector<NameRow>& name_table() {
       {"model", "", "transformers.AutoModel.from_pretrained @models.bagel.build_bagel_model", kLacking, "",
        "models without a language-model head"},
       {"model", "", "@models.gpt2.build_gpt2_model", kLacking, "", "building a model without a config.json"},
-      {"config", "", "transformers.AutoConfig.from_pretrained", kObeyed, "", ""},
+      {"config", "",
+       "transformers.AutoConfig.from_pretrained $_transformers.auto_config.NeMoAutoConfig.from_pretrained", kObeyed, "",
+       ""},
       {"config", "",
        "@models.deepseek_v4.config.DeepseekV4Config.from_pretrained @models.deepseek_v4.config.DeepseekV4Config "
        "@models.deepseek_v32.config.DeepseekV32Config.from_pretrained "

@@ -64,6 +64,13 @@ Range range_of(std::string_view part) {
   return range;
 }
 
+// "org/name", as the Hub has them.
+bool is_hub_id(const Value& value) {
+  const size_t slash = value.text.find('/');
+  return value.is_string() && slash != std::string::npos && slash > 0 && slash + 1 < value.text.size() &&
+         value.text.find('/', slash + 1) == std::string::npos && value.text[0] != '.' && value.text[0] != '~';
+}
+
 bool is_scalar(const Value& value) { return !value.is_null() && !value.is_list() && !value.is_map(); }
 
 std::optional<Value> match_word(std::string_view word, const Value& value) {
@@ -118,6 +125,7 @@ std::optional<Value> match_one(std::string_view part, const Value& value) {
   if (part == "null") return value.is_null() ? std::optional(value) : std::nullopt;
   if (part == "bool") return value.is(Kind::kBool) ? std::optional(value) : std::nullopt;
   if (part == "string") return value.is_string() ? std::optional(value) : std::nullopt;
+  if (part == "hub") return is_hub_id(value) ? std::optional(value) : std::nullopt;
   if (part == "map") return value.is_map() ? std::optional(value) : std::nullopt;
   if (part == "text") {
     if (!is_scalar(value)) return std::nullopt;
@@ -140,9 +148,11 @@ std::string dtype_in_words(std::string_view allowed) {
 
 std::string words_for(std::string_view part) {
   static const std::map<std::string_view, std::string> kWords = {
-      {"bool", "true or false"}, {"string", "a string"}, {"text", "a string"},
-      {"null", "None"},          {"map", "a mapping"},   {"any", "any value"},
-      {"int", "an integer"},     {"float", "a number"},  {"dtype", dtype_in_words("float32|bfloat16|float16|float64")}};
+      {"bool", "true or false"}, {"string", "a string"},
+      {"text", "a string"},      {"hub", "org/name of the Hub"},
+      {"null", "None"},          {"map", "a mapping"},
+      {"any", "any value"},      {"int", "an integer"},
+      {"float", "a number"},     {"dtype", dtype_in_words("float32|bfloat16|float16|float64")}};
   if (part.starts_with("dtype<")) return dtype_in_words(part.substr(6, part.size() - 7));
   if (part.starts_with("list<")) return "a list, each: " + type_in_words(part.substr(5, part.size() - 6));
   if (auto found = kWords.find(part); found != kWords.end()) return found->second;

@@ -2,6 +2,7 @@
 //
 //   bool  int  float  string  dtype  null  map  any      float takes integers too
 //   text              any scalar, as it was written (names and ids that may look like numbers)
+//   hub               a string "org/name"
 //   int[1,]  float(0,1]  float[0,1)                      ranges, [ ] with and ( ) without the bound
 //   =word             this word (also true, false or a number written so)
 //   list<SPEC>        a list of these

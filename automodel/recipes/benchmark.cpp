@@ -1,6 +1,11 @@
 #include "automodel/recipes/benchmark.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <chrono>
+#include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "automodel/base/error.h"
@@ -159,12 +164,38 @@ ProfileSummary profile_steps(engine::Engine& engine, Steps& steps, optim::StepGu
   return profiler.finish(kProfiledSteps, trace);
 }
 
+// Throws ConfigError for a file that could not be written when all is measured.
+void check_output(const std::string& key, const std::filesystem::path& path) {
+  if (path.empty()) return;
+  const auto refuse = [&](const std::string& why) {
+    throw ConfigError(key, fmt::format("'{}' cannot be written: {}", path.string(), why),
+                      "name a file in a folder that exists");
+  };
+  std::error_code none;
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  if (std::filesystem::is_directory(path, none)) refuse("it is a folder");
+  if (!std::filesystem::is_directory(folder, none)) refuse("there is no folder " + folder.string());
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) refuse(folder.string() + ": " + std::strerror(errno));
+  if (std::filesystem::exists(path, none) && ::access(path.c_str(), W_OK) != 0) refuse(std::strerror(errno));
+}
+
+void write_summary(BenchmarkResult& result, const std::string& path) {
+  try {
+    write_file_atomically(path, result.json().dump(2) + "\n");
+  } catch (const SystemError& error) {
+    result.unsaved.emplace("benchmark.json_output_path",
+                           fmt::format("'{}' could not be written: {}", path, error.what()));
+  }
+}
+
 }  // namespace
 
 BenchmarkResult benchmark(const config::RecipeConfig& given) {
   auto config = given;
   const auto settings = config.benchmark.value_or(config::BenchmarkSection{});
   const int64_t count = steps_of_run(config, settings);
+  check_output("benchmark.profile_path (--profile)", settings.profile_path);
+  check_output("benchmark.json_output_path", settings.json_output_path);
   config.step_scheduler.max_steps = count;
   set_numerics(config);
 
@@ -190,9 +221,11 @@ BenchmarkResult benchmark(const config::RecipeConfig& given) {
   result.memory = meter.report(result.peak_memory_bytes);
   result.recompute = recompute_name(engine.recompute());
   if (!device.is_cpu()) result.host_ms = measure_host(loaded, engine, steps);
-  if (!settings.profile_path.empty()) result.profile = profile_steps(engine, steps, guard, settings.profile_path);
-  if (!settings.json_output_path.empty())
-    write_file_atomically(settings.json_output_path, result.json().dump(2) + "\n");
+  if (!settings.profile_path.empty()) {
+    result.profile = profile_steps(engine, steps, guard, settings.profile_path);
+    result.unsaved = result.profile->unsaved;
+  }
+  if (!settings.json_output_path.empty()) write_summary(result, settings.json_output_path);
   return result;
 }
 

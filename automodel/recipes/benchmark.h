@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "automodel/base/error.h"
 #include "automodel/base/json.h"
 #include "automodel/config/recipe_config.h"
 #include "automodel/optim/memory.h"
@@ -32,6 +33,7 @@ struct BenchmarkResult {
   std::optional<int64_t> skipped_steps;   // of all, the warm-up's too; where steps can be skipped (optim/step_guard.h)
   double peak_tflops = 0;                 // benchmark.peak_tflops
   std::optional<ProfileSummary> profile;  // of three further steps, where benchmark.profile_path is set
+  std::optional<SystemError> unsaved;     // why the trace or the summary was not written, where one was not
 
   double tokens_per_second() const { return static_cast<double>(tokens_per_step) / median_ms * 1000; }
   double tflops() const { return tokens_per_second() * flops_per_token / 1e12; }
@@ -47,7 +49,8 @@ struct BenchmarkResult {
 /// profiler if benchmark.profile_path is set, and writes the summary to benchmark.json_output_path if that is set. A
 /// step's time is the device's own, between the ends of two steps. On a GPU three steps in between measure the host
 /// alone (engine/host_clock.h): the GPU hides it as long as it is less than a step. These further steps take the last
-/// step's microbatches again. Throws ConfigError when no step is left to count, DataError when the data end before,
+/// step's microbatches again. Throws ConfigError when no step is left to count or a file
+/// named for output cannot be written (before the model is made), DataError when the data end before,
 /// NumericError for a step that went wrong and is not to be skipped.
 BenchmarkResult benchmark(const config::RecipeConfig& config);
 

@@ -230,10 +230,6 @@ ProfileSummary Profiler::finish(int64_t steps, const std::filesystem::path& trac
   wait_for(device_);
   const auto result = kineto::disableProfiler();
   running_ = false;
-  if (!trace.empty()) {
-    result->save(trace.string());
-    if (!std::filesystem::exists(trace)) throw SystemError(trace.string(), "the trace could not be written");
-  }
   std::vector<ProfiledSpan> spans, host;
   for (const auto& event : result->events()) {
     const bool on_device = event.deviceType() == device_.type(), on_host = event.deviceType() == at::kCPU;
@@ -246,6 +242,16 @@ ProfileSummary Profiler::finish(int64_t steps, const std::filesystem::path& trac
   if (!device_.is_cpu()) waits = find_waits(host, spans);
   auto summary = summarize(std::move(spans), steps);
   summary.waits = std::move(waits);
+  if (trace.empty()) return summary;
+  const auto unsaved = [&](const std::string& why) {
+    summary.unsaved.emplace("benchmark.profile_path", fmt::format("'{}' could not be written{}", trace.string(), why));
+  };
+  try {
+    result->save(trace.string());
+    if (std::error_code none; !std::filesystem::exists(trace, none)) unsaved("");
+  } catch (const std::exception& error) {
+    unsaved(fmt::format(": {}", error.what()));
+  }
   return summary;
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "automodel/base/error.h"
 #include "automodel/base/json.h"
 
 namespace automodel::recipes {
@@ -43,6 +44,7 @@ struct ProfileSummary {
   double busy_ms = 0;                         // of them something ran; the rest the device waited for the host
   std::vector<ProfileRow> families, kernels;  // longest first; of all steps together
   std::optional<HostWaits> waits;             // of all steps together; nothing on the CPU, which is its own host
+  std::optional<SystemError> unsaved;         // why the trace was not written, where it was not
 
   double idle_share() const { return span_ms > 0 ? 1 - busy_ms / span_ms : 0; }
   Json json() const;
@@ -77,8 +79,8 @@ class Profiler {
   static void launch(const std::function<void()>& work);
   static void read(const std::function<void()>& work);
 
-  /// Waits for the device; writes a Chrome trace (chrome://tracing, Perfetto) unless `trace` is empty. Throws
-  /// SystemError when the file cannot be written.
+  /// Waits for the device; writes a Chrome trace (chrome://tracing, Perfetto) unless `trace` is empty. What was
+  /// measured is returned also where that file cannot be written: `unsaved` says why.
   ProfileSummary finish(int64_t steps, const std::filesystem::path& trace);
 
  private:

@@ -283,6 +283,26 @@ TEST_F(BenchmarkOfAnId, PlanSaysWhatItComparesWith) {
   EXPECT_THAT(limited, testing::ContainsRegex("\nfree +3.00 GiB: fits"));
 }
 
+// Before the model is made: no step is measured in vain.
+TEST_F(Benchmark, RefusesAtOnceAFileThatItCouldNotWrite) {
+  const std::string nowhere = (folder_ / "none/x.json").string(), folder = (folder_ / "model").string();
+  const auto refused = [&](const char* flag, const std::string& file, const char* key, const char* why) {
+    const auto finished = run(arguments({flag, file}));
+    expect_error(finished, 2, {key, file, why});
+    EXPECT_THAT(finished.err, testing::Not(testing::HasSubstr("parameters")));
+    EXPECT_THAT(finished.err, testing::Not(testing::HasSubstr(".tmp")));
+  };
+  refused("--profile", nowhere, "--profile", "there is no folder");
+  refused("--benchmark.json_output_path", nowhere, "benchmark.json_output_path", "there is no folder");
+  refused("--benchmark.json_output_path", folder, "benchmark.json_output_path", "it is a folder");
+}
+
+TEST_F(Benchmark, PrintsWhatItMeasuredWhereAFileCannotBeWrittenAfterAll) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full: no disk that is full";
+  const auto finished = run(arguments({"--profile", "/dev/full"}));
+  EXPECT_THAT(finished.out, testing::HasSubstr("tokens/s"));
+}
+
 TEST_F(Benchmark, WithNothingToCountIsRefused) {
   expect_error(run(arguments({"--benchmark.warmup_steps", "4"})), 2,
                {"benchmark.warmup_steps", "none is left", "hint:"});
