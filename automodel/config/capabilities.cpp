@@ -135,6 +135,8 @@ class Finder {
   }
 
   void model(const ModelSection& model) {
+    if (contains({"fp8", "float8_e4m3fn", "float8_e5m2", "nf4", "int8"}, model.torch_dtype))
+      add("model.torch_dtype", model.torch_dtype, "weights in FP8, NF4 or int8");
     const std::string key = model_key(root_);
     folder(key, model.path);
     const std::string place = model_place(model, can_);

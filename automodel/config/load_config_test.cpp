@@ -206,6 +206,16 @@ TEST(LoadConfig, ReadsTheDenseModelsOfNemosBenchmarks) {
   EXPECT_NE(fault_of("", {"--model.attn_implementation", "flash"}).text, "");
 }
 
+TEST(LoadConfig, WeightsOfEightAndFourBitsAreLackingNotMistyped) {
+  for (const char* dtype : {"fp8", "float8_e4m3fn", "nf4", "int8"}) {
+    const Report report = check(kShort, {"--model.torch_dtype", dtype});
+    EXPECT_TRUE(report.findings.faults.empty()) << dtype;
+    EXPECT_TRUE(std::any_of(report.lacking.begin(), report.lacking.end(), [](const Lacking& lacks) {
+      return lacks.path == "model.torch_dtype";
+    })) << dtype;
+  }
+}
+
 TEST(LoadConfig, AModelTypedTakesThePlaceOfTheFiles) {
   Report report = check(kShort, {"--model.config", "tiny.json"});
   EXPECT_EQ(report.config.model.path, "tiny.json");

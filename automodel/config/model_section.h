@@ -24,7 +24,8 @@ struct ModelSection {
     f("pretrained_model_name_or_path", path, "folder in Hugging Face layout, or a Hub id");
     f("revision", revision, "of a Hub id: branch, tag or commit; not set: main", "string|null");
     f("cache_dir", cache_dir, "of a Hub id: the cache to use; not set: HF_HUB_CACHE or HF_HOME/hub", "string|null");
-    f("torch_dtype", torch_dtype, "dtype of the parameters; auto: the checkpoint's own", "dtype|=auto");
+    f("torch_dtype", torch_dtype, "dtype of the parameters; auto: the checkpoint's own",
+      "dtype|=auto|=fp8|=float8_e4m3fn|=float8_e5m2|=nf4|=int8");
     f("load_base_model", load_base_model, "read the weights; false: random weights of the same architecture");
     f("allow_config_keys", allow_config_keys,
       "keys of config.json that may be there though the family does not know them");

@@ -8,6 +8,8 @@
 #include "automodel/base/text.h"
 #include "automodel/checkpoint/load_weights.h"
 #include "automodel/checkpoint/run_folder.h"
+#include "automodel/kernels/cuda/library.h"
+#include "automodel/models/build.h"
 #include "automodel/recipes/data_kinds.h"
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/device.h"
@@ -168,6 +170,14 @@ void refuse_float64(const nn::Model& model, at::Device device) {
                            "set it to float32 or bfloat16, or device: cpu");
 }
 
+// A small model is meant for the CPU; one of billions takes minutes a step there, and its user expects a GPU.
+static void warn_of_the_cpu(const nn::Model& model, const std::string& asked) {
+  constexpr int64_t kLarge = 1'000'000'000;
+  if (asked != "auto" || !model.device.is_cpu() || models::count_parameters(model) < kLarge) return;
+  const auto& cuda = kernels::load_cuda();
+  if (!cuda.driver) log_warning(fmt::format("device: auto is the CPU: {}; {}", cuda.reason, cuda.hint));
+}
+
 // Where the values of a model come from.
 struct Values {
   bool random_base = false;  // by the family's rule, with `seed`
@@ -244,6 +254,7 @@ TrainedModel load_trained_model(const config::RecipeConfig& config) {
   if (config.peft) loaded.lora = make_lora_options(*config.peft);
   build_model(loaded, choose_device(config.device, "device"));
   refuse_float64(*loaded.model, loaded.model->device);
+  warn_of_the_cpu(*loaded.model, config.device);
   if (!loaded.folder.bundled) {
     loaded.tokenizer_folder = find_tokenizer_folder(config, loaded.folder);
     // Of a set of tokens the tokenizer that lies beside the model is saved with it.

@@ -159,7 +159,9 @@ static std::string device_text(const Plan& plan) {
                          *free < plan.total_bytes() ? "the system may end this run" : "enough");
     return out + " (device: cuda counts as on a GPU)\n";
   }
-  std::string out = "device       " + (plan.device_name.empty() ? "a GPU, and none is here" : plan.device_name) + limit;
+  std::string out =
+      "device       " +
+      (plan.device_name.empty() ? "a GPU, and none is here (counted as an H100 or H200)" : plan.device_name) + limit;
   if (plan.available) return out + "\n";
   return out + ": distributed.memory_limit_gib says what may be filled\n";
 }

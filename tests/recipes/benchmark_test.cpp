@@ -303,6 +303,16 @@ TEST_F(Benchmark, PrintsWhatItMeasuredWhereAFileCannotBeWrittenAfterAll) {
   EXPECT_THAT(finished.out, testing::HasSubstr("tokens/s"));
 }
 
+// Not a word of it to who trains a small model.
+TEST(BenchmarkOfALargeModel, SaysWhyItIsOnTheCpu) {
+  if (on_gpu()) GTEST_SKIP() << "a GPU is here";
+  const auto finished =
+      run({"benchmark", "llm", "-c", "configs/benchmark/llama3_8b_lora.yaml", "--distributed.memory_limit_gib", "1"},
+          {.folder = source_folder()});
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, testing::HasSubstr("warning: device: auto is the CPU: "));
+}
+
 TEST_F(Benchmark, WithNothingToCountIsRefused) {
   expect_error(run(arguments({"--benchmark.warmup_steps", "4"})), 2,
                {"benchmark.warmup_steps", "none is left", "hint:"});
