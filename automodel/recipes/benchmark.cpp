@@ -174,6 +174,8 @@ void check_output(const std::string& key, const std::filesystem::path& path) {
   std::error_code none;
   const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   if (std::filesystem::is_directory(path, none)) refuse("it is a folder");
+  if (std::filesystem::exists(path, none) && !std::filesystem::is_regular_file(path, none))
+    refuse("it is no ordinary file");  // the trace and the summary are renamed to their place
   if (!std::filesystem::is_directory(folder, none)) refuse("there is no folder " + folder.string());
   if (::access(folder.c_str(), W_OK | X_OK) != 0) refuse(folder.string() + ": " + std::strerror(errno));
   if (std::filesystem::exists(path, none) && ::access(path.c_str(), W_OK) != 0) refuse(std::strerror(errno));
