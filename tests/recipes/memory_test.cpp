@@ -138,7 +138,9 @@ TEST_F(Memory, IsCountedForTheDeviceThatIsAskedFor) {
   EXPECT_EQ(on("cuda", none * 1.01, "false").at("fits"), true);
   const auto text = run({"plan", yaml_, "--device", "cuda"}).out;
   if (gpu.at("device_name").is_null())
-    EXPECT_THAT(text, testing::HasSubstr("device       a GPU, and none is here: distributed.memory_limit_gib"));
+    EXPECT_THAT(text,
+                testing::HasSubstr(
+                    "device       a GPU, and none is here (counted as an H100 or H200): distributed.memory_limit_gib"));
   else
     EXPECT_THAT(text, testing::HasSubstr("device       " + gpu.at("device_name").get<std::string>()));
 }
