@@ -49,8 +49,6 @@ Cut best_cut(const AdapterGradients& a, int64_t row_regions) {
   return best;
 }
 
-// Where chunk c (8 elements) of a row lies: eight rows of one chunk, which one ldmatrix reads, are in different banks.
-__device__ __forceinline__ int tile_place(int row, int chunk) { return row * kTile + ((chunk ^ (row & 7)) * 8); }
 template <typename T, int kRanks>
 struct Shared {
   T dy[kStages][kTile * kTile];
@@ -74,7 +72,8 @@ struct Walk {
     for (int c = 0; c < kTile * kTile / 8 / kThreads; ++c) {
       const int r = (c * kThreads + threadIdx.x) / (kTile / 8), chunk = threadIdx.x % (kTile / 8);
       const bool there = row + r < a.tokens && column + chunk * 8 < piece.rows;
-      copy16(to + tile_place(r, chunk), there ? from + (row + r) * a.dy_stride + column + chunk * 8 : from, there);
+      copy16(to + wide_place<kTile>(r, chunk), there ? from + (row + r) * a.dy_stride + column + chunk * 8 : from,
+             there);
     }
     if (i % kSteps<kRanks> != 0) return;
     const T* sb = static_cast<const T*>(a.sb) + step_begin;
@@ -105,9 +104,9 @@ __device__ __forceinline__ void multiply_step(const T* dy, const T* sb, const T*
 #pragma unroll
   for (int k = 0; k < kTile / 16; ++k) {
     uint32_t rows[4], columns[4];
-    load_matrices(rows, dy + tile_place(warp * 16 + within, k * 2 + half));
+    load_matrices(rows, dy + wide_place<kTile>(warp * 16 + within, k * 2 + half));
     // The transpose: the halves of the address change places.
-    load_transposed(columns, dy + tile_place(k * 16 + lane % 8 + half * 8, warp * 2 + lane / 8 % 2));
+    load_transposed(columns, dy + wide_place<kTile>(k * 16 + lane % 8 + half * 8, warp * 2 + lane / 8 % 2));
 #pragma unroll
     for (int n = 0; n < kRanks / 16; ++n) {
       uint32_t b[4];

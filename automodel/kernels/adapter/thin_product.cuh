@@ -43,6 +43,12 @@ __device__ __forceinline__ void multiply_add(float (&d)[4], const uint32_t (&a)[
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// Where chunk c (8 elements) of a row of kColumns (64 or more) lies: eight rows of one chunk, which one ldmatrix reads,
+// are in different banks.
+template <int kColumns>
+__device__ __forceinline__ int wide_place(int row, int chunk) {
+  return row * kColumns + ((chunk ^ (row & 7)) * 8);
+}
 // Where chunk c (8 ranks) of a row of kRanks lies: eight rows of one chunk are in different banks.
 template <int kRanks>
 __device__ __forceinline__ int thin_place(int row, int chunk) {
