@@ -13,6 +13,7 @@
 #include "automodel/recipes/data_kinds.h"
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/device.h"
+#include "automodel/recipes/meant_model.h"
 #include "automodel/recipes/memory_plan.h"
 #include "automodel/tensor/dtype.h"
 
@@ -49,11 +50,22 @@ static void read_model(ModelFolder& folder, const Json& config, const config::Mo
   folder.spec = models::read_config(folder.config, where, {folder.dtype, section.allow_config_keys});
 }
 
+static fs::path find_model(const config::ModelSection& section, net::ModelFiles files) {
+  try {
+    return net::resolve_model(section.path, section.revision, files, section.cache_dir);
+  } catch (const net::HubError& error) {
+    const auto question = error.exit_code() == 1 ? ask_for_meant_model(section.path, section.cache_dir) : "";
+    if (question.empty()) throw;
+    throw net::HubError("", error.message(), question + (error.hint().empty() ? "" : " Otherwise " + error.hint()));
+  }
+}
+
 ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFiles files, const ModelKeys& keys) {
   ModelFolder folder;
-  const fs::path given = net::resolve_model(section.path, section.revision, files, section.cache_dir);
+  const fs::path given = find_model(section, files);
   const bool is_file = fs::is_regular_file(given);
   folder.path = is_file ? given.parent_path() : given;
+  folder.given = section.path;
   folder.name = is_file ? folder.path.string() : section.path;
   if (!fs::exists(folder.name)) folder.revision = section.revision;
   const fs::path file = is_file ? given : given / "config.json";
@@ -79,11 +91,11 @@ ModelFolder open_model_folder(const config::RecipeConfig& config, net::ModelFile
   if (!known) return open_model_folder(config.model, files);
   const ModelKeys keys;
   if (known->config.is_null())
-    throw UnsupportedError(
-        keys.path, fmt::format("'{}' is of the family '{}', which this build lacks", known->id, known->model_type),
-        "`automodel models` lists the families there are");
+    throw UnsupportedError(keys.path,
+                           fmt::format("{} is of the family {}, which this build lacks", known->id, known->model_type),
+                           "`automodel models` lists the families there are");
   ModelFolder folder;
-  folder.name = known->id;
+  folder.name = folder.given = known->id;
   folder.bundled = true;
   read_model(folder, known->config, config.model, "the bundled config.json of " + known->id, keys.dtype);
   return folder;

@@ -21,7 +21,8 @@ namespace automodel::recipes {
 /// A Hugging Face folder as far as config.json tells; no weights yet.
 struct ModelFolder {
   std::filesystem::path path;  // where config.json, weights and tokenizer files lie
-  std::string name, revision;  // as the user gave it: a Hub id with its revision ("": main), or a folder
+  std::string given;           // as the user wrote it: a Hub id, a folder, or a config.json
+  std::string name, revision;  // the same, of a config.json its folder; revision of a Hub id ("": main)
   Json config;                 // config.json with the overrides of the configuration
   bool bundled = false;        // config is the program's own (models/known_models.h); there is no path
   const models::Family* family = nullptr;
