@@ -6,6 +6,7 @@
 #include "automodel/base/text.h"
 #include "automodel/recipes/data_kinds.h"
 #include "automodel/recipes/device.h"
+#include "automodel/recipes/sample_length.h"
 
 namespace automodel::recipes {
 
@@ -27,11 +28,11 @@ std::optional<Recompute> MemoryPlan::fastest_in(uint64_t bytes) const {
   return best ? std::optional(best->recompute) : std::nullopt;
 }
 
-std::optional<MicrobatchShape> known_microbatch(const config::RecipeConfig& config) {
+std::optional<MicrobatchShape> known_microbatch(const config::RecipeConfig& config, int64_t max_positions) {
   const int64_t rows = config.step_scheduler.local_batch_size, pack = config.packed_sequence.packed_sequence_size;
   if (config.dataset.kind == "mock" && (pack == 0 || pack == config.dataset.seq_len))
-    return MicrobatchShape{rows * config.dataset.seq_len, config.dataset.seq_len};
-  if (pack > 0) return MicrobatchShape{rows * pack, std::min(pack, config.dataset.seq_length.value_or(pack))};
+    return MicrobatchShape{rows * longest_document(config, max_positions), longest_document(config, max_positions)};
+  if (pack > 0) return MicrobatchShape{rows * pack, longest_document(config, max_positions)};
   return std::nullopt;
 }
 

@@ -32,8 +32,8 @@ struct MemoryPlan {
 };
 
 /// The largest microbatch as the configuration alone tells it: packs and random tokens are of one length. Nothing where
-/// the rows decide.
-std::optional<models::MicrobatchShape> known_microbatch(const config::RecipeConfig& config);
+/// the rows decide. `max_positions` is the model's.
+std::optional<models::MicrobatchShape> known_microbatch(const config::RecipeConfig& config, int64_t max_positions);
 /// The same where the rows decide: as many as local_batch_size of the longest of those that were looked at.
 models::MicrobatchShape sampled_microbatch(const config::RecipeConfig& config, const data::EpochEstimate& estimate);
 

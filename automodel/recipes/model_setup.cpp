@@ -15,6 +15,7 @@
 #include "automodel/recipes/device.h"
 #include "automodel/recipes/meant_model.h"
 #include "automodel/recipes/memory_plan.h"
+#include "automodel/recipes/sample_length.h"
 #include "automodel/tensor/dtype.h"
 
 namespace automodel::recipes {
@@ -218,8 +219,8 @@ static void give_values(TrainedModel& loaded, const Values& values) {
 
 // Looks at rows where only they tell how long a microbatch is and somebody must know.
 static models::MicrobatchShape largest_microbatch(const TrainedModel& loaded, const config::RecipeConfig& config) {
-  if (const auto known = known_microbatch(config)) return *known;
   const auto& spec = loaded.folder.spec;
+  if (const auto known = known_microbatch(config, spec.max_positions)) return *known;
   const auto loader =
       make_loader(open_training_data(config, loaded.tokenizer, spec.max_positions, spec.embedding.vocab));
   return sampled_microbatch(config, loader->estimate_epoch());
@@ -233,7 +234,7 @@ static void fit_memory(TrainedModel& loaded, const config::RecipeConfig& config)
   loaded.recompute = asked.value_or(nn::Recompute::None);
   const auto device = loaded.model->device;
   const auto available = available_memory(config, device);
-  const auto known = known_microbatch(config).value_or(models::MicrobatchShape{});
+  const auto known = known_microbatch(config, loaded.folder.spec.max_positions).value_or(models::MicrobatchShape{});
   const MemoryAdvisor advisor(config, loaded.folder.spec, *loaded.model);
   if (!available) {
     if (!asked) log_info("activation_checkpointing: auto is none on the CPU without distributed.memory_limit_gib");
@@ -263,6 +264,7 @@ TrainedModel load_trained_model(const config::RecipeConfig& config) {
   bool random = config.model.init == "from_config" || !config.model.load_base_model;
   loaded.folder = open_model_folder(config, random ? net::ModelFiles::Tokenizer : net::ModelFiles::All);
   random |= loaded.folder.bundled;
+  tell_lengths(config, loaded.folder.spec);
   if (config.peft) loaded.lora = make_lora_options(*config.peft);
   build_model(loaded, choose_device(config.device, "device"));
   refuse_float64(*loaded.model, loaded.model->device);

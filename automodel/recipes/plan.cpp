@@ -7,6 +7,7 @@
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/device.h"
 #include "automodel/recipes/model_setup.h"
+#include "automodel/recipes/sample_length.h"
 #include "automodel/recipes/token_data.h"
 #include "automodel/tensor/dtype.h"
 
@@ -84,7 +85,7 @@ static models::MicrobatchShape plan_data(Plan& plan, const config::RecipeConfig&
   plan_steps(plan, config, *loader, estimate);
   if (scheduler.max_steps)
     plan.total_steps = loader->endless() ? *scheduler.max_steps : std::min(*plan.total_steps, *scheduler.max_steps);
-  return known_microbatch(config).value_or(sampled_microbatch(config, estimate));
+  return known_microbatch(config, folder.spec.max_positions).value_or(sampled_microbatch(config, estimate));
 }
 
 Plan plan(const config::RecipeConfig& config) {
@@ -93,10 +94,11 @@ Plan plan(const config::RecipeConfig& config) {
   plan.bundled_config = folder.bundled;
   plan.model_type = folder.family->model_type;
   plan.dtype = dtype_name(folder.dtype);
+  tell_lengths(config, folder.spec);
   const auto model = plan_model(plan, config, folder);
   const auto largest = plan_data(plan, config, folder);
   plan.pairs_kept = models::why_pairs_are_kept(folder.spec, *model);
-  plan.length_known = known_microbatch(config).has_value();
+  plan.length_known = known_microbatch(config, folder.spec.max_positions).has_value();
   const MemoryAdvisor advisor(config, folder.spec, *model);
   plan.memory = advisor.plan(largest);
   plan.available = available_memory(config, model->device);

@@ -5,6 +5,7 @@
 #include "automodel/base/signals.h"
 #include "automodel/data/split_slice.h"
 #include "automodel/recipes/model_setup.h"
+#include "automodel/recipes/sample_length.h"
 #include "automodel/recipes/token_data.h"
 
 namespace automodel::recipes {
@@ -66,6 +67,7 @@ void try_settings(const config::RecipeConfig& config) {
 void try_model(const config::RecipeConfig& config) {
   TrainedModel loaded;
   loaded.folder = open_model_folder(config, net::ModelFiles::Config);
+  check_lengths(config, loaded.folder.spec);
   loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
   if (config.peft) peft::apply_lora(*loaded.model, make_lora_options(*config.peft));
   if (config.device == "cuda") refuse_float64(*loaded.model, at::kCUDA);  // what auto finds is for the run to see
