@@ -102,12 +102,10 @@ Plan plan(const config::RecipeConfig& config) {
   const MemoryAdvisor advisor(config, folder.spec, *model);
   plan.memory = advisor.plan(largest);
   plan.available = available_memory(config, model->device);
-  if (const auto limit = config.distributed.memory_limit_gib; limit && plan.available)
-    plan.held_to_limit =
-        plan.available->bytes == static_cast<uint64_t>(*limit * static_cast<double>(uint64_t{1} << 30));
   if (!plan.available && plan.device.is_cpu()) plan.host_free_bytes = free_host_memory();
   plan.recompute = asked_recompute(config).value_or(automatic_recompute(plan.memory, plan.available));
-  if (!plan.fits()) plan.advice = advisor.what_fits(largest, plan.recompute, plan.available->safe);
+  if (!plan.fits())
+    plan.advice = advisor.what_fits(largest, plan.recompute, plan.available->safe, plan.available->is_limit);
   return plan;
 }
 
@@ -123,7 +121,7 @@ Json Plan::json() const {
           {"dtype", dtype},
           {"device", device.is_cpu() ? "cpu" : "cuda"},
           {"device_name", device_name.empty() ? Json() : Json(device_name)},
-          {"held_to_limit", held_to_limit},
+          {"held_to_limit", held_to_limit()},
           {"host_free_bytes", host_free_bytes ? Json(*host_free_bytes) : Json()},
           {"parameters", parameters},
           {"trained_parameters", trained_parameters},
@@ -153,7 +151,7 @@ Json Plan::json() const {
 }
 
 static std::string device_text(const Plan& plan) {
-  const std::string limit = plan.held_to_limit ? ", held to distributed.memory_limit_gib" : "";
+  const std::string limit = plan.held_to_limit() ? ", held to distributed.memory_limit_gib" : "";
   if (plan.device.is_cpu()) {
     std::string out = "device       CPU" + limit;
     if (const auto free = plan.host_free_bytes)
@@ -170,8 +168,8 @@ static std::string device_text(const Plan& plan) {
 
 static std::string fit_text(const Plan& plan) {
   if (!plan.available) return "";
-  const auto& [bytes, safe] = *plan.available;
-  std::string out = "free         " + format_bytes(bytes);
+  const auto& [bytes, safe, is_limit] = *plan.available;
+  std::string out = (is_limit ? "limit        " : "free         ") + format_bytes(bytes);
   if (safe < bytes) out += fmt::format(", of which tensors may fill {}", format_bytes(safe));
   out += ": ";
   if (!plan.fits()) {

@@ -14,7 +14,6 @@ struct Plan {
   std::string model_type, dtype;
   at::Device device = at::kCPU;             // whose arithmetic the memory is counted by
   std::string device_name;                  // "NVIDIA H200", "CPU"; "" where there is no such device here
-  bool held_to_limit = false;               // distributed.memory_limit_gib is what `available` says, not what is free
   std::optional<uint64_t> host_free_bytes;  // of the machine, where nothing else limits a run on the CPU
   int64_t parameters = 0, trained_parameters = 0;
   MemoryPlan memory;                              // by kind and by choice of recomputation; of the largest microbatch
@@ -30,6 +29,7 @@ struct Plan {
   int64_t rows_sampled = 0;
 
   uint64_t total_bytes() const { return memory.total(recompute); }
+  bool held_to_limit() const { return available && available->is_limit; }
   bool fits() const { return !available || total_bytes() <= available->safe; }
   Json json() const;
   std::string text() const;

@@ -302,7 +302,7 @@ TEST_F(BenchmarkOfAnId, PlanSaysWhatItComparesWith) {
               testing::ContainsRegex("\ndevice +CPU, .* of its memory are free: the system may end this run "));
   const auto limited = plan({"--distributed.memory_limit_gib", "3"});
   EXPECT_THAT(limited, testing::HasSubstr("CPU, held to distributed.memory_limit_gib"));
-  EXPECT_THAT(limited, testing::ContainsRegex("\nfree +3.00 GiB: fits"));
+  EXPECT_THAT(limited, testing::ContainsRegex("\nlimit +3.00 GiB: fits"));
 }
 
 // Before the model is made: no step is measured in vain.
