@@ -77,9 +77,9 @@ ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFil
   return folder;
 }
 
-const models::KnownModel* known_model_of(const config::RecipeConfig& config) {
+const models::KnownModel* known_model_of(const config::RecipeConfig& config, bool to_plan) {
   const auto& section = config.model;
-  if (config.recipe != "benchmark" || needs_tokenizer(config)) return nullptr;
+  if ((config.recipe != "benchmark" && !to_plan) || needs_tokenizer(config)) return nullptr;
   const auto* known = models::find_known_model(section.path);
   if (!known || net::find_local_model(section.path, section.revision, section.cache_dir)) return nullptr;
   const bool main = section.revision.empty() || section.revision == "main";
@@ -87,8 +87,8 @@ const models::KnownModel* known_model_of(const config::RecipeConfig& config) {
   return main ? known : nullptr;
 }
 
-ModelFolder open_model_folder(const config::RecipeConfig& config, net::ModelFiles files) {
-  const auto* known = known_model_of(config);
+ModelFolder open_model_folder(const config::RecipeConfig& config, net::ModelFiles files, bool to_plan) {
+  const auto* known = known_model_of(config, to_plan);
   if (!known) return open_model_folder(config.model, files);
   const ModelKeys keys;
   if (known->config.is_null())

@@ -90,7 +90,9 @@ static models::MicrobatchShape plan_data(Plan& plan, const config::RecipeConfig&
 
 Plan plan(const config::RecipeConfig& config) {
   Plan plan;
-  const auto folder = open_model_folder(config, net::ModelFiles::Tokenizer);
+  const auto folder = open_model_folder(config, net::ModelFiles::Tokenizer, true);
+  plan.recipe = config.recipe;
+  plan.has_benchmark = config.benchmark && config.recipe != "benchmark";
   plan.bundled_config = folder.bundled;
   plan.model_type = folder.family->model_type;
   plan.dtype = dtype_name(folder.dtype);
@@ -116,7 +118,8 @@ Json Plan::json() const {
                                                  {"workspace", choice.activations.passing},
                                                  {"total", memory.total(choice.recompute)},
                                                  {"relative_time", choice.relative_time}};
-  return {{"bundled_config", bundled_config},
+  return {{"recipe", recipe},
+          {"bundled_config", bundled_config},
           {"model_type", model_type},
           {"dtype", dtype},
           {"device", device.is_cpu() ? "cpu" : "cuda"},
@@ -182,8 +185,10 @@ static std::string fit_text(const Plan& plan) {
 
 std::string Plan::text() const {
   const auto count = [](int64_t n) { return format_count(static_cast<uint64_t>(n)); };
-  std::string out = fmt::format(
-      "model        {}{}, {}, {} parameters, {} trained ({:.2f} %)\n", model_type,
+  std::string out = "recipe       " + recipe;
+  if (has_benchmark) out += "; --recipe benchmark plans what `automodel benchmark llm` makes of its benchmark section";
+  out += fmt::format(
+      "\nmodel        {}{}, {}, {} parameters, {} trained ({:.2f} %)\n", model_type,
       bundled_config ? " by the config.json bundled for this id" : "", dtype, count(parameters),
       count(trained_parameters),
       100.0 * static_cast<double>(trained_parameters) / static_cast<double>(std::max<int64_t>(1, parameters)));

@@ -10,6 +10,8 @@
 namespace automodel::recipes {
 
 struct Plan {
+  std::string recipe;           // of which this is the plan: as the file or --recipe says
+  bool has_benchmark = false;   // it is none, but the file says how to measure one: `automodel benchmark` would run it
   bool bundled_config = false;  // the program's own of this Hub id (models/known_models.h)
   std::string model_type, dtype;
   at::Device device = at::kCPU;             // whose arithmetic the memory is counted by

@@ -290,6 +290,24 @@ TEST_F(BenchmarkOfAnId, WhoseFamilyIsMissingIsRefusedWithoutTheHub) {
   EXPECT_EQ(plan.at("bundled_config"), true);
 }
 
+// Half of NeMo AutoModel's benchmarks name the recipe of fine-tuning: check and plan speak of the recipe that is named,
+// and need no Hub for what its model's config.json tells.
+TEST_F(BenchmarkOfAnId, IsPlannedAsTheRecipeThatTheFileNames) {
+  const auto file = arguments("meta-llama/Llama-3.1-8B").back();
+  const auto finetune = json_of({"plan", file, "--json"}, offline_),
+             benchmark = json_of({"plan", file, "--recipe", "benchmark", "--json"}, offline_);
+  EXPECT_EQ(finetune.at("recipe"), "finetune");
+  EXPECT_EQ(benchmark.at("recipe"), "benchmark");
+  for (const auto& plan : {finetune, benchmark}) EXPECT_EQ(plan.at("bundled_config"), true);
+  EXPECT_EQ(finetune.at("memory_bytes"), benchmark.at("memory_bytes"));
+  EXPECT_THAT(text_of_offline({"plan", file}), testing::StartsWith("recipe       finetune; --recipe benchmark plans "));
+  EXPECT_THAT(text_of_offline({"plan", file, "--recipe", "benchmark"}),
+              testing::StartsWith("recipe       benchmark\n"));
+  EXPECT_THAT(text_of_offline({"check", file}), testing::HasSubstr("\nrecipe: finetune "));
+  const auto lacking = arguments("deepseek-ai/DeepSeek-V3").back();
+  for (const char* command : {"check", "plan"}) EXPECT_EQ(run({command, lacking}, offline_).exit_code, 3) << command;
+}
+
 // On the CPU a plan is held against the machine's own memory, or against the limit where there is one.
 TEST_F(BenchmarkOfAnId, PlanSaysWhatItComparesWith) {
   const auto plan = [&](const Arguments& more) {
