@@ -18,6 +18,7 @@
 #include "automodel/recipes/model_setup.h"
 #include "automodel/recipes/plan.h"
 #include "automodel/recipes/run_settings.h"
+#include "automodel/recipes/sample_length.h"
 
 namespace automodel::cli {
 
@@ -184,6 +185,7 @@ static std::string describe(const data::InspectedSource& source, int64_t all_tok
 int run_data(const ConfigArguments& arguments) {
   const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
   const auto folder = recipes::open_model_folder(config.model, net::ModelFiles::Tokenizer);
+  recipes::tell_lengths(config, folder.spec);
   const auto tokenizer_folder = recipes::find_tokenizer_folder(config, folder);
   const auto tokenizer = tokenizer::load(tokenizer_folder);
   const auto opened =

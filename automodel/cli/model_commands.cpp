@@ -15,6 +15,7 @@
 #include "automodel/engine/engine.h"
 #include "automodel/generate/generate.h"
 #include "automodel/recipes/model_setup.h"
+#include "automodel/recipes/sample_length.h"
 #include "automodel/tokenizer/stream_decoder.h"
 
 namespace automodel::cli {
@@ -145,13 +146,6 @@ static std::vector<int32_t> stop_ids(const recipes::TrainedModel& loaded) {
   return ids;
 }
 
-// What a rope scaling was made for may be more than max_position_embeddings says.
-static int64_t longest_text(const models::DecoderSpec& spec) {
-  const auto& rope = spec.layers.front().attention.rope;
-  const double scaled = rope ? rope->factor * static_cast<double>(rope->original_max_positions) : 0;
-  return std::max(spec.max_positions, static_cast<int64_t>(scaled));
-}
-
 int run_generate(const GenerateOptions& options) {
   if (options.prompt.empty() && options.chat.empty())
     throw ConfigError("generate", "expected --prompt TEXT or --chat FILE");
@@ -167,7 +161,7 @@ int run_generate(const GenerateOptions& options) {
                                            .top_p = options.top_p,
                                            .seed = static_cast<uint64_t>(options.seed),
                                            .stop_ids = stop_ids(loaded),
-                                           .max_positions = longest_text(loaded.folder.spec)};
+                                           .max_positions = recipes::longest_text(loaded.folder.spec)};
   const auto prompt = prompt_ids(options, *loaded.tokenizer);
   tokenizer::StreamDecoder stream(loaded.tokenizer, true);
   std::string text;

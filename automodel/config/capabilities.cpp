@@ -11,10 +11,13 @@
 #include "automodel/base/json.h"
 #include "automodel/base/text.h"
 #include "automodel/config/missing_file.h"
+#include "automodel/config/model_names.h"
 #include "automodel/config/names.h"
 #include "automodel/config/recipe_keys.h"
 
 namespace automodel::config {
+
+std::string Lacking::text() const { return is_sentence ? reason : fmt::format("{} needs {}", value, reason); }
 
 namespace {
 
@@ -70,11 +73,8 @@ std::vector<std::string> data_paths(const DatasetSection& dataset) {
 }
 
 std::string model_key(const Value& root) {
-  const Value* config = root.at_path("model.config");
-  if (config && config->is_string()) return "model.config";
-  return root.at_path("model.pretrained_model_name_or_path") ? "model.pretrained_model_name_or_path"
-         : root.at_path("model.config.name_or_path")         ? "model.config.name_or_path"
-                                                             : "model.config.pretrained_model_name_or_path";
+  const auto names = find_model_names(root);
+  return names.empty() ? kModelPath : names[0].key;
 }
 
 // Where the model lies on this machine; "" if it does not.
@@ -118,6 +118,17 @@ class Finder {
     found_.back().hint = missing.hint;
   }
 
+  // What is there is no model: the user's path is wrong.
+  void add_no_model(const std::string& key, const std::string& path) {
+    std::error_code ignored;
+    const bool folder = fs::is_directory(path, ignored);
+    add(key, path,
+        fmt::format("'{}' {}", path, folder ? "has no config.json" : "is neither a folder nor a config.json"));
+    found_.back().no_file = found_.back().mistyped = true;
+    found_.back().hint = "expected a folder in Hugging Face layout (config.json, *.safetensors, tokenizer.json)";
+    if (folder) found_.back().hint += "; " + describe_missing((fs::path(path) / "config.json").string()).hint;
+  }
+
   void keys() {
     for (const KeyNote& key : findings_.keys) {
       if (key.key_class != KeyClass::kLacking || key.from_section) continue;
@@ -142,7 +153,7 @@ class Finder {
     const std::string place = model_place(model, can_);
     const fs::path config = config_file(place);
     if (place.empty() || !exists(config.string())) {
-      if (exists(model.path)) add(key, model.path, "a config.json in this folder");
+      if (exists(model.path)) add_no_model(key, model.path);
       return;
     }
     try {
@@ -225,7 +236,10 @@ static Fault as_fault(const Error& error, const Value& root, const std::string& 
   const size_t colon = text.find(": ");
   const std::string key = text.substr(0, colon == std::string::npos ? 0 : colon),
                     section = key.substr(0, key.find('.'));
-  if (!key.empty() && root.at_path(section)) path = key, text.erase(0, colon + 2);
+  if (!key.empty() && root.at_path(section)) {
+    if (key != kModelPath) path = key;
+    text.erase(0, colon + 2);
+  }
   for (const std::string& place : {path, path.substr(0, path.find('[')), section})
     if (const auto found = find_place(findings, place)) return {*found, path, text, hint};
   return {{}, path, text, hint};
@@ -240,7 +254,12 @@ static void try_out(const std::function<void(const RecipeConfig&)>& attempt, con
     const Fault fault = as_fault(error, root, model, findings);
     const Value* given = fault.path == model ? nullptr : root.at_path(fault.path);
     const std::string value = given ? to_yaml(*given) : config.model.path;
-    lacking.push_back({fault.path, value, "more than this build can: " + fault.text, fault.place});
+    lacking.push_back({.path = fault.path,
+                       .value = value,
+                       .reason = fault.text,
+                       .place = fault.place,
+                       .is_sentence = true,
+                       .hint = fault.hint});
   } catch (const Error& error) {
     findings.faults.push_back(as_fault(error, root, model, findings));
   }

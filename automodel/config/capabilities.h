@@ -33,9 +33,13 @@ struct Capabilities {
 struct Lacking {
   std::string path, value, reason;
   Place place;
-  bool no_file = false;   ///< what lacks is a file or folder of this machine
-  bool mistyped = false;  ///< and the folder in which it should lie is there: the reason is a whole sentence then
+  bool no_file = false;      ///< what lacks is a file or folder of this machine
+  bool mistyped = false;     ///< and the folder in which it should lie is there: the reason is a whole sentence then
+  bool is_sentence = false;  ///< the reason is a whole sentence about the key
   std::string hint;
+
+  /// "2 needs tensor parallelism", or the reason where that is a sentence.
+  std::string text() const;
 };
 std::vector<Lacking> find_lacking(const Value& root, const RecipeConfig& config, const Findings& findings,
                                   const Capabilities& capabilities);

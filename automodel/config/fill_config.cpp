@@ -8,6 +8,7 @@
 #include "automodel/base/error.h"
 #include "automodel/base/json.h"
 #include "automodel/config/knobs.h"
+#include "automodel/config/model_names.h"
 #include "automodel/config/names.h"
 #include "automodel/config/schema.h"
 #include "automodel/config/type_spec.h"
@@ -91,36 +92,36 @@ class Filler {
     }
   }
 
-  // A name alone is what AutoConfig reads: the architecture, with random weights.
-  void take_named_config(const Value& section, const Value& config) {
-    const Value* path = section.find("pretrained_model_name_or_path");
-    if (path && !path->is_null()) {
-      const auto where = [](const Value& value) {
-        return value.place.line > 0 ? fmt::format("line {}", value.place.line) : std::string("the command line");
-      };
-      faults_.push_back({config.place, "model.config",
-                         fmt::format("is {} on {}, but model.pretrained_model_name_or_path on {} is {}: they are two "
-                                     "models",
-                                     to_yaml(config), where(config), where(*path), to_yaml(*path)),
-                         "keep one: config for random weights, pretrained_model_name_or_path for those of the model"});
-      return;
-    }
-    config_.model.path = config.text;
-    config_.model.init = "from_config";
-    config_.written_as.erase("model.pretrained_model_name_or_path");
-    if (!config.written.empty()) config_.written_as["model.pretrained_model_name_or_path"] = config.written;
+  // By one of the keys; by that of a config it is what AutoConfig reads: the architecture, with random weights.
+  void model_name() {
+    const auto names = find_model_names(root_);
+    if (names.empty()) return;
+    const auto where = [](const Value& value) {
+      return value.place.line > 0 ? fmt::format("line {}", value.place.line) : std::string("the command line");
+    };
+    const auto& [first, path] = names[0];
+    for (const auto& [key, other] : names)
+      if (other->text != path->text) {
+        faults_.push_back(
+            {other->place, key,
+             fmt::format("is {} on {}, but {} on {} is {}: they are two models", to_yaml(*other), where(*other), first,
+                         where(*path), to_yaml(*path)),
+             "keep one: model.config for random weights, model.pretrained_model_name_or_path for those of "
+             "the model"});
+        return;
+      }
+    if (first == kModelPath) return;
+    config_.model.path = path->text;
+    if (config_.model.init == "from_pretrained") config_.model.init = "from_config";
+    if (!path->written.empty()) config_.written_as[kModelPath] = path->written;
   }
 
   void model() {
     ModelSection& model = config_.model;
     const Value* section = root_.find("model");
     if (!section || !section->is_map()) return;
-    for (const char* name : {"model.config.pretrained_model_name_or_path", "model.config.name_or_path"}) {
-      const Value* path = root_.at_path(name);
-      if (model.path.empty() && path && path->is_string()) model.path = path->text;
-    }
+    model_name();
     const Value* config = section->find("config");
-    if (config && config->is_string()) take_named_config(*section, *config);
     if (const Value* dtype = section->find("dtype"); dtype && !section->find("torch_dtype")) {
       if (auto matched = match_type("dtype|=auto", *dtype)) model.torch_dtype = matched->text;
     }

@@ -39,6 +39,20 @@ RecipeConfig load_config(const std::filesystem::path& file, const std::vector<Ov
   return require_runnable(check_config(file, overrides, capabilities, environment));
 }
 
+[[noreturn]] static void refuse_lacking(const Report& report) {
+  const char* hint = "`automodel check` shows every key";
+  const auto where = [&](const Lacking& lacking) {
+    return Fault{lacking.place, lacking.path, "", ""}.where(report.file);
+  };
+  const Lacking& first = report.lacking[0];
+  if (report.lacking.size() == 1)
+    throw UnsupportedError(where(first), first.text() + (first.is_sentence ? "" : ", which this build lacks"),
+                           first.hint.empty() ? hint : first.hint);
+  std::string all;
+  for (const Lacking& lacking : report.lacking) all += fmt::format("\n  {}: {}", where(lacking), lacking.text());
+  throw UnsupportedError(report.file, "valid, but this build lacks what it needs:" + all, hint);
+}
+
 RecipeConfig require_runnable(const Report& report) {
   std::vector<Fault> faults = report.faults();
   const bool only_files =
@@ -58,16 +72,7 @@ RecipeConfig require_runnable(const Report& report) {
     }
     throw ConfigError(first.where(report.file), text, hint);
   }
-  if (!report.lacking.empty()) {
-    std::string rest;
-    for (const Lacking& lacking : report.lacking) {
-      const std::string where =
-          lacking.place.line > 0 ? fmt::format("{}:{}", report.file, lacking.place.line) : "--" + lacking.path;
-      rest += fmt::format("\n  {}: {}: {} needs {}", where, lacking.path, lacking.value, lacking.reason);
-    }
-    throw UnsupportedError(report.file, "valid, but this build lacks what it needs:" + rest,
-                           "`automodel check` shows every key");
-  }
+  if (!report.lacking.empty()) refuse_lacking(report);
   return report.config;
 }
 

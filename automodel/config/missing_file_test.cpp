@@ -36,6 +36,21 @@ TEST(MissingFile, OfAFolderThatIsNotThereEither) {
   EXPECT_THAT(describe_missing("~/data/train.jsonl").hint, HasSubstr("${HOME}"));
 }
 
+TEST(MissingFile, AConfigurationThatIsNotThereIsMistyped) {
+  TemporaryFolder folder;
+  folder.write("quickstart.yaml", "seed: 1\n");
+  const auto refusal = [](const std::string& path) {
+    return message_of<ConfigError>([&] { load_yaml(path, process_environment()); });
+  };
+  EXPECT_EQ(refusal((folder / "quikstart.yaml").string()),
+            "no such file or folder: " + (folder / "quikstart.yaml").string() +
+                "; did you mean quickstart.yaml?\n  hint: in " + folder.path().string() + " lie quickstart.yaml");
+  EXPECT_EQ(refusal("/no/such/f.yaml"),
+            "/no/such/f.yaml: expected a path that is there, and there is no folder /no/such");
+  EXPECT_EQ(refusal(folder.path().string()), folder.path().string() + ": is a folder, expected a YAML file");
+  EXPECT_EQ(load_yaml(folder / "quickstart.yaml", process_environment()).entries.size(), 1u);
+}
+
 // A mistyped name is wrong; a path of which not even the folder is here may be right elsewhere, but nothing runs.
 TEST(MissingFile, IsAnErrorAndNothingThatTheBuildLacks) {
   TemporaryFolder folder;

@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
 #include "automodel/config/interpolate.h"
+#include "automodel/config/model_names.h"
 
 namespace automodel::config {
 
@@ -62,23 +61,9 @@ static void apply_override(Value& root, const Override& override, const Environm
   }
 }
 
-// A model that the command line names takes the place of the file's, by whichever of the two keys.
-static void drop_replaced_model(Value& root, const std::vector<Override>& overrides) {
-  const auto typed = [&](const char* path) {
-    return std::any_of(overrides.begin(), overrides.end(), [&](const Override& each) { return each.path == path; });
-  };
-  const bool path = typed("model.pretrained_model_name_or_path") || typed("model"), config = typed("model.config");
-  Value* model = root.find("model");
-  if (!model || path == config) return;
-  const Value* named = model->find("config");
-  if (!named || !named->is_string()) return;
-  std::erase_if(model->entries,
-                [&](const Entry& entry) { return entry.key == (path ? "config" : "pretrained_model_name_or_path"); });
-}
-
 void apply_overrides(Value& root, const std::vector<Override>& overrides, const Environment& environment) {
   for (const Override& override : overrides) apply_override(root, override, environment);
-  drop_replaced_model(root, overrides);
+  drop_replaced_names(root, overrides);
 }
 
 }  // namespace automodel::config

@@ -22,9 +22,8 @@ std::vector<Override> parse_overrides(const std::vector<std::string>& arguments)
 
 /// Sets each in the tree, in order, the last writer wins. Values are typed by translate_value: numbers,
 /// True/False/None, Python lists and dicts; the word null stays a string, as in NeMo AutoModel. Missing mappings on the
-/// way are made; lists cannot be indexed. Of the two keys that name a model, model.config and
-/// model.pretrained_model_name_or_path, the one that is typed takes the place of the file's. Throws ConfigError when a
-/// part of the path is a value rather than a mapping.
+/// way are made; lists cannot be indexed. Of the keys that name a model (config/model_names.h) the one that is typed
+/// takes the place of the file's. Throws ConfigError when a part of the path is a value rather than a mapping.
 void apply_overrides(Value& root, const std::vector<Override>& overrides, const Environment& environment);
 
 }  // namespace automodel::config

@@ -8,6 +8,7 @@
 #include "automodel/base/text.h"
 #include "automodel/config/knobs.h"
 #include "automodel/config/load_config.h"
+#include "automodel/config/model_names.h"
 #include "automodel/config/names.h"
 #include "automodel/config/recipe_keys.h"
 #include "automodel/config/schema.h"
@@ -139,12 +140,27 @@ std::string comment_of(const KeyNote& key) {
   return key.note.empty() || key.from_section ? text : text + ": " + key.note;
 }
 
+using Given = std::map<std::string, const KeyNote*>;
+
+// The key of model.config that gives this line's value in the place of the line's own, or nullptr.
+const KeyNote* named_by_config(const Given& given, const std::string& path, const RecipeConfig& config) {
+  if (given.contains(kModelPath) || (path != kModelPath && path != "model._target_")) return nullptr;
+  if (path != kModelPath) {
+    const auto target = given.find(path);
+    const NameRow* row = target == given.end() ? nullptr : find_name("model", target->second->value);
+    if (config.model.init != "from_config" || (row && row->native == config.model.init)) return nullptr;
+  }
+  for (const char* key : kModelConfigs)
+    if (const auto found = given.find(key); found != given.end() && !found->second->is_section) return found->second;
+  return nullptr;
+}
+
 }  // namespace
 
 std::string effective_yaml(const RecipeConfig& config) { return print_lines(effective_lines(config)); }
 
 std::string Report::text() const {
-  std::map<std::string, const KeyNote*> given;
+  Given given;
   int counts[4] = {};
   for (const KeyNote& key : findings.keys) {
     given[key.path] = &key;
@@ -153,6 +169,10 @@ std::string Report::text() const {
   std::vector<Line> lines;
   if (findings.faults.empty()) lines = effective_lines(config);
   for (Line& line : lines) {
+    if (const KeyNote* key = named_by_config(given, line.path, config)) {
+      line.comment = fmt::format("{}: {}", comment_of(*key), key->path);
+      continue;
+    }
     auto found = given.find(line.path);
     if (found == given.end()) {
       const bool unread = !unread_by(config.recipe, line.path).empty();
@@ -174,7 +194,9 @@ std::string Report::text() const {
   }
   if (!others.empty()) text += "# other keys of the file:\n" + others;
   for (const Lacking& lack : lacking) {
-    if (!lack.mistyped) text += fmt::format("# lacking: {}: {} needs {}\n", lack.path, lack.value, lack.reason);
+    if (lack.mistyped) continue;
+    text += fmt::format("# lacking: {}: {}\n", lack.path, lack.text());
+    if (!lack.hint.empty()) text += fmt::format("#   hint: {}\n", lack.hint);
   }
   for (const Fault& fault : faults()) {
     text += fmt::format("# error: {}: {}\n", fault.where(file), fault.text);

@@ -14,6 +14,7 @@
 #include "automodel/base/file.h"
 #include "automodel/base/text.h"
 #include "automodel/config/interpolate.h"
+#include "automodel/config/missing_file.h"
 #include "automodel/config/yaml_scalar.h"
 
 namespace automodel::config {
@@ -243,7 +244,21 @@ Value parse_yaml(std::string_view text, const std::string& name, const Environme
   return root;
 }
 
+// A path that is mistyped is a fault of the command line, not of the machine.
+static void check_is_file(const std::filesystem::path& path) {
+  std::error_code failed;
+  const auto type = std::filesystem::status(path, failed).type();
+  if (type == std::filesystem::file_type::directory)
+    throw ConfigError(path.string(), "is a folder, expected a YAML file");
+  if (type != std::filesystem::file_type::not_found) return;
+  const MissingFile missing = describe_missing(path.string());
+  throw ConfigError(
+      "", missing.folder_is_there ? missing.text : fmt::format("{}: expected {}", path.string(), missing.text),
+      missing.hint);
+}
+
 Value load_yaml(const std::filesystem::path& path, const Environment& environment) {
+  check_is_file(path);
   return parse_yaml(read_file(path, kMaxFileBytes), path.string(), environment);
 }
 

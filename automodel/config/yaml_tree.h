@@ -28,7 +28,8 @@ Environment process_environment();
 /// mapping, a tag other than YAML's core ones, a second document, recursion, and more than the limits above.
 Value parse_yaml(std::string_view text, const std::string& name, const Environment& environment);
 
-/// Reads and parses a file. Throws SystemError when it cannot be read.
+/// Reads and parses a file. Throws ConfigError for a path that is not there, with what is nearest beside it, or that is
+/// a folder; SystemError when the file cannot be read.
 Value load_yaml(const std::filesystem::path& path, const Environment& environment);
 
 /// The YAML tree alone, before interpolation and translate_value: what safe_load returns.

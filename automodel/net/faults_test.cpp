@@ -238,6 +238,15 @@ TEST_F(FaultTest, AProxyThatIsNotThereIsNamed) {
               AllOf(HasSubstr("the proxy cannot be found"), Not(HasSubstr("secret"))));
 }
 
+TEST_F(FaultTest, AHostWhoseNameIsNotFoundIsLookedUpOnceMoreOnly) {
+  settings_.endpoint = "http://no-such-hub.invalid";
+  ::testing::internal::CaptureStderr();
+  const auto failure = message_of<HubError>([&] { hub().list(tiny_); });
+  const auto said = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(failure, AllOf(HasSubstr("http://no-such-hub.invalid/api/"), HasSubstr("cannot be reached")));
+  EXPECT_THAT(said, AllOf(HasSubstr("(2 of 2)"), Not(HasSubstr("(3 of"))));
+}
+
 TEST_F(FaultTest, AProxyIsUsedAndMayAskForAPassword) {
   fault("http://hub.example/", "status", 1, {{"status", 407}});
   EXPECT_THAT(failure_through(settings_.endpoint, settings_),

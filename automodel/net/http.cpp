@@ -161,7 +161,7 @@ void HttpClient::State::fail(CURLcode code, const std::string& url, const char* 
   const bool unreached = code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT;
   throw ConnectionFault(shown, fmt::format("{}: {}", unreached ? "cannot be reached" : "the connection was lost", said),
                         "check the network, http_proxy and HF_ENDPOINT; HF_HUB_OFFLINE=1 uses what is in the cache",
-                        true);
+                        true, code == CURLE_COULDNT_RESOLVE_HOST);
 }
 
 void HttpClient::State::exchange(const std::string& url, bool with_token) {

@@ -14,9 +14,11 @@ namespace automodel::net {
 
 /// No answer, or one that was cut off.
 struct ConnectionFault : HubError {
-  ConnectionFault(const std::string& where, const std::string& text, const std::string& hint, bool transient)
-      : HubError(where, text, hint), is_transient(transient) {}
-  bool is_transient;  ///< it may go better next time: not so for a bad certificate or an unknown proxy
+  ConnectionFault(const std::string& where, const std::string& text, const std::string& hint, bool transient,
+                  bool unknown_host = false)
+      : HubError(where, text, hint), is_transient(transient), is_unknown_host(unknown_host) {}
+  bool is_transient;     ///< it may go better next time: not so for a bad certificate or an unknown proxy
+  bool is_unknown_host;  ///< no address was found for the host's name: seldom a matter of seconds
 };
 
 /// Header names in lower case; of a repeated header the last value, "link" joined by ", ".

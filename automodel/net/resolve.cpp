@@ -121,4 +121,20 @@ std::optional<fs::path> find_local_model(const std::string& name_or_path, const 
   return folder;
 }
 
+std::vector<std::string> cached_models(const std::string& cache_dir) {
+  constexpr std::string_view kPrefix = "models--";
+  constexpr size_t kMostRead = 10'000;
+  std::vector<std::string> names;
+  std::error_code failed, ignored;
+  size_t read = 0;
+  for (fs::directory_iterator entry(hub_with(cache_dir).settings().cache, failed), end;
+       !failed && entry != end && ++read < kMostRead; entry.increment(failed)) {
+    const std::string folder = entry->path().filename().string();
+    if (!folder.starts_with(kPrefix)) continue;
+    const std::string name = replace_all(folder.substr(kPrefix.size()), "--", "/");
+    if (could_be_repo(name) && find_local_model(name, "", cache_dir)) names.push_back(name);
+  }
+  return names;
+}
+
 }  // namespace automodel::net

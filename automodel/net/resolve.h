@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "automodel/net/hub.h"
 
@@ -32,5 +33,8 @@ std::filesystem::path fetch_model(const Hub& hub, Repo repo, ModelFiles files, c
 /// Without network: nothing if neither the folder nor a cached config.json is there.
 std::optional<std::filesystem::path> find_local_model(const std::string& name_or_path, const std::string& revision = "",
                                                       const std::string& cache_dir = "");
+
+/// The names of the models in the cache whose config.json of revision main is there, in no particular order.
+std::vector<std::string> cached_models(const std::string& cache_dir = "");
 
 }  // namespace automodel::net

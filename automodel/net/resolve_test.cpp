@@ -54,6 +54,15 @@ TEST_F(ResolveTest, OnlyWhatIsNeededIsFetched) {
   EXPECT_EQ(requests("consolidated"), 0);
 }
 
+TEST_F(ResolveTest, TheCacheSaysWhichModelsItHolds) {
+  EXPECT_THAT(cached_models(), testing::IsEmpty());
+  resolve_model("org/tiny", "", ModelFiles::Config);
+  fs::create_directories(settings_.cache / "models--org--other" / "snapshots");
+  fs::create_directories(settings_.cache / "datasets--org--rows");
+  EXPECT_THAT(cached_models(), ElementsAre("org/tiny"));
+  EXPECT_THAT(cached_models(folder_ / "none"), testing::IsEmpty());
+}
+
 TEST_F(ResolveTest, OneWeightFileOrAnAdapter) {
   put("models/org/one/config.json", "{}");
   put("models/org/one/model.safetensors", noise(1000, 3));

@@ -37,13 +37,14 @@ static std::string first_line(const HubError& fault) {
   return text.substr(0, text.find('\n'));
 }
 
-void Retry::wait(const HubError& fault, std::optional<double> retry_after) {
-  if (++failed_ >= settings_.attempts) throw;  // as what it was thrown
+void Retry::wait(const HubError& fault, std::optional<double> retry_after, int attempts) {
+  attempts = std::min(attempts, settings_.attempts);
+  if (++failed_ >= attempts) throw;  // as what it was thrown
   double seconds = settings_.backoff_s * std::min(16.0, std::exp2(failed_ - 1)) * jitter();
   if (retry_after) seconds = *retry_after;
   if (seconds > settings_.longest_wait_s) throw;
   log_info(fmt::format("{}; trying again in {} ({} of {})", first_line(fault), format_duration(seconds), failed_ + 1,
-                       settings_.attempts));
+                       attempts));
   sleep_unless_stopped(seconds, first_line(fault));
 }
 
@@ -59,7 +60,10 @@ Answer send_patiently(HttpClient& http, const HubSettings& settings, const Repo&
       }
     } catch (const ConnectionFault& fault) {
       if (!fault.is_transient) throw;
-      retry.wait(fault);
+      if (fault.is_unknown_host)
+        retry.wait(fault, std::nullopt, 2);
+      else
+        retry.wait(fault);
     }
   }
 }

@@ -1,6 +1,7 @@
 // When a request is made again, and how long to wait before.
 #pragma once
 
+#include <limits>
 #include <string>
 
 #include "automodel/net/http.h"
@@ -16,14 +17,17 @@ class Retry {
  public:
   explicit Retry(const HubSettings& settings) : settings_(settings) {}
   void progressed() { failed_ = 0; }
-  void wait(const HubError& fault, std::optional<double> retry_after = std::nullopt);
+  /// `attempts`: no more in all are worth while than so many of settings.attempts.
+  void wait(const HubError& fault, std::optional<double> retry_after = std::nullopt,
+            int attempts = std::numeric_limits<int>::max());
 
  private:
   const HubSettings& settings_;
   int failed_ = 0;
 };
 
-/// Sends until an answer comes that is not transient; the last answer, whatever its status. Throws as send() does.
+/// Sends until an answer comes that is not transient; the last answer, whatever its status. A host whose name is not
+/// found is looked up once more only. Throws as send() does.
 Answer send_patiently(HttpClient& http, const HubSettings& settings, const Repo& repo, const Request& request);
 
 /// Sleeps, and throws HubError with the exit code 128 + n as soon as signal n asks the process to stop.

@@ -37,12 +37,27 @@ class Selection {
     return options_.match_all_linear || named;
   }
 
-  void check() const {
-    const auto& used = options_.exclude_modules.empty() ? targets_ : options_.exclude_modules;
-    const std::string key = options_.exclude_modules.empty() ? "peft.target_modules" : "peft.exclude_modules";
+  /// `adapted` of the linears got an adapter.
+  void check(size_t adapted) const {
+    const bool excludes = !options_.exclude_modules.empty();
+    const auto& used = excludes ? options_.exclude_modules : targets_;
+    const std::string key = excludes ? "peft.exclude_modules" : "peft.target_modules",
+                      hint = "its linears: " + join(kinds(), ", ");
     for (size_t i = 0; i < used.size(); ++i)
-      if (!hits_[i])
-        throw ConfigError(key, fmt::format("'{}' matches no linear of the model", used[i]), "its linears: " + kinds());
+      if (!hits_[i]) {
+        if (patterns().empty())
+          throw ConfigError(key,
+                            fmt::format("is not set: that means '{}', which matches no linear of the model", used[i]),
+                            "name some, or peft.match_all_linear: true; " + hint);
+        const auto meant = nearest_to(used[i]);
+        throw ConfigError(key,
+                          fmt::format("'{}' matches no linear of the model{}", used[i],
+                                      meant.empty() ? "" : "; did you mean " + meant + "?"),
+                          hint);
+      }
+    if (adapted == 0)
+      throw ConfigError(key, "leaves no linear to adapt: the output head (lm_head) can have no adapter in this build",
+                        "leave some of them out of the list; " + hint);
   }
 
  private:
@@ -55,13 +70,19 @@ class Selection {
       if (matches(list[i], module)) hits_[i] = found = true;
     return found;
   }
-  std::string kinds() const {  // each last part once, not every layer's
+  std::vector<std::string> kinds() const {  // each last part once, not every layer's
     std::vector<std::string> last;
     for (const auto& module : all_) {
       const auto name = module.substr(module.rfind('.') + 1);
       if (std::find(last.begin(), last.end(), name) == last.end()) last.push_back(name);
     }
-    return join(last, ", ");
+    return last;
+  }
+  // The kind that the pattern's last part is nearest to; where that part is right, the whole name.
+  std::string nearest_to(const std::string& pattern) const {
+    const std::string word = replace_all(pattern.substr(pattern.rfind('.') + 1), "*", "");
+    const auto meant = nearest(word, kinds());
+    return meant == word ? nearest(pattern, all_) : meant;
   }
 
   const LoraOptions& options_;
@@ -79,6 +100,7 @@ std::vector<std::string> apply_lora(nn::Model& model, const LoraOptions& options
   model.head->collect_linears(of_head);
   std::vector<std::string> adapted;
   uint64_t id = 0x10A;
+  bool head_is_left_out = false;
   for (nn::Linear* linear : model.linears()) {
     const bool head = std::find(of_head.begin(), of_head.end(), linear) != of_head.end();
     std::vector<int64_t> slices;
@@ -91,13 +113,14 @@ std::vector<std::string> apply_lora(nn::Model& model, const LoraOptions& options
         throw UnsupportedError("peft.target_modules",
                                "an adapter of the output head (lm_head) is not possible in this build",
                                "leave lm_head out");
-      log_warning("the output head (lm_head) gets no adapter: its logits are never formed whole");
+      head_is_left_out = true;
       continue;
     }
     for (const int64_t slice : slices) adapted.push_back(linear->spec().modules[static_cast<size_t>(slice)]);
     linear->op = std::make_unique<Lora>(std::move(linear->op), slices, options, id);
   }
-  selection.check();
+  selection.check(adapted.size());
+  if (head_is_left_out) log_warning("the output head (lm_head) gets no adapter: its logits are never formed whole");
   return adapted;
 }
 

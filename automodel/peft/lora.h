@@ -80,7 +80,7 @@ class Lora : public nn::LinearOp {
 
 /// Freezes the model and puts adapters into the linears that the options name. Values are not set (see
 /// initialize_adapters). Returns the adapted modules' Hugging Face names. Throws ConfigError for a pattern that matches
-/// nothing, naming the modules there are.
+/// nothing and for patterns that leave nothing to adapt, naming the modules there are.
 std::vector<std::string> apply_lora(nn::Model& model, const LoraOptions& options);
 
 /// A by its rule from (seed, name), B zero, DoRA's magnitudes from the base, whose weights must be there.

@@ -53,6 +53,31 @@ TEST(Targets, ThatMatchNothingAreNamedWithWhatThereIs) {
   EXPECT_THROW(adapted_by({.target_modules = {"lm_head"}}), UnsupportedError);
 }
 
+TEST(Targets, ThatAreMistypedAreToldTheNearestName) {
+  const auto said = [](const char* pattern) { return message_of([&] { adapted_by({.target_modules = {pattern}}); }); };
+  for (const auto& [pattern, meant] : {std::pair{"q_prj", "q_proj"},
+                                       {"*.v_porj", "v_proj"},
+                                       {"mlp.gate_pro*", "gate_proj"},
+                                       {"model.layers.0.selfattn.q_proj", "model.layers.0.self_attn.q_proj"}})
+    EXPECT_NE(
+        said(pattern).find(std::string(pattern) + "' matches no linear of the model; did you mean " + meant + "?"),
+        std::string::npos)
+        << said(pattern);
+  EXPECT_EQ(said("query_key_value").find("did you mean"), std::string::npos);
+}
+
+// Training would go on with nothing to train, or complain of the model.
+TEST(Targets, ThatLeaveNothingAreAMistake) {
+  for (const Names& excluded : {Names{"*"}, Names{"*_proj"}, Names{"*self_attn*", "*mlp*"}}) {
+    const auto said = message_of([&] { adapted_by({.exclude_modules = excluded}); });
+    EXPECT_NE(said.find("peft.exclude_modules: leaves no linear to adapt: the output head (lm_head) can have no"),
+              std::string::npos)
+        << said;
+    EXPECT_NE(said.find("its linears: q_proj, k_proj"), std::string::npos) << said;
+  }
+  EXPECT_THROW(adapted_by({.exclude_modules = {"*"}}), ConfigError);
+}
+
 TEST(Freeze, LeavesOnlyAdaptersTrained) {
   const auto model = nn::make_toy_model({.layers = 2, .bias = true});
   apply_lora(*model, {.target_modules = {"q_proj", "v_proj"}, .dora = true});

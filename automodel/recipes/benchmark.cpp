@@ -92,7 +92,7 @@ int64_t steps_of_run(const config::RecipeConfig& config, const config::Benchmark
 
 BenchmarkResult describe(const TrainedModel& loaded, const config::BenchmarkSection& settings, int64_t steps) {
   const auto device = loaded.model->device;
-  BenchmarkResult result{.model = loaded.folder.name,
+  BenchmarkResult result{.model = loaded.folder.given,
                          .bundled_config = loaded.folder.bundled,
                          .random_weights = loaded.random,
                          .device = device.is_cpu() ? "cpu" : device_name(device),

@@ -14,7 +14,7 @@
 namespace automodel::recipes {
 
 struct BenchmarkResult {
-  std::string model;            // as it was named: a Hub id or a folder
+  std::string model;            // as it was named: a Hub id, a folder or a config.json
   bool bundled_config = false;  // its config.json is the program's own (models/known_models.h)
   bool random_weights = false;
   std::string device;  // "NVIDIA H200", "cpu"

@@ -15,6 +15,8 @@
 namespace automodel::recipes {
 namespace {
 
+constexpr int64_t kMegatronSequenceLength = 2048;
+
 using Section = config::DatasetSection;
 using Builder = std::shared_ptr<const data::SampleBuilder>;
 using Edges = data::EdgeTokens;
@@ -74,17 +76,20 @@ const DataKind kKinds[] = {
      .open_rows = [](const Section& section) { return data::mock_rows(section.num_samples); },
      .make_builder = make_mock,
      .tokenizes = false,
-     .length_key = "seq_len"},
+     .length_key = "seq_len",
+     .own_length = [](const Section& section) { return section.seq_len; }},
     {.name = "mock_text",
      .open_rows =
          [](const Section& section) { return data::mock_rows(section.num_sentences.value_or(section.num_samples)); },
      .make_builder = make_mock_text,
-     .length_key = "max_sentence_len"},
+     .length_key = "max_sentence_len",
+     .own_length = [](const Section& section) { return section.max_sentence_len + 1; }},  // and its end
     {.name = "mock_packed",
      .open_rows = [](const Section& section) { return data::mock_rows(section.num_blocks); },
      .make_builder = make_mock_packed,
      .tokenizes = false,
-     .length_key = "block_size"},
+     .length_key = "block_size",
+     .own_length = [](const Section& section) { return std::min(section.block_size, section.max_sentence_len + 1); }},
     {.name = "chat", .open_rows = read_files, .make_builder = make_chat},
     {.name = "xlam", .open_rows = read_files, .make_builder = make_xlam},
     {.name = "agent_chat", .open_rows = read_files, .make_builder = make_agent_chat},
@@ -96,8 +101,9 @@ const DataKind kKinds[] = {
      .make_builder = make_prompt_answer,
      .leaves_untrained = true,
      .begins_again = true},
-    {.name = "megatron"},
-    {.name = "nanogpt", .length_key = "seq_len"},
+    {.name = "megatron",
+     .own_length = [](const Section& section) { return section.seq_length.value_or(kMegatronSequenceLength); }},
+    {.name = "nanogpt", .length_key = "seq_len", .own_length = [](const Section& section) { return section.seq_len; }},
 };
 
 data::TrainOn train_on(const Section& section) {
@@ -121,6 +127,18 @@ bool needs_tokenizer(const Section& section) {
 
 bool cuts_rows(const Section& section) {
   return section.truncation != "false" && section.truncation != "do_not_truncate";
+}
+
+bool limits_rows(const Section& section) {
+  return !find_data_kind(section.kind).is_tokens() && (cuts_rows(section) || section.filter_overlong);
+}
+
+std::optional<int64_t> asked_length(const Section& section) {
+  const auto& kind = find_data_kind(section.kind);
+  const auto own = kind.own_length ? std::optional(kind.own_length(section)) : std::nullopt;
+  if (!section.seq_length || !limits_rows(section)) return own;
+  const int64_t limit = *section.seq_length - kind.targets_only;
+  return own ? std::min(*own, limit) : limit;
 }
 
 std::string length_key(const config::RecipeConfig& config) {

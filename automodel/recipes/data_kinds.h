@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,9 @@ struct DataKind {
   bool begins_again = false;      // an epoch of training has no end, unless repeat_on_exhaustion says so
   int64_t targets_only = 1;       // of a sample's seq_length tokens, the last ones that are labels and not inputs
   std::string_view length_key = "seq_length";  // of its section: how many tokens a sample has at most
+  /// Tokens of its longest document where the section always says: what is made of random numbers or cut out of files
+  /// of tokens has the length that is asked for, whatever the model's.
+  int64_t (*own_length)(const config::DatasetSection& section) = nullptr;
 
   /// Windows of tokens, which token_data.h opens: there are no rows to build samples from.
   bool is_tokens() const { return make_builder == nullptr; }
@@ -42,6 +46,13 @@ bool needs_tokenizer(const config::DatasetSection& section);
 
 /// Whether `truncation` lets seq_length limit its rows.
 bool cuts_rows(const config::DatasetSection& section);
+
+/// Whether rows that are longer than some limit are cut, dropped or refused by it.
+bool limits_rows(const config::DatasetSection& section);
+
+/// The tokens that a document of the section may have as it says itself: its kind's own_length, or seq_length, where
+/// that limits rows. Nothing: it does not say.
+std::optional<int64_t> asked_length(const config::DatasetSection& section);
 
 /// The key whose lower value makes the longest document shorter: "packed_sequence.packed_sequence_size",
 /// "dataset.seq_length", "dataset.seq_len"... Empty where longer rows are not cut then (truncation: false, overlong:

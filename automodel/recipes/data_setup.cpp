@@ -60,9 +60,13 @@ data::LoaderOptions loader_options(const config::RecipeConfig& config, const con
   options.pack.window = packed.packing_window;
   options.pack.max_packs = packed.max_packs.value_or(0);
 
-  const bool limited = cuts_rows(section) || section.filter_overlong;
-  int64_t limit = section.seq_length && limited ? *section.seq_length - find_data_kind(section.kind).targets_only : 0;
-  if (limit == 0 && limited) limit = max_positions;
+  const auto& kind = find_data_kind(section.kind);
+  int64_t limit = 0;
+  if (limits_rows(section)) {
+    // What is made to a length is not cut to the model's: sample_length.h tells the user.
+    limit = section.seq_length ? *section.seq_length - kind.targets_only : kind.own_length ? 0 : max_positions;
+    if (section.seq_length && limit < 1) throw ConfigError("dataset.seq_length", "is too short to leave a token");
+  }
   if (packed.packed_sequence_size > 0)
     limit = limit > 0 ? std::min(limit, packed.packed_sequence_size) : packed.packed_sequence_size;
   options.read.max_tokens = limit;
@@ -155,7 +159,7 @@ OpenedData open_training_data(const config::RecipeConfig& config, TokenizerPtr t
   data.options.read.shuffle = config.dataloader.shuffle.value_or(true);
   data.options.threads = std::max<int64_t>(1, config.dataloader.num_workers);
   if (is_token_data(section.kind))
-    open_token_data(config, section, DataUse::Training, own_tokenizer(section, tokenizer), max_positions, data);
+    open_token_data(config, section, DataUse::Training, own_tokenizer(section, tokenizer), data);
   return data;
 }
 
@@ -171,7 +175,7 @@ OpenedData open_validation_data(const config::RecipeConfig& config, const config
   else if (section.batch_size)
     data.options.pack.local_batch_size = *section.batch_size;
   if (is_token_data(section.kind))
-    open_token_data(config, section, DataUse::Validation, own_tokenizer(section, tokenizer), max_positions, data);
+    open_token_data(config, section, DataUse::Validation, own_tokenizer(section, tokenizer), data);
   return data;
 }
 

@@ -2,10 +2,13 @@
 
 #include <c10/core/CachingDeviceAllocator.h>
 
+#include <functional>
+
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
 #include "automodel/recipes/data_kinds.h"
 #include "automodel/recipes/device.h"
+#include "automodel/recipes/sample_length.h"
 
 namespace automodel::recipes {
 
@@ -27,11 +30,11 @@ std::optional<Recompute> MemoryPlan::fastest_in(uint64_t bytes) const {
   return best ? std::optional(best->recompute) : std::nullopt;
 }
 
-std::optional<MicrobatchShape> known_microbatch(const config::RecipeConfig& config) {
+std::optional<MicrobatchShape> known_microbatch(const config::RecipeConfig& config, int64_t max_positions) {
   const int64_t rows = config.step_scheduler.local_batch_size, pack = config.packed_sequence.packed_sequence_size;
   if (config.dataset.kind == "mock" && (pack == 0 || pack == config.dataset.seq_len))
-    return MicrobatchShape{rows * config.dataset.seq_len, config.dataset.seq_len};
-  if (pack > 0) return MicrobatchShape{rows * pack, std::min(pack, config.dataset.seq_length.value_or(pack))};
+    return MicrobatchShape{rows * longest_document(config, max_positions), longest_document(config, max_positions)};
+  if (pack > 0) return MicrobatchShape{rows * pack, longest_document(config, max_positions)};
   return std::nullopt;
 }
 
@@ -64,6 +67,7 @@ MemoryPlan plan_memory(const models::DecoderSpec& spec, const nn::Model& model, 
 uint64_t without_pieces(uint64_t bytes) { return bytes - bytes / 50; }
 
 std::string free_text(const AvailableMemory& available) {
+  if (available.is_limit) return "distributed.memory_limit_gib allows " + format_bytes(available.bytes);
   if (available.safe == available.bytes) return format_bytes(available.bytes) + " are free";
   return fmt::format("{} of {} that are free may be filled", format_bytes(available.safe),
                      format_bytes(available.bytes));
@@ -74,13 +78,12 @@ std::optional<AvailableMemory> available_memory(const config::RecipeConfig& conf
   std::optional<AvailableMemory> available;
   if (const auto limit = config.distributed.memory_limit_gib) {
     const auto bytes = static_cast<uint64_t>(*limit * static_cast<double>(uint64_t{1} << 30));
-    available = {bytes, bytes};
+    available = {bytes, bytes, true};
   }
   if (device.is_cpu() || !is_here(device)) return available;
   const uint64_t free = at::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first;
   const uint64_t safe = std::max(kLibraries, without_pieces(free)) - kLibraries;
-  if (!available) return AvailableMemory{free, safe};
-  return AvailableMemory{std::min(free, available->bytes), std::min(safe, available->safe)};
+  return available && available->bytes <= safe ? *available : AvailableMemory{free, safe};
 }
 
 std::optional<Recompute> asked_recompute(const config::RecipeConfig& config) {
@@ -131,6 +134,18 @@ static MicrobatchShape of_rows(const MicrobatchShape& whole, int64_t rows, int64
   return {whole.tokens / of * rows, whole.document_tokens};
 }
 
+// The largest share of a length, in eighths, that `fits` takes; 0 if none or if no key says the length.
+static int64_t shorter(const std::string& key, int64_t longest, const std::function<bool(int64_t)>& fits) {
+  for (int64_t eighths = 7; eighths > 0 && !key.empty(); --eighths)
+    if (const int64_t tokens = longest * eighths / 8; tokens > 1 && fits(tokens)) return tokens;
+  return 0;
+}
+
+// Documents of fewer tokens, or packs, as many of them.
+static MicrobatchShape of_length(const MicrobatchShape& whole, int64_t tokens, int64_t rows) {
+  return {tokens * rows, std::min(tokens, whole.document_tokens)};
+}
+
 std::vector<std::string> MemoryAdvisor::single_changes(const MicrobatchShape& microbatch, Recompute now,
                                                        uint64_t available) const {
   std::vector<std::string> changes;
@@ -148,16 +163,12 @@ std::vector<std::string> MemoryAdvisor::single_changes(const MicrobatchShape& mi
     if (global_batch_size_ % rows == 0 && fits(fmt::format("step_scheduler.local_batch_size: {}", rows),
                                                of_rows(microbatch, rows, local_batch_size_), now, settings_))
       break;
-  const int64_t longest = microbatch.tokens / std::max<int64_t>(1, local_batch_size_);
-  for (int64_t eighths = 7; eighths > 0 && !length_key_.empty(); --eighths)
-    if (const int64_t tokens = longest * eighths / 8;
-        tokens > 1 && fits(fmt::format("{}: {}", length_key_, tokens),
-                           {tokens * local_batch_size_, std::min(tokens, microbatch.document_tokens)}, now, settings_))
-      break;
+  shorter(length_key_, microbatch.tokens / std::max<int64_t>(1, local_batch_size_), [&](int64_t tokens) {
+    return fits(fmt::format("{}: {}", length_key_, tokens), of_length(microbatch, tokens, local_batch_size_), now,
+                settings_);
+  });
   if (const auto less = split_masters(settings_);
-      model_.embedding->weight()->dtype() == at::kBFloat16 &&
-      settings_.master_weights.value_or(optim::Master::Full) == optim::Master::Full &&
-      total(microbatch, now, less) < total(microbatch, now, settings_))
+      can_split(settings_) && total(microbatch, now, less) < total(microbatch, now, settings_))
     fits("optimizer.master_weights: split, with the same numbers", microbatch, now, less);
   if (const auto less = small_states(settings_);
       !adapters_ && total(microbatch, now, less) < total(microbatch, now, settings_))
@@ -165,17 +176,74 @@ std::vector<std::string> MemoryAdvisor::single_changes(const MicrobatchShape& mi
   return changes;
 }
 
-std::string MemoryAdvisor::what_fits(const MicrobatchShape& microbatch, Recompute now, uint64_t available) const {
+bool MemoryAdvisor::can_split(const optim::AdamSettings& settings) const {
+  return model_.embedding->weight()->dtype() == at::kBFloat16 &&
+         settings.master_weights.value_or(optim::Master::Full) == optim::Master::Full;
+}
+
+void MemoryAdvisor::take_if_less(Changed& best, Changed changed, const std::string& change) const {
+  changed.bytes = total(changed.microbatch, changed.recompute, changed.settings);
+  if (changed.bytes >= best.bytes) return;
+  changed.changes.push_back(change);
+  best = std::move(changed);
+}
+
+MemoryAdvisor::Changed MemoryAdvisor::all_changes(const MicrobatchShape& microbatch, Recompute now,
+                                                  uint64_t available) const {
+  Changed best{microbatch, local_batch_size_, now, settings_, total(microbatch, now, settings_), {}};
+  Changed again = best;
+  for (const auto recompute : kChoices)
+    if (recompute > now && total(microbatch, recompute, settings_) < total(microbatch, again.recompute, settings_))
+      again.recompute = recompute;
+  take_if_less(best, again, "distributed.activation_checkpointing: " + recompute_name(again.recompute));
+  Changed few = best;
+  few.rows = 1, few.microbatch = of_rows(microbatch, 1, local_batch_size_);
+  take_if_less(best, few, "step_scheduler.local_batch_size: 1");
+  Changed small = best;
+  small.settings = small_states(best.settings);
+  if (!adapters_) take_if_less(best, small, "optimizer.state_dtype: bfloat16");
+  Changed split = best;
+  split.settings = split_masters(best.settings);
+  if (can_split(best.settings)) take_if_less(best, split, "optimizer.master_weights: split");
+  if (best.bytes <= available) return best;
+  Changed cut = best;
+  const int64_t tokens =
+      shorter(length_key_, best.microbatch.tokens / std::max<int64_t>(1, best.rows), [&](int64_t length) {
+        cut.microbatch = of_length(best.microbatch, length, best.rows);
+        return total(cut.microbatch, cut.recompute, cut.settings) <= available;
+      });
+  if (tokens > 0) take_if_less(best, cut, fmt::format("{}: {}", length_key_, tokens));
+  return best;
+}
+
+// What no batch is small enough for, or that shorter documents are what is left.
+std::string MemoryAdvisor::why_too_much(const Changed& least, uint64_t available, bool is_limit) const {
+  const auto kept = plan_memory(spec_, model_, least.settings, least.microbatch).kept;
+  const std::string device = is_limit ? "raise distributed.memory_limit_gib" : "take a device with more memory";
+  if (kept.weights > available)
+    return fmt::format("the weights alone take {}: {}, or take a smaller model", format_bytes(kept.weights), device);
+  const std::string adapters =
+      adapters_ ? "" : ", or train adapters instead of all weights (peft:), which takes far less";
+  if (kept.total() > available)
+    return fmt::format("{} of it do not depend on the batch ({}): {}{}", format_bytes(kept.total()), kept.text(),
+                       device, adapters);
+  return fmt::format("take shorter sequences{}, or {}{}", length_key_.empty() ? "" : " (" + length_key_ + ")", device,
+                     adapters);
+}
+
+std::string MemoryAdvisor::what_fits(const MicrobatchShape& microbatch, Recompute now, uint64_t available,
+                                     bool is_limit) const {
   if (const auto changes = single_changes(microbatch, now, available); !changes.empty())
     return "one of these fits: " + join(changes, "; ");
-  const auto shape = of_rows(microbatch, 1, local_batch_size_);
-  const uint64_t least = total(shape, Recompute::Full, adapters_ ? settings_ : small_states(settings_));
-  std::string together = "distributed.activation_checkpointing: full";
-  if (local_batch_size_ > 1) together += ", step_scheduler.local_batch_size: 1";
-  if (!adapters_) together += ", optimizer.state_dtype: bfloat16";
-  return fmt::format("{} together take {}, which {}{}", together, format_bytes(least),
-                     least <= available ? "fits" : "is still too much: take shorter sequences or another device",
-                     adapters_ ? "" : "; training adapters instead of all weights (peft:) takes far less");
+  const auto least = all_changes(microbatch, now, available);
+  const std::string what =
+      least.changes.empty() ? ""
+      : least.changes.size() == 1
+          ? fmt::format("{} takes {}, which ", least.changes[0], format_bytes(least.bytes))
+          : fmt::format("{} together take {}, which ", join(least.changes, ", "), format_bytes(least.bytes));
+  if (least.bytes <= available)
+    return what + "fits" + (adapters_ ? "" : "; training adapters instead of all weights (peft:) takes far less");
+  return (what.empty() ? "" : what + "is still too much: ") + why_too_much(least, available, is_limit);
 }
 
 std::optional<SystemError> MemoryAdvisor::shortage(const MicrobatchShape& microbatch, Recompute recompute,
@@ -190,7 +258,7 @@ std::optional<SystemError> MemoryAdvisor::shortage(const MicrobatchShape& microb
         fmt::format(", activations {} and workspace {} for a microbatch of {} tokens (activation_checkpointing: {})",
                     format_bytes(activations.kept), format_bytes(activations.passing), microbatch.tokens,
                     recompute_name(recompute));
-  return SystemError(device, needed, what_fits(microbatch, recompute, available.safe));
+  return SystemError(device, needed, what_fits(microbatch, recompute, available.safe, available.is_limit));
 }
 
 }  // namespace automodel::recipes

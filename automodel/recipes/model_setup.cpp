@@ -13,7 +13,9 @@
 #include "automodel/recipes/data_kinds.h"
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/device.h"
+#include "automodel/recipes/meant_model.h"
 #include "automodel/recipes/memory_plan.h"
+#include "automodel/recipes/sample_length.h"
 #include "automodel/tensor/dtype.h"
 
 namespace automodel::recipes {
@@ -49,11 +51,22 @@ static void read_model(ModelFolder& folder, const Json& config, const config::Mo
   folder.spec = models::read_config(folder.config, where, {folder.dtype, section.allow_config_keys});
 }
 
+static fs::path find_model(const config::ModelSection& section, net::ModelFiles files) {
+  try {
+    return net::resolve_model(section.path, section.revision, files, section.cache_dir);
+  } catch (const net::HubError& error) {
+    const auto question = error.exit_code() == 1 ? ask_for_meant_model(section.path, section.cache_dir) : "";
+    if (question.empty()) throw;
+    throw net::HubError("", error.message(), question + (error.hint().empty() ? "" : " Otherwise " + error.hint()));
+  }
+}
+
 ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFiles files, const ModelKeys& keys) {
   ModelFolder folder;
-  const fs::path given = net::resolve_model(section.path, section.revision, files, section.cache_dir);
+  const fs::path given = find_model(section, files);
   const bool is_file = fs::is_regular_file(given);
   folder.path = is_file ? given.parent_path() : given;
+  folder.given = section.path;
   folder.name = is_file ? folder.path.string() : section.path;
   if (!fs::exists(folder.name)) folder.revision = section.revision;
   const fs::path file = is_file ? given : given / "config.json";
@@ -64,9 +77,9 @@ ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFil
   return folder;
 }
 
-const models::KnownModel* known_model_of(const config::RecipeConfig& config) {
+const models::KnownModel* known_model_of(const config::RecipeConfig& config, bool to_plan) {
   const auto& section = config.model;
-  if (config.recipe != "benchmark" || needs_tokenizer(config)) return nullptr;
+  if ((config.recipe != "benchmark" && !to_plan) || needs_tokenizer(config)) return nullptr;
   const auto* known = models::find_known_model(section.path);
   if (!known || net::find_local_model(section.path, section.revision, section.cache_dir)) return nullptr;
   const bool main = section.revision.empty() || section.revision == "main";
@@ -74,16 +87,16 @@ const models::KnownModel* known_model_of(const config::RecipeConfig& config) {
   return main ? known : nullptr;
 }
 
-ModelFolder open_model_folder(const config::RecipeConfig& config, net::ModelFiles files) {
-  const auto* known = known_model_of(config);
+ModelFolder open_model_folder(const config::RecipeConfig& config, net::ModelFiles files, bool to_plan) {
+  const auto* known = known_model_of(config, to_plan);
   if (!known) return open_model_folder(config.model, files);
   const ModelKeys keys;
   if (known->config.is_null())
-    throw UnsupportedError(
-        keys.path, fmt::format("'{}' is of the family '{}', which this build lacks", known->id, known->model_type),
-        "`automodel models` lists the families there are");
+    throw UnsupportedError(keys.path,
+                           fmt::format("{} is of the family {}, which this build lacks", known->id, known->model_type),
+                           "`automodel models` lists the families there are");
   ModelFolder folder;
-  folder.name = known->id;
+  folder.name = folder.given = known->id;
   folder.bundled = true;
   read_model(folder, known->config, config.model, "the bundled config.json of " + known->id, keys.dtype);
   return folder;
@@ -206,8 +219,8 @@ static void give_values(TrainedModel& loaded, const Values& values) {
 
 // Looks at rows where only they tell how long a microbatch is and somebody must know.
 static models::MicrobatchShape largest_microbatch(const TrainedModel& loaded, const config::RecipeConfig& config) {
-  if (const auto known = known_microbatch(config)) return *known;
   const auto& spec = loaded.folder.spec;
+  if (const auto known = known_microbatch(config, spec.max_positions)) return *known;
   const auto loader =
       make_loader(open_training_data(config, loaded.tokenizer, spec.max_positions, spec.embedding.vocab));
   return sampled_microbatch(config, loader->estimate_epoch());
@@ -221,7 +234,7 @@ static void fit_memory(TrainedModel& loaded, const config::RecipeConfig& config)
   loaded.recompute = asked.value_or(nn::Recompute::None);
   const auto device = loaded.model->device;
   const auto available = available_memory(config, device);
-  const auto known = known_microbatch(config).value_or(models::MicrobatchShape{});
+  const auto known = known_microbatch(config, loaded.folder.spec.max_positions).value_or(models::MicrobatchShape{});
   const MemoryAdvisor advisor(config, loaded.folder.spec, *loaded.model);
   if (!available) {
     if (!asked) log_info("activation_checkpointing: auto is none on the CPU without distributed.memory_limit_gib");
@@ -251,6 +264,7 @@ TrainedModel load_trained_model(const config::RecipeConfig& config) {
   bool random = config.model.init == "from_config" || !config.model.load_base_model;
   loaded.folder = open_model_folder(config, random ? net::ModelFiles::Tokenizer : net::ModelFiles::All);
   random |= loaded.folder.bundled;
+  tell_lengths(config, loaded.folder.spec);
   if (config.peft) loaded.lora = make_lora_options(*config.peft);
   build_model(loaded, choose_device(config.device, "device"));
   refuse_float64(*loaded.model, loaded.model->device);

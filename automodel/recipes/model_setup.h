@@ -21,7 +21,8 @@ namespace automodel::recipes {
 /// A Hugging Face folder as far as config.json tells; no weights yet.
 struct ModelFolder {
   std::filesystem::path path;  // where config.json, weights and tokenizer files lie
-  std::string name, revision;  // as the user gave it: a Hub id with its revision ("": main), or a folder
+  std::string given;           // as the user wrote it: a Hub id, a folder, or a config.json
+  std::string name, revision;  // the same, of a config.json its folder; revision of a Hub id ("": main)
   Json config;                 // config.json with the overrides of the configuration
   bool bundled = false;        // config is the program's own (models/known_models.h); there is no path
   const models::Family* family = nullptr;
@@ -41,12 +42,12 @@ ModelFolder open_model_folder(const config::ModelSection& section, net::ModelFil
 
 /// What the program knows of the run's model by its Hub id (models/known_models.h), where that is asked instead of the
 /// Hub: in a benchmark whose data need no tokenizer, for a model that is not on this machine and whose revision is
-/// main. Else nullptr.
-const models::KnownModel* known_model_of(const config::RecipeConfig& config);
+/// main; `to_plan`, where no weights are wanted, in every recipe of such data. Else nullptr.
+const models::KnownModel* known_model_of(const config::RecipeConfig& config, bool to_plan = false);
 
 /// The model of a run: that of the section, or known_model_of(), which needs no network and has no weights. Throws
 /// UnsupportedError too for a known one whose family this build lacks.
-ModelFolder open_model_folder(const config::RecipeConfig& config, net::ModelFiles files);
+ModelFolder open_model_folder(const config::RecipeConfig& config, net::ModelFiles files, bool to_plan = false);
 
 /// Throws UnsupportedError for float64 weights, adapters' too, on a GPU, where nothing updates them.
 void refuse_float64(const nn::Model& model, at::Device device);

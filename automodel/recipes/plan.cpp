@@ -7,6 +7,7 @@
 #include "automodel/recipes/data_setup.h"
 #include "automodel/recipes/device.h"
 #include "automodel/recipes/model_setup.h"
+#include "automodel/recipes/sample_length.h"
 #include "automodel/recipes/token_data.h"
 #include "automodel/tensor/dtype.h"
 
@@ -84,28 +85,29 @@ static models::MicrobatchShape plan_data(Plan& plan, const config::RecipeConfig&
   plan_steps(plan, config, *loader, estimate);
   if (scheduler.max_steps)
     plan.total_steps = loader->endless() ? *scheduler.max_steps : std::min(*plan.total_steps, *scheduler.max_steps);
-  return known_microbatch(config).value_or(sampled_microbatch(config, estimate));
+  return known_microbatch(config, folder.spec.max_positions).value_or(sampled_microbatch(config, estimate));
 }
 
 Plan plan(const config::RecipeConfig& config) {
   Plan plan;
-  const auto folder = open_model_folder(config, net::ModelFiles::Tokenizer);
+  const auto folder = open_model_folder(config, net::ModelFiles::Tokenizer, true);
+  plan.recipe = config.recipe;
+  plan.has_benchmark = config.benchmark && config.recipe != "benchmark";
   plan.bundled_config = folder.bundled;
   plan.model_type = folder.family->model_type;
   plan.dtype = dtype_name(folder.dtype);
+  tell_lengths(config, folder.spec);
   const auto model = plan_model(plan, config, folder);
   const auto largest = plan_data(plan, config, folder);
   plan.pairs_kept = models::why_pairs_are_kept(folder.spec, *model);
-  plan.length_known = known_microbatch(config).has_value();
+  plan.length_known = known_microbatch(config, folder.spec.max_positions).has_value();
   const MemoryAdvisor advisor(config, folder.spec, *model);
   plan.memory = advisor.plan(largest);
   plan.available = available_memory(config, model->device);
-  if (const auto limit = config.distributed.memory_limit_gib; limit && plan.available)
-    plan.held_to_limit =
-        plan.available->bytes == static_cast<uint64_t>(*limit * static_cast<double>(uint64_t{1} << 30));
   if (!plan.available && plan.device.is_cpu()) plan.host_free_bytes = free_host_memory();
   plan.recompute = asked_recompute(config).value_or(automatic_recompute(plan.memory, plan.available));
-  if (!plan.fits()) plan.advice = advisor.what_fits(largest, plan.recompute, plan.available->safe);
+  if (!plan.fits())
+    plan.advice = advisor.what_fits(largest, plan.recompute, plan.available->safe, plan.available->is_limit);
   return plan;
 }
 
@@ -116,12 +118,13 @@ Json Plan::json() const {
                                                  {"workspace", choice.activations.passing},
                                                  {"total", memory.total(choice.recompute)},
                                                  {"relative_time", choice.relative_time}};
-  return {{"bundled_config", bundled_config},
+  return {{"recipe", recipe},
+          {"bundled_config", bundled_config},
           {"model_type", model_type},
           {"dtype", dtype},
           {"device", device.is_cpu() ? "cpu" : "cuda"},
           {"device_name", device_name.empty() ? Json() : Json(device_name)},
-          {"held_to_limit", held_to_limit},
+          {"held_to_limit", held_to_limit()},
           {"host_free_bytes", host_free_bytes ? Json(*host_free_bytes) : Json()},
           {"parameters", parameters},
           {"trained_parameters", trained_parameters},
@@ -151,7 +154,7 @@ Json Plan::json() const {
 }
 
 static std::string device_text(const Plan& plan) {
-  const std::string limit = plan.held_to_limit ? ", held to distributed.memory_limit_gib" : "";
+  const std::string limit = plan.held_to_limit() ? ", held to distributed.memory_limit_gib" : "";
   if (plan.device.is_cpu()) {
     std::string out = "device       CPU" + limit;
     if (const auto free = plan.host_free_bytes)
@@ -168,8 +171,8 @@ static std::string device_text(const Plan& plan) {
 
 static std::string fit_text(const Plan& plan) {
   if (!plan.available) return "";
-  const auto& [bytes, safe] = *plan.available;
-  std::string out = "free         " + format_bytes(bytes);
+  const auto& [bytes, safe, is_limit] = *plan.available;
+  std::string out = (is_limit ? "limit        " : "free         ") + format_bytes(bytes);
   if (safe < bytes) out += fmt::format(", of which tensors may fill {}", format_bytes(safe));
   out += ": ";
   if (!plan.fits()) {
@@ -182,8 +185,10 @@ static std::string fit_text(const Plan& plan) {
 
 std::string Plan::text() const {
   const auto count = [](int64_t n) { return format_count(static_cast<uint64_t>(n)); };
-  std::string out = fmt::format(
-      "model        {}{}, {}, {} parameters, {} trained ({:.2f} %)\n", model_type,
+  std::string out = "recipe       " + recipe;
+  if (has_benchmark) out += "; --recipe benchmark plans what `automodel benchmark llm` makes of its benchmark section";
+  out += fmt::format(
+      "\nmodel        {}{}, {}, {} parameters, {} trained ({:.2f} %)\n", model_type,
       bundled_config ? " by the config.json bundled for this id" : "", dtype, count(parameters),
       count(trained_parameters),
       100.0 * static_cast<double>(trained_parameters) / static_cast<double>(std::max<int64_t>(1, parameters)));

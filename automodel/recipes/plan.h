@@ -10,11 +10,12 @@
 namespace automodel::recipes {
 
 struct Plan {
+  std::string recipe;           // of which this is the plan: as the file or --recipe says
+  bool has_benchmark = false;   // it is none, but the file says how to measure one: `automodel benchmark` would run it
   bool bundled_config = false;  // the program's own of this Hub id (models/known_models.h)
   std::string model_type, dtype;
   at::Device device = at::kCPU;             // whose arithmetic the memory is counted by
   std::string device_name;                  // "NVIDIA H200", "CPU"; "" where there is no such device here
-  bool held_to_limit = false;               // distributed.memory_limit_gib is what `available` says, not what is free
   std::optional<uint64_t> host_free_bytes;  // of the machine, where nothing else limits a run on the CPU
   int64_t parameters = 0, trained_parameters = 0;
   MemoryPlan memory;                              // by kind and by choice of recomputation; of the largest microbatch
@@ -30,6 +31,7 @@ struct Plan {
   int64_t rows_sampled = 0;
 
   uint64_t total_bytes() const { return memory.total(recompute); }
+  bool held_to_limit() const { return available && available->is_limit; }
   bool fits() const { return !available || total_bytes() <= available->safe; }
   Json json() const;
   std::string text() const;

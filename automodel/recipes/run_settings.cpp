@@ -5,6 +5,7 @@
 #include "automodel/base/signals.h"
 #include "automodel/data/split_slice.h"
 #include "automodel/recipes/model_setup.h"
+#include "automodel/recipes/sample_length.h"
 #include "automodel/recipes/token_data.h"
 
 namespace automodel::recipes {
@@ -53,7 +54,7 @@ static void try_split(const std::string& key, const config::DatasetSection& data
 void try_settings(const config::RecipeConfig& config) {
   optim::make_adam_settings(config.optimizer);
   try_split("dataset", config.dataset);
-  if (known_model_of(config)) try_model(config);
+  if (known_model_of(config, true)) try_model(config);
   if (config.recipe != "finetune") return;
   // Of a run whose length only its data tell, what depends on the length fits a long one.
   constexpr int64_t kLong = 1'000'000'000;
@@ -65,7 +66,8 @@ void try_settings(const config::RecipeConfig& config) {
 
 void try_model(const config::RecipeConfig& config) {
   TrainedModel loaded;
-  loaded.folder = open_model_folder(config, net::ModelFiles::Config);
+  loaded.folder = open_model_folder(config, net::ModelFiles::Config, true);
+  check_lengths(config, loaded.folder.spec);
   loaded.model = models::build(loaded.folder.spec, loaded.folder.dtype);
   if (config.peft) peft::apply_lora(*loaded.model, make_lora_options(*config.peft));
   if (config.device == "cuda") refuse_float64(*loaded.model, at::kCUDA);  // what auto finds is for the run to see

@@ -9,7 +9,7 @@
 
 namespace automodel::recipes {
 
-static constexpr int64_t kMegatronSequenceLength = 2048, kMegatronSeed = 1234, kValidationInterval = 1000;
+static constexpr int64_t kMegatronSeed = 1234, kValidationInterval = 1000;
 
 static std::optional<int64_t> samples_of_run(const config::RecipeConfig& config) {
   const auto& steps = config.step_scheduler;
@@ -53,7 +53,7 @@ static void open_megatron_set(const config::RecipeConfig& config, const config::
   options.split = section.split;
   options.part = part_of(section, use);
   options.samples = megatron_samples(config, section, options.part);
-  options.sequence_length = section.seq_length.value_or(kMegatronSequenceLength);
+  options.sequence_length = *asked_length(section);
   options.seed = section.seed.value_or(kMegatronSeed);
   options.extra_token = section.add_extra_token;
   options.cache_folder = section.index_mapping_dir;
@@ -86,13 +86,8 @@ static void open_nanogpt_set(const config::RecipeConfig& config, const config::D
 }
 
 void open_token_data(const config::RecipeConfig& config, const config::DatasetSection& section, DataUse use,
-                     const std::shared_ptr<const tokenizer::Tokenizer>& tokenizer, int64_t max_positions,
-                     OpenedData& data) {
+                     const std::shared_ptr<const tokenizer::Tokenizer>& tokenizer, OpenedData& data) {
   const bool megatron = section.kind == "megatron";
-  const int64_t length = megatron ? section.seq_length.value_or(kMegatronSequenceLength) : section.seq_len;
-  if (max_positions > 0 && length > max_positions)
-    throw ConfigError(megatron ? "dataset.seq_length" : "dataset.seq_len",
-                      fmt::format("is {}, but the model has {} positions", length, max_positions));
   if (megatron)
     open_megatron_set(config, section, use, tokenizer, data);
   else
@@ -100,7 +95,7 @@ void open_token_data(const config::RecipeConfig& config, const config::DatasetSe
   const int64_t pack = config.packed_sequence.packed_sequence_size;
   // A pack holds several samples, so with packing the rows end before max_steps.
   data.options.rows_are_run = use == DataUse::Training && config.step_scheduler.max_steps && pack == 0;
-  data.options.read.max_tokens = pack > 0 ? std::min(length, pack) : 0;
+  data.options.read.max_tokens = pack > 0 ? std::min(*asked_length(section), pack) : 0;
   data.options.read.shuffle = !megatron && use == DataUse::Training && config.dataloader.shuffle.value_or(false);
 }
 

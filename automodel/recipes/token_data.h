@@ -14,7 +14,6 @@ enum class DataUse { Training, Validation };
 /// global_batch_size for each validation of the run, as in NeMo AutoModel. `tokenizer` may be null where
 /// needs_tokenizer() is false. Throws ConfigError, DataError.
 void open_token_data(const config::RecipeConfig& config, const config::DatasetSection& section, DataUse use,
-                     const std::shared_ptr<const tokenizer::Tokenizer>& tokenizer, int64_t max_positions,
-                     OpenedData& data);
+                     const std::shared_ptr<const tokenizer::Tokenizer>& tokenizer, OpenedData& data);
 
 }  // namespace automodel::recipes

@@ -105,7 +105,7 @@ TEST_F(Command, MessagesNameWhatWasTyped) {
   expect_error(run({"score", "--model", empty, "--batch", "b"}), 2, {"--model: '" + empty + "' has no config.json"});
   expect_error(run({"generate", "--model", model(), "--prompt", "a", "--dtype", "float7"}), 2,
                {"--dtype: expected auto, float32, bfloat16 or float16, got 'float7'"});
-  expect_error(run({"data", config(), "--model.pretrained_model_name_or_path", empty}), 3,
+  expect_error(run({"data", config(), "--model.pretrained_model_name_or_path", empty}), 2,
                {"model.pretrained_model_name_or_path"});
 }
 

@@ -43,7 +43,9 @@ TEST(MemoryAdvice, HoldsEveryoneToWhatIsSafe) {
   EXPECT_THAT(refusal->what(), testing::HasSubstr(format_bytes(total - 1) + " of " + format_bytes(free) +
                                                   " that are free may be filled"));
   EXPECT_THAT(refusal->what(), testing::HasSubstr(advisor.what_fits(batch, nn::Recompute::None, total - 1)));
-  // A limit is what may be filled, as it stands.
+  // A limit is what may be filled, as it stands, and is not called free.
+  EXPECT_EQ(recipes::free_text({1 << 20, 1 << 20, true}),
+            "distributed.memory_limit_gib allows " + format_bytes(1 << 20));
   EXPECT_EQ(recipes::free_text({1 << 20, 1 << 20}), format_bytes(1 << 20) + " are free");
 }
 
@@ -56,6 +58,7 @@ TEST(MemoryAdvice, LeavesAGpusLibrariesTheirRoom) {
     const auto limited = recipes::available_memory(config, at::kCPU);
     EXPECT_EQ(limited->bytes, uint64_t{2} << 30);
     EXPECT_EQ(limited->safe, limited->bytes);
+    EXPECT_TRUE(limited->is_limit);
     return;
   }
   const auto found = recipes::available_memory(config, test_device());
@@ -65,6 +68,9 @@ TEST(MemoryAdvice, LeavesAGpusLibrariesTheirRoom) {
   EXPECT_GT(found->safe, found->bytes * 9 / 10 - (uint64_t{1} << 30));
   config.distributed.memory_limit_gib = 0.5;
   EXPECT_EQ(recipes::available_memory(config, test_device())->safe, uint64_t{1} << 29);
+  EXPECT_TRUE(recipes::available_memory(config, test_device())->is_limit);
+  config.distributed.memory_limit_gib = 100'000;  // more than there is: what is free counts
+  EXPECT_FALSE(recipes::available_memory(config, test_device())->is_limit);
 }
 
 // What is kept, to the byte; the rest to 1 % and 256 MiB: cuBLAS keeps workspaces of its own, blocks are rounded.

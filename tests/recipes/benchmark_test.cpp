@@ -67,6 +67,11 @@ TEST_F(Benchmark, CountsTheStepsAfterTheWarmUpAndWritesItsSummary) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
 }
 
+TEST_F(Benchmark, SaysTheModelAsItWasWritten) {
+  for (const auto& model : {folder_ / "model", folder_ / "model/config.json"})
+    EXPECT_EQ(json_of(arguments({"--json", "--model.config", model.string()})).at("model"), model.string());
+}
+
 // On a GPU (AUTOMODEL_TEST_DEVICE=cuda) the host is measured alone; elsewhere it is the device.
 TEST_F(Benchmark, MeasuresTheHostWhereItLaunchesForAnotherDevice) {
   EXPECT_TRUE(json_of(arguments({"--json"})).at("host_ms").is_null());
@@ -257,15 +262,50 @@ TEST_F(BenchmarkOfAnId, TakesTheBundledConfigForNothingElse) {
                {"recipe: is finetune", "a benchmark section"});
 }
 
+TEST_F(BenchmarkOfAnId, WrittenAlmostRightIsToldTheIdThatIsKnown) {
+  expect_error(run(arguments("meta-llama/llama-3.1-8b"), offline_), 1,
+               {"meta-llama/llama-3.1-8b", "HF_HUB_OFFLINE is set", "did you mean meta-llama/Llama-3.1-8B, "});
+  const std::string hub = "hub/hub/models--org--Tiny_Chat-2B", commit(40, 'a');
+  write_tiny_folder(folder_ / hub / "snapshots" / commit, tiny_config());
+  folder_.write(hub + "/refs/main", commit);
+  expect_error(run(arguments("org/tiny-chat-2b"), offline_), 1,
+               {"did you mean org/Tiny_Chat-2B, which is in the cache?", "Otherwise unset HF_HUB_OFFLINE"});
+  for (const char* other : {"org/tiny-chat-3b", "meta-llama/Llama-3.1-70B"})
+    EXPECT_THAT(run(arguments(other), offline_).err, testing::Not(testing::HasSubstr("did you mean"))) << other;
+}
+
 TEST_F(BenchmarkOfAnId, WhoseFamilyIsMissingIsRefusedWithoutTheHub) {
   const auto typed = arguments("deepseek-ai/DeepSeek-V3");
-  expect_error(run(typed, offline_), 3,
-               {"deepseek-ai/DeepSeek-V3", "is of the family 'deepseek_v3'", "this build lacks"});
+  expect_error(
+      run(typed, offline_), 3,
+      {":6: model.pretrained_model_name_or_path: deepseek-ai/DeepSeek-V3 is of the family deepseek_v3, which this "
+       "build lacks\n",
+       "`automodel models`"});
+  expect_error(run({"benchmark", "llm", "-c", typed.back(), "--model.config", "openai/gpt-oss-20b"}, offline_), 3,
+               {"error: --model.config: openai/gpt-oss-20b is of the family gpt_oss, which this build lacks\n"});
   const auto check = run({"check", typed.back(), "--recipe", "benchmark"}, offline_);
   EXPECT_EQ(check.exit_code, 3) << check.out;
   EXPECT_EQ(run({"check", arguments("Qwen/Qwen2.5-7B").back(), "--recipe", "benchmark"}, offline_).exit_code, 0);
   const auto plan = json_of({"plan", typed.back(), "--recipe", "benchmark", "--json"}, offline_);
   EXPECT_EQ(plan.at("bundled_config"), true);
+}
+
+// Half of NeMo AutoModel's benchmarks name the recipe of fine-tuning: check and plan speak of the recipe that is named,
+// and need no Hub for what its model's config.json tells.
+TEST_F(BenchmarkOfAnId, IsPlannedAsTheRecipeThatTheFileNames) {
+  const auto file = arguments("meta-llama/Llama-3.1-8B").back();
+  const auto finetune = json_of({"plan", file, "--json"}, offline_),
+             benchmark = json_of({"plan", file, "--recipe", "benchmark", "--json"}, offline_);
+  EXPECT_EQ(finetune.at("recipe"), "finetune");
+  EXPECT_EQ(benchmark.at("recipe"), "benchmark");
+  for (const auto& plan : {finetune, benchmark}) EXPECT_EQ(plan.at("bundled_config"), true);
+  EXPECT_EQ(finetune.at("memory_bytes"), benchmark.at("memory_bytes"));
+  EXPECT_THAT(text_of_offline({"plan", file}), testing::StartsWith("recipe       finetune; --recipe benchmark plans "));
+  EXPECT_THAT(text_of_offline({"plan", file, "--recipe", "benchmark"}),
+              testing::StartsWith("recipe       benchmark\n"));
+  EXPECT_THAT(text_of_offline({"check", file}), testing::HasSubstr("\nrecipe: finetune "));
+  const auto lacking = arguments("deepseek-ai/DeepSeek-V3").back();
+  for (const char* command : {"check", "plan"}) EXPECT_EQ(run({command, lacking}, offline_).exit_code, 3) << command;
 }
 
 // On the CPU a plan is held against the machine's own memory, or against the limit where there is one.
@@ -280,7 +320,7 @@ TEST_F(BenchmarkOfAnId, PlanSaysWhatItComparesWith) {
               testing::ContainsRegex("\ndevice +CPU, .* of its memory are free: the system may end this run "));
   const auto limited = plan({"--distributed.memory_limit_gib", "3"});
   EXPECT_THAT(limited, testing::HasSubstr("CPU, held to distributed.memory_limit_gib"));
-  EXPECT_THAT(limited, testing::ContainsRegex("\nfree +3.00 GiB: fits"));
+  EXPECT_THAT(limited, testing::ContainsRegex("\nlimit +3.00 GiB: fits"));
 }
 
 // Before the model is made: no step is measured in vain.

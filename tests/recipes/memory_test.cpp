@@ -93,10 +93,49 @@ TEST_F(Memory, ThatDoesNotSufficeIsRefusedWithWhatWouldFit) {
                              testing::HasSubstr("step_scheduler.local_batch_size: 1 ("),
                              testing::HasSubstr("packed_sequence.packed_sequence_size: ")));
   EXPECT_THAT(refusal("auto", full * 0.99), testing::HasSubstr("(activation_checkpointing: full)"));
-  EXPECT_THAT(refusal("full", 1000), testing::AllOf(testing::HasSubstr("still too much"), testing::HasSubstr("peft:")));
   // Where the rows decide how long a microbatch is, only what is kept whatever comes is held against the limit.
   EXPECT_THAT(run({yaml_, "--distributed.memory_limit_gib", "0.000001"}).err,
               testing::AllOf(testing::HasSubstr("are needed"), testing::Not(testing::HasSubstr("microbatch of"))));
+}
+
+// Whatever is advised is not set yet and makes it less; where nothing of that suffices, the message says what is in the
+// way: the weights, what is kept from step to step, or the length.
+TEST_F(Memory, AdviceNamesOnlyWhatWouldHelp) {
+  using testing::AllOf, testing::HasSubstr, testing::Not;
+  const auto kept = json_of(arguments("full", {}, {"plan", "--json"})).at("memory_bytes");
+  const double weights = kept.at("weights"), gradients = kept.at("gradients");
+  const auto told = [&](const std::string& choice, double limit, const Arguments& more = {}) {
+    auto all = arguments(choice, limit);
+    all.insert(all.end(), more.begin(), more.end());
+    const auto refused = run(all);
+    EXPECT_EQ(refused.exit_code, 1);
+    EXPECT_THAT(refused.err,
+                AllOf(HasSubstr(" are needed, distributed.memory_limit_gib allows "), Not(HasSubstr("are free"))));
+    const auto planned = json_of([&] {
+      auto plan = all;
+      plan.insert(plan.begin(), {"plan", "--json"});
+      return plan;
+    }());
+    const auto advice = planned.at("advice").get<std::string>();
+    EXPECT_THAT(refused.err, HasSubstr("hint: " + advice));
+    return advice;
+  };
+  const auto no_weights = told("false", weights / 2);
+  EXPECT_THAT(no_weights,
+              AllOf(HasSubstr("together take"), HasSubstr("which is still too much: the weights alone take "),
+                    HasSubstr("raise distributed.memory_limit_gib, or take a smaller model"), Not(HasSubstr("shorter")),
+                    Not(HasSubstr("peft:"))));
+  const auto no_states = told("false", weights + gradients);
+  EXPECT_THAT(no_states,
+              AllOf(HasSubstr("optimizer.state_dtype: bfloat16"), HasSubstr("do not depend on the batch (weights "),
+                    HasSubstr("(peft:)"), Not(HasSubstr("sequences"))));
+  // All is set that could be: nothing of it is advised again.
+  const Arguments least = {"--step_scheduler.local_batch_size", "1", "--optimizer.state_dtype", "bfloat16"};
+  const auto nothing_left = told("full", weights + gradients, least);
+  EXPECT_THAT(nothing_left,
+              AllOf(HasSubstr(" of it do not depend on the batch"), Not(HasSubstr("activation_checkpointing")),
+                    Not(HasSubstr("local_batch_size")), Not(HasSubstr("state_dtype"))));
+  EXPECT_THAT(told("full", weights + gradients, lora()), Not(HasSubstr("peft:")));
 }
 
 // plan holds the memory against the same limit and advises what the refusal does.
@@ -105,14 +144,15 @@ TEST_F(Memory, IsHeldAgainstALimitByThePlanToo) {
   const auto fits = json_of(arguments("false", none * 2, {"plan", "--json"}));
   EXPECT_EQ(fits.at("fits"), true);
   EXPECT_TRUE(fits.at("advice").is_null());
-  EXPECT_THAT(run(arguments("false", none * 2, {"plan"})).out, testing::ContainsRegex("\nfree  .*: fits, .* are left"));
+  EXPECT_THAT(run(arguments("false", none * 2, {"plan"})).out,
+              testing::ContainsRegex("\nlimit  .*: fits, .* are left"));
   EXPECT_TRUE(json_of(arguments("false", {}, {"plan", "--json", "--device", "cpu"})).at("fits").is_null());
 
   const auto too_much = json_of(arguments("false", limit, {"plan", "--json"}));
   EXPECT_EQ(too_much.at("fits"), false);
   EXPECT_THAT(run(arguments("false", limit)).err, testing::HasSubstr(too_much.at("advice").get<std::string>()));
   EXPECT_THAT(run(arguments("false", limit, {"plan"})).out,
-              testing::AllOf(testing::ContainsRegex("\nfree  .*: does not fit: one of these fits: "),
+              testing::AllOf(testing::ContainsRegex("\nlimit  .*: does not fit: one of these fits: "),
                              testing::HasSubstr(too_much.at("advice").get<std::string>())));
   // Where rows decide the length, the longest of those looked at counts.
   EXPECT_THAT(run({"plan", yaml_, "--distributed.memory_limit_gib", "0.000001"}).out,
@@ -189,6 +229,26 @@ std::string write_run_on(const std::filesystem::path& file, const std::string& d
                 (folder / "out").string() + "}\ndataset:\n  _target_: nemo_automodel.components.datasets.llm." +
                 dataset);
   return file.string();
+}
+
+// Where the shortest documents alone are too much, and fit with the rest.
+TEST_F(Memory, AdviceTakesSeveralChangesTogetherWhereNoneSuffices) {
+  const auto mock = write_run_on(folder_ / "mock.yaml", "mock_iterable_dataset.MockIterableDataset\n  seq_len: 256\n");
+  const auto plan = [&](Arguments more) {
+    more.insert(more.begin(), {"plan", mock, "--json"});
+    return json_of(more);
+  };
+  const auto total = [&](Arguments more) {
+    more.insert(more.end(), {"--dataset.seq_len", "32"});
+    return plan(more).at("memory_bytes").at("total").get<double>();
+  };
+  const double alone = total({}),
+               together = total({"--distributed.activation_checkpointing", "full", "--step_scheduler.local_batch_size",
+                                 "1", "--optimizer.state_dtype", "bfloat16"});
+  const auto told = plan({"--distributed.memory_limit_gib", std::to_string((alone + together) / 2 / kGib)});
+  EXPECT_THAT(told.at("advice").get<std::string>(),
+              testing::ContainsRegex("^distributed.activation_checkpointing: full, step_scheduler.local_batch_size: 1, "
+                                     "optimizer.state_dtype: bfloat16.* together take .*, which fits"));
 }
 
 // 600 tokens in a shard of NanoGPT's format.
