@@ -76,13 +76,6 @@ bool find_gpus() {
   return state.reason.empty();
 }
 
-// "90a" runs on 9.0 alone, "80" on 8.0 and newer ones of generation 8.
-bool runs_on(std::string_view arch, const Gpu& gpu) {
-  const bool exact = arch.ends_with('a');
-  const int number = std::stoi(std::string(arch)), minor = number % 10;
-  return number / 10 == gpu.major && (exact ? minor == gpu.minor : minor <= gpu.minor);
-}
-
 bool load_kernels() {
   std::error_code none;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", none);
@@ -104,16 +97,11 @@ bool load_kernels() {
     return false;
   }
   state.archs = table.archs;
-  for (const auto& gpu : state.gpus) {
-    bool runs = false;
-    for (const auto& arch : split(state.archs, ' ')) runs = runs || runs_on(arch, gpu);
-    if (runs) continue;
-    fail(fmt::format("{} has compute capability {}.{}, our kernels were built for {}", gpu.name, gpu.major, gpu.minor,
-                     state.archs),
-         fmt::format("build with -DAUTOMODEL_CUDA_ARCHS={}{} (8.0 or newer), or hide it with CUDA_VISIBLE_DEVICES",
-                     gpu.major, gpu.minor));
-    return false;
-  }
+  for (const auto& gpu : state.gpus)
+    if (const auto fault = judge_gpu(gpu.name, gpu.major, gpu.minor, state.archs)) {
+      fail(fault->reason, fault->hint);
+      return false;
+    }
   return true;
 }
 
@@ -131,10 +119,10 @@ void read_versions() {
     function = handle ? ::dlsym(handle, name) : nullptr;
     return function != nullptr;
   };
-  const auto add = [&](const char* name, const char* wheel, const std::string& version) {
+  const auto add = [&](const char* name, const char* wheel, const std::string& version, bool needed = true) {
     Dl_info from{};
     const bool known = ::dladdr(function, &from) != 0 && from.dli_fname;
-    state.libraries.push_back({name, version, pinned_of(wheel), known ? from.dli_fname : ""});
+    state.libraries.push_back({name, version, pinned_of(wheel), known ? from.dli_fname : "", needed});
   };
   const auto text = [](size_t number, size_t major, size_t minor) {
     return fmt::format("{}.{}.{}", number / major, number % major / minor, number % minor);
@@ -150,7 +138,7 @@ void read_versions() {
   if (has("libcublasLt.so.13", "cublasLtGetVersion")) add("cublas_lt", "nvidia-cublas", text(ask(), 10000, 100));
   if (has("libcudnn.so.9", "cudnnGetVersion")) add("cudnn", "nvidia-cudnn-cu13", text(ask(), 10000, 100));
   if (has("libnccl.so.2", "ncclGetVersion"))
-    if (const size_t number = ask_into()) add("nccl", "nvidia-nccl-cu13", text(number, 10000, 100));
+    if (const size_t number = ask_into()) add("nccl", "nvidia-nccl-cu13", text(number, 10000, 100), false);
 }
 
 // Segments that grow page by page: whatever is free fits whatever is asked for next. Fixed ones left 4 to 12 GiB of an
