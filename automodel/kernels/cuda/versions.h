@@ -14,6 +14,7 @@ struct GpuLibrary {
   std::string pinned;         // "9.19.0.56": the wheel's that tools/setup fetches; "": any will do
   std::string path;           // where it lies, "": not known
   bool needed = true;         // by a run; of the others doctor tells
+  std::string fault;          // why it was not found, where `version` is ""
 };
 
 /// Why something cannot be used, and how to mend it.
