@@ -88,6 +88,18 @@ ConfigArguments parse_config_arguments(const std::vector<std::string>& words, co
   return out;
 }
 
+// What a run says of a key, said of the place where the key was given.
+template <class Run>
+static auto with_places(const config::Report& report, Run run) {
+  try {
+    return run(config::require_runnable(report));
+  } catch (const ConfigError& fault) {
+    throw ConfigError("", report.placed(fault.message()), fault.hint());
+  } catch (const UnsupportedError& fault) {
+    throw UnsupportedError("", report.placed(fault.message()), fault.hint());
+  }
+}
+
 static int run_benchmark(const config::RecipeConfig& config, bool json) {
   const auto result = recipes::benchmark(config);
   std::cout << (json ? result.json().dump(2) + "\n" : result.text());
@@ -116,18 +128,7 @@ static config::Report check_recipe(const ConfigArguments& arguments) {
                         ("`automodel " + arguments.file + "` runs the recipe that the file names"));
 }
 
-int run_recipe(const ConfigArguments& arguments) {
-  if (const char* world = std::getenv("WORLD_SIZE"); world && std::atoi(world) > 1)
-    throw UnsupportedError("WORLD_SIZE", fmt::format("is {}, this build runs one process", world),
-                           "start the program once, without torchrun or srun");
-  const auto report = check_recipe(arguments);
-  const auto config = config::require_runnable(report);
-  for (const auto& note : config::start_notes(report)) log_info("note: " + note);
-  if (config.recipe == "benchmark") return run_benchmark(config, arguments.json);
-  if (arguments.json)
-    throw ConfigError("--json", "belongs to check, plan, data and benchmarks; a run writes training.jsonl");
-  if (config.benchmark && !config.benchmark->profile_path.empty())
-    throw ConfigError("benchmark.profile_path", "belongs to the benchmark recipe, this is " + config.recipe);
+static int run_finetune(const config::RecipeConfig& config) {
   const auto result = recipes::finetune(config);
   if (result.stopped_by != 0) {
     log_info(fmt::format("stopped by signal {} after {} steps; saved {}\n  go on with the same command",
@@ -147,6 +148,22 @@ int run_recipe(const ConfigArguments& arguments) {
   return 0;
 }
 
+int run_recipe(const ConfigArguments& arguments) {
+  if (const char* world = std::getenv("WORLD_SIZE"); world && std::atoi(world) > 1)
+    throw UnsupportedError("WORLD_SIZE", fmt::format("is {}, this build runs one process", world),
+                           "start the program once, without torchrun or srun");
+  const auto report = check_recipe(arguments);
+  return with_places(report, [&](const config::RecipeConfig& config) {
+    for (const auto& note : config::start_notes(report)) log_info("note: " + note);
+    if (config.recipe == "benchmark") return run_benchmark(config, arguments.json);
+    if (arguments.json)
+      throw ConfigError("--json", "belongs to check, plan, data and benchmarks; a run writes training.jsonl");
+    if (config.benchmark && !config.benchmark->profile_path.empty())
+      throw ConfigError("benchmark.profile_path", "belongs to the benchmark recipe, this is " + config.recipe);
+    return run_finetune(config);
+  });
+}
+
 int run_check(const ConfigArguments& arguments) {
   const auto report = config::check_config(arguments.file, arguments.overrides, capabilities());
   std::cout << (arguments.json ? report.json().dump(2) : report.text()) << "\n";
@@ -154,8 +171,8 @@ int run_check(const ConfigArguments& arguments) {
 }
 
 int run_plan(const ConfigArguments& arguments) {
-  const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
-  const auto plan = recipes::plan(config);
+  const auto report = config::check_config(arguments.file, arguments.overrides, capabilities());
+  const auto plan = with_places(report, recipes::plan);
   std::cout << (arguments.json ? plan.json().dump(2) : plan.text()) << "\n";
   return 0;
 }
@@ -181,8 +198,7 @@ static std::string describe(const data::InspectedSource& source, int64_t all_tok
       all_tokens > 0 ? 100.0 * static_cast<double>(source.tokens) / static_cast<double>(all_tokens) : 0.0);
 }
 
-int run_data(const ConfigArguments& arguments) {
-  const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
+static int print_data(const ConfigArguments& arguments, const config::RecipeConfig& config) {
   const auto folder = recipes::open_model_folder(config.model, net::ModelFiles::Tokenizer);
   const auto tokenizer_folder = recipes::find_tokenizer_folder(config, folder);
   const auto tokenizer = tokenizer::load(tokenizer_folder);
@@ -214,6 +230,11 @@ int run_data(const ConfigArguments& arguments) {
   for (const auto& source : found.sources) std::cout << describe(source, found.counts.tokens_out);
   for (const auto& warning : found.warnings) log_warning(warning);
   return 0;
+}
+
+int run_data(const ConfigArguments& arguments) {
+  const auto report = config::check_config(arguments.file, arguments.overrides, capabilities());
+  return with_places(report, [&](const config::RecipeConfig& config) { return print_data(arguments, config); });
 }
 
 }  // namespace automodel::cli

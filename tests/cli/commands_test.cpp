@@ -107,6 +107,22 @@ TEST_F(Command, MessagesNameWhatWasTyped) {
                {"model.pretrained_model_name_or_path"});
 }
 
+// Also where only the run itself finds the fault.
+TEST_F(Command, MessagesNameWhereAKeyWasGiven) {
+  const Arguments odd = {"--peft._target_", "lora", "--peft.target_modules", "x_proj"};
+  auto plan = with(config(), odd);
+  plan.insert(plan.begin(), "plan");
+  for (const auto& typed : {with(config(), odd), plan})
+    expect_error(run(typed), 2, {"error: --peft.target_modules: 'x_proj' matches no linear", "hint:"});
+  expect_error(run({config(), "--device", "cuda"}), 3, {"error: --device: no GPU can be used", "hint:"});
+  const auto file = folder_ / "run.yaml";
+  const auto text = read_file(config()) + "device: cuda\n";
+  write_file_atomically(file, text);
+  const auto line = std::count(text.begin(), text.end(), '\n');
+  expect_error(run({file.string()}), 3,
+               {"error: " + file.string() + ":" + std::to_string(line) + ": device: no GPU can be used"});
+}
+
 TEST_F(Command, AnUnknownTopLevelKeyIsAnsweredWithAllThatThereAre) {
   const auto finished = run({config(), "--optimiser.lr", "1"});
   expect_error(finished, 2,

@@ -54,7 +54,8 @@ GpuLibrary read_library(const Asked& asked, void* handle) {
   library.version = ask_version(asked, function);
   if (library.version.empty()) library.fault = fmt::format("{} does not tell its version", asked.file);
   Dl_info from{};
-  if (::dladdr(function, &from) != 0 && from.dli_fname) library.path = std::filesystem::path(from.dli_fname).lexically_normal();
+  if (::dladdr(function, &from) != 0 && from.dli_fname)
+    library.path = std::filesystem::path(from.dli_fname).lexically_normal();
   return library;
 }
 
