@@ -4,6 +4,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/json.h"
@@ -53,9 +54,10 @@ int run_checkpoint(const CheckpointOptions& options) {
   } else {
     for (const auto& fault : report.faults) std::cout << "fault: " << fault << "\n";
     for (const auto& note : report.notes) std::cout << "note: " << note << "\n";
-    std::cout << fmt::format("{}: {} files, {} tensors, {}, {} checksums compared: {}\n", report.kind, report.files,
-                             report.tensors, format_bytes(report.bytes), report.checksums,
-                             report.ok() ? "whole" : fmt::format("{} faults", report.faults.size()));
+    std::cout << fmt::format("{}: {}, {}, {}, {} compared: {}\n", report.kind, counted(report.files, "file"),
+                             counted(report.tensors, "tensor"), format_bytes(report.bytes),
+                             counted(report.checksums, "checksum"),
+                             report.ok() ? "whole" : counted(std::ssize(report.faults), "fault"));
   }
   return report.ok() ? 0 : 1;
 }

@@ -51,6 +51,15 @@ TEST_F(Command, UnknownOnesNameTheNearest) {
   expect_error(run({"checkpoint"}), 2, {"expected info, verify, consolidate, merge, got nothing"});
 }
 
+TEST_F(Command, AMistypedFlagOfARunIsNamed) {
+  expect_error(run({"benchmark", "llm", "-c", config(), "--profil", "t.json"}), 2,
+               {"--profil: is no flag and no key; did you mean --profile?", "hint:"});
+  expect_error(run({"plan", config(), "--jsn"}), 2, {"--jsn", "did you mean --json?"});
+  expect_error(run({config(), "--nproc_per_node=2"}), 2, {"--nproc_per_node", "did you mean --nproc-per-node?"});
+  expect_error(run({config(), "--nproc-per-node=2"}), 3, {"--nproc-per-node", "is 2"});
+  expect_error(run({config(), "--devise", "cpu"}), 2, {"--devise", "did you mean device?"});
+}
+
 TEST_F(Command, MissingAndUnknownArgumentsAreErrors) {
   expect_error(run({"check"}), 2, {"expected a CONFIG.yaml", "hint:"});
   expect_error(run({"--bogus"}), 2, {"expected a CONFIG.yaml"});
