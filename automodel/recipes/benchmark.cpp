@@ -18,6 +18,7 @@
 #include "automodel/models/flops.h"
 #include "automodel/optim/step_scheduler.h"
 #include "automodel/recipes/device.h"
+#include "automodel/recipes/gpu_peak.h"
 #include "automodel/recipes/model_setup.h"
 #include "automodel/recipes/numerics.h"
 #include "automodel/recipes/run_settings.h"
@@ -100,8 +101,8 @@ BenchmarkResult describe(const TrainedModel& loaded, const config::BenchmarkSect
                          .device = device.is_cpu() ? "cpu" : device_name(device),
                          .parameters = models::count_parameters(*loaded.model),
                          .trained_parameters = models::count_parameters(*loaded.model, true),
-                         .steps = steps - settings.warmup_steps,
-                         .peak_tflops = settings.peak_tflops};
+                         .steps = steps - settings.warmup_steps};
+  result.peak_tflops = settings.peak_tflops ? settings.peak_tflops : peak_tflops(result.device);
   log_info("benchmark: " + result.model_text());
   log_info(fmt::format("benchmark: {} parameters, {} trained, on {}; {}, the first {} not counted",
                        format_count(static_cast<uint64_t>(result.parameters)),
@@ -244,7 +245,8 @@ Json BenchmarkResult::json() const {
               {"tokens_per_step", tokens_per_step},
               {"tokens_per_s", tokens_per_second()},
               {"tflops", tflops()},
-              {"mfu", mfu()},
+              {"mfu", mfu() ? Json(*mfu()) : Json()},
+              {"peak_tflops", peak_tflops ? Json(*peak_tflops) : Json()},
               {"flops_per_token", flops_per_token},
               {"step_ms", {{"median", median_ms}, {"p95", p95_ms}, {"min", min_ms}, {"max", max_ms}}},
               {"host_ms", host_ms ? Json(*host_ms) : Json()},
@@ -272,7 +274,10 @@ std::string BenchmarkResult::model_text() const {
 std::string BenchmarkResult::text() const {
   std::string out = "model        " + model_text() + "\n";
   out += fmt::format("speed        {:.0f} tokens/s, {:.2f} TFLOP/s", tokens_per_second(), tflops());
-  if (device != "cpu") out += fmt::format(", MFU {:.1f} % of {:.0f} TFLOP/s", 100 * mfu(), peak_tflops);
+  if (mfu())
+    out += fmt::format(", MFU {:.1f} % of {:g} TFLOP/s", 100 * *mfu(), *peak_tflops);
+  else if (device != "cpu")
+    out += ", no MFU: unknown GPU (benchmark.peak_tflops says what it can do)";
   out += "\n";
   out += fmt::format("step         median {:.1f} ms, p95 {:.1f}, {:.1f} to {:.1f} over {} of {}{}\n", median_ms, p95_ms,
                      min_ms, max_ms, counted(steps, "step"), counted(tokens_per_step, "token"),
