@@ -10,6 +10,7 @@
 #include <set>
 #include <unordered_set>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
 #include "automodel/checkpoint/convert.h"
@@ -70,12 +71,15 @@ std::vector<Read> plan_reads(std::span<const ParameterPtr> parameters, const Wei
   if (!missing.empty()) {
     const std::string near = nearest(missing.front(), source.names());
     throw CheckpointError(where,
-                          fmt::format("{} of the model's tensors are missing: {}", missing.size(), list_some(missing)),
+                          fmt::format("{} of the model's tensors {} missing: {}", missing.size(),
+                                      noun_for(std::ssize(missing), "is", "are"), list_some(missing)),
                           near.empty() ? "is this the checkpoint of another model?"
                                        : fmt::format("the nearest name in it is '{}'", near));
   }
   if (!wrong.empty())
-    throw CheckpointError(where, fmt::format("{} tensors do not fit the model: {}", wrong.size(), list_some(wrong)),
+    throw CheckpointError(where,
+                          fmt::format("{} not fit the model: {}",
+                                      counted(std::ssize(wrong), "tensor does", "tensors do"), list_some(wrong)),
                           "config.json and the weights are of different models");
   return reads;
 }
@@ -94,7 +98,8 @@ void refuse_unexpected(const std::vector<Read>& reads, const WeightSource& sourc
   if (!unexpected.empty())
     throw CheckpointError(
         source.path().string(),
-        fmt::format("{} tensors belong to no part of the model: {}", unexpected.size(), list_some(unexpected)),
+        fmt::format("{} to no part of the model: {}",
+                    counted(std::ssize(unexpected), "tensor belongs", "tensors belong"), list_some(unexpected)),
         "is this the checkpoint of another model, or does config.json leave something out?");
 }
 
@@ -206,9 +211,10 @@ LoadReport load_weights(std::span<const ParameterPtr> parameters, const WeightSo
   for (size_t i = 0; i < jobs.size(); ++i)
     if (!finite[i]) bad.push_back(reads[read_of_job[i]].found.entry->name);
   if (options.check_finite && !bad.empty())
-    throw CheckpointError(source.path().string(),
-                          fmt::format("{} tensors hold NaN or Inf: {}", bad.size(), list_some(bad)),
-                          "the checkpoint is damaged, or was saved by a run that had diverged");
+    throw CheckpointError(
+        source.path().string(),
+        fmt::format("{} NaN or Inf: {}", counted(std::ssize(bad), "tensor holds", "tensors hold"), list_some(bad)),
+        "the checkpoint is damaged, or was saved by a run that had diverged");
   return report;
 }
 

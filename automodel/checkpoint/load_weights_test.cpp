@@ -116,7 +116,7 @@ TEST(LoadWeights, UnexpectedTensorsAreRefusedUnlessIgnored) {
   auto parameters = folder.parameters();
   parameters.pop_back();
   EXPECT_THAT(message_of<CheckpointError>([&] { load_weights(parameters, open_weights(folder.path())); }),
-              HasSubstr("1 tensors belong to no part of the model: model.layers.5.weight"));
+              HasSubstr("1 tensor belongs to no part of the model: model.layers.5.weight"));
   EXPECT_EQ(load_weights(parameters, open_weights(folder.path()), {.ignore = {"*.5.weight"}}).ignored.size(), 1u);
 }
 
@@ -144,7 +144,7 @@ TEST(LoadWeights, NanAndInfNameTheTensor) {
                           std::vector<NamedTensor>{{"ok", at::randn({1000}), {}}, {"bad", w.to(dtype), {}}});
         const std::vector<ParameterPtr> parameters{make("ok", {1000}), make("bad", {1000})};
         EXPECT_THAT(message_of<CheckpointError>([&] { load_weights(parameters, open_weights(folder.path())); }),
-                    HasSubstr("1 tensors hold NaN or Inf: bad"));
+                    HasSubstr("1 tensor holds NaN or Inf: bad"));
         load_weights(parameters, open_weights(folder.path()), {.check_finite = false});
       }
     }

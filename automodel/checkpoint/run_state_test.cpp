@@ -121,11 +121,12 @@ TEST(RunState, NamesShapesAndDtypesMustAgree) {
     return message_of<CheckpointError>([&] { load_tensors(state.weights, targets); });
   };
   EXPECT_THAT(load({{"a", at::zeros({2, 3}), {}}, {"b", at::zeros({2}), {}}, {"c", at::zeros({2}), {}}}),
-              HasSubstr("1 tensors are missing: c"));
-  EXPECT_THAT(load({{"a", at::zeros({2, 3}), {}}}), HasSubstr("1 tensors are not wanted by this run: b"));
+              HasSubstr("1 tensor is missing: c"));
+  EXPECT_THAT(load({{"a", at::zeros({2, 3}), {}}}), HasSubstr("1 tensor is not wanted by this run: b"));
   EXPECT_THAT(load({{"a", at::zeros({3, 2}), {}}, {"b", at::zeros({2}), {}}}),
-              HasSubstr("[a] expected Float [3, 2], the checkpoint has Float [2, 3]"));
-  EXPECT_THAT(load({{"a", at::zeros({2, 3}, at::kHalf), {}}, {"b", at::zeros({2}), {}}}), HasSubstr("expected Half"));
+              HasSubstr("[a] expected float32 [3, 2], the checkpoint has float32 [2, 3]"));
+  EXPECT_THAT(load({{"a", at::zeros({2, 3}, at::kHalf), {}}, {"b", at::zeros({2}), {}}}),
+              HasSubstr("expected float16"));
 }
 
 TEST(RunState, FoldersThatHoldNone) {

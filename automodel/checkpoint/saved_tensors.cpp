@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/json.h"
 #include "automodel/base/text.h"
 #include "automodel/checkpoint/run_state.h"
+#include "automodel/tensor/dtype.h"
 
 namespace automodel::checkpoint {
 namespace fs = std::filesystem;
@@ -144,8 +146,8 @@ void SavedTensors::copy_to(const std::string& name, const at::Tensor& target,
         fmt::format("expected {}, the checkpoint has {}", format_shape(target.sizes()), format_shape(whole.shape)));
   if (target.scalar_type() != whole.dtype)
     throw CheckpointError(folder_.string() + ": " + name,
-                          fmt::format("expected dtype {}, the checkpoint has {}", c10::toString(target.scalar_type()),
-                                      c10::toString(whole.dtype)));
+                          fmt::format("expected dtype {}, the checkpoint has {}", dtype_name(target.scalar_type()),
+                                      dtype_name(whole.dtype)));
   at::NoGradGuard guard;
   std::vector<int64_t> begin, size;
   for (const auto& piece : whole.pieces) {
@@ -166,20 +168,21 @@ void load_tensors(const SavedTensors& saved, std::span<const NamedTensor> target
     if ((whole && target.tensor.sizes() != at::IntArrayRef(saved.shape(target.name))) ||
         target.tensor.scalar_type() != saved.dtype(target.name))
       wrong.push_back(fmt::format("[{}] expected {} {}, the checkpoint has {} {}", target.name,
-                                  c10::toString(target.tensor.scalar_type()), format_shape(target.tensor.sizes()),
-                                  c10::toString(saved.dtype(target.name)), format_shape(saved.shape(target.name))));
+                                  dtype_name(target.tensor.scalar_type()), format_shape(target.tensor.sizes()),
+                                  dtype_name(saved.dtype(target.name)), format_shape(saved.shape(target.name))));
   }
   std::sort(wanted.begin(), wanted.end());
   for (const auto& name : saved.names())
     if (!std::binary_search(wanted.begin(), wanted.end(), name)) unwanted.push_back(name);
-  const auto fail = [](const std::vector<std::string>& items, const char* what) {
+  const auto fail = [](const std::vector<std::string>& items, const char* one, const char* many) {
     if (!items.empty())
-      throw CheckpointError("training state", fmt::format("{} tensors {}: {}", items.size(), what, list_some(items)),
+      throw CheckpointError("training state",
+                            fmt::format("{}: {}", counted(std::ssize(items), one, many), list_some(items)),
                             "resume with the configuration that wrote the checkpoint");
   };
-  fail(missing, "are missing");
-  fail(unwanted, "are not wanted by this run");
-  fail(wrong, "do not fit");
+  fail(missing, "tensor is missing", "tensors are missing");
+  fail(unwanted, "tensor is not wanted by this run", "tensors are not wanted by this run");
+  fail(wrong, "tensor does not fit", "tensors do not fit");
   for (const auto& target : targets)
     if (target.tensor.numel() > 0) saved.copy_to(target.name, target.tensor, target.offsets);
 }

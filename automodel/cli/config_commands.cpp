@@ -6,11 +6,13 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/log.h"
 #include "automodel/base/text.h"
 #include "automodel/cli/commands.h"
 #include "automodel/config/load_config.h"
+#include "automodel/config/schema.h"
 #include "automodel/data/inspect.h"
 #include "automodel/recipes/benchmark.h"
 #include "automodel/recipes/data_setup.h"
@@ -51,42 +53,80 @@ static int64_t whole_number(const std::string& flag, const std::string& text) {
   return value;
 }
 
+// Keys of the configuration are --a.b.c; a word that is none, but nearly a flag, is the flag mistyped.
+static void check_flag(const std::string& word) {
+  const std::string name = word.starts_with("--") ? word.substr(2, word.find('=') - 2) : "";
+  const auto& schema = config::Schema::get();
+  if (name.empty() || name.find('.') != name.npos || schema.find(name) || !nearest(name, schema.children("")).empty())
+    return;
+  const auto meant = nearest(name, {"json", "profile", "n", "nproc-per-node", "help", "config"});
+  if (!meant.empty())
+    throw ConfigError("--" + name, fmt::format("is no flag and no key; did you mean --{}?", meant),
+                      "COMMAND --help names the flags, `automodel help config` the keys");
+}
+
+// Takes a word that is a flag of these commands, and its value; false: it is none.
+static bool take_flag(const std::vector<std::string>& words, size_t& at, ConfigArguments& out,
+                      std::vector<std::string>& overrides) {
+  const std::string flag = words[at].substr(0, words[at].find('='));
+  const auto value = [&]() -> std::string {
+    if (flag.size() < words[at].size()) return words[at].substr(flag.size() + 1);
+    if (at + 1 >= words.size()) throw ConfigError(flag, "expected a value after it");
+    return words[++at];
+  };
+  if (words[at] == "--json") {
+    out.json = true;
+  } else if (flag == "--profile") {
+    overrides.insert(overrides.end(), {"--benchmark.profile_path", value()});
+  } else if (flag == "--n") {
+    out.samples = whole_number(flag, value());
+  } else if (flag == "--nproc-per-node") {
+    if (const auto n = whole_number(flag, value()); n > 1)
+      throw UnsupportedError(flag, fmt::format("is {}, this build runs one process", n),
+                             "leave it out, or set it to 1");
+  } else {
+    return false;
+  }
+  return true;
+}
+
 ConfigArguments parse_config_arguments(const std::vector<std::string>& words, const std::string& help) {
   ConfigArguments out;
   std::vector<std::string> overrides;
   for (size_t i = 0; i < words.size(); ++i) {
     const auto& word = words[i];
-    const auto next = [&]() -> const std::string& {
-      if (i + 1 >= words.size()) throw ConfigError(word, "expected a value after it");
-      return words[++i];
-    };
-    if (word == "--json") {
-      out.json = true;
-    } else if (word == "--profile") {
-      overrides.insert(overrides.end(), {"--benchmark.profile_path", next()});
-    } else if (word == "--n") {
-      out.samples = whole_number(word, next());
-    } else if (word == "--nproc-per-node") {
-      if (const auto n = whole_number(word, next()); n > 1)
-        throw UnsupportedError(word, fmt::format("is {}, this build runs one process", n),
-                               "leave it out, or set it to 1");
-    } else if (word == "-h" || word == "--help") {
+    if (word == "-h" || word == "--help") {
       std::cout << help;
       std::exit(0);
-    } else if (out.file.empty() && !word.starts_with("-")) {
-      out.file = word;
-    } else {
-      overrides.push_back(word);
-      if (word.starts_with("--") && word.find('=') == std::string::npos && i + 1 < words.size() &&
-          !words[i + 1].starts_with("--"))
-        overrides.push_back(words[++i]);
     }
+    if (take_flag(words, i, out, overrides)) continue;
+    if (out.file.empty() && !word.starts_with("-")) {
+      out.file = word;
+      continue;
+    }
+    check_flag(word);
+    overrides.push_back(word);
+    if (word.starts_with("--") && word.find('=') == std::string::npos && i + 1 < words.size() &&
+        !words[i + 1].starts_with("--"))
+      overrides.push_back(words[++i]);
   }
   if (out.file.empty())
     throw ConfigError("automodel", "expected a CONFIG.yaml",
                       "usage:\n    " + replace_all(help.substr(0, help.find("\n\n")), "\n", "\n    "));
   out.overrides = config::parse_overrides(overrides);
   return out;
+}
+
+// What a run says of a key, said of the place where the key was given.
+template <class Run>
+static auto with_places(const config::Report& report, Run run) {
+  try {
+    return run(config::require_runnable(report));
+  } catch (const ConfigError& fault) {
+    throw ConfigError("", report.placed(fault.message()), fault.hint());
+  } catch (const UnsupportedError& fault) {
+    throw UnsupportedError("", report.placed(fault.message()), fault.hint());
+  }
 }
 
 static int run_benchmark(const config::RecipeConfig& config, bool json) {
@@ -117,35 +157,41 @@ static config::Report check_recipe(const ConfigArguments& arguments) {
                         ("`automodel " + arguments.file + "` runs the recipe that the file names"));
 }
 
-int run_recipe(const ConfigArguments& arguments) {
-  if (const char* world = std::getenv("WORLD_SIZE"); world && std::atoi(world) > 1)
-    throw UnsupportedError("WORLD_SIZE", fmt::format("is {}, this build runs one process", world),
-                           "start the program once, without torchrun or srun");
-  const auto report = check_recipe(arguments);
-  const auto config = config::require_runnable(report);
-  for (const auto& note : config::start_notes(report)) log_info("note: " + note);
-  if (config.recipe == "benchmark") return run_benchmark(config, arguments.json);
-  if (arguments.json)
-    throw ConfigError("--json", "belongs to check, plan, data and benchmarks; a run writes training.jsonl");
-  if (config.benchmark && !config.benchmark->profile_path.empty())
-    throw ConfigError("benchmark.profile_path", "belongs to the benchmark recipe, this is " + config.recipe);
+static int run_finetune(const config::RecipeConfig& config) {
   const auto result = recipes::finetune(config);
   if (result.stopped_by != 0) {
-    log_info(fmt::format("stopped by signal {} after {} steps; saved {}\n  go on with the same command",
-                         result.stopped_by, result.steps, result.checkpoint));
+    log_info(fmt::format("stopped by signal {} after {}; saved {}\n  go on with the same command", result.stopped_by,
+                         counted(result.steps, "step"), result.checkpoint));
     return 128 + result.stopped_by;
   }
   if (result.steps == 0)
     log_info("nothing was left to do: the run in " + config.checkpoint.checkpoint_dir +
              " had ended; another run needs another checkpoint.checkpoint_dir");
   else if (result.checkpoint.empty())
-    log_info(fmt::format("finished: {} steps; nothing was saved (checkpoint.enabled is false)", result.steps));
+    log_info(
+        fmt::format("finished: {}; nothing was saved (checkpoint.enabled is false)", counted(result.steps, "step")));
   else if (std::filesystem::exists(std::filesystem::path(result.checkpoint) / "model"))
-    log_info(fmt::format("finished: {} steps; the model lies in {}/model", result.steps, result.checkpoint));
+    log_info(fmt::format("finished: {}; the model lies in {}/model", counted(result.steps, "step"), result.checkpoint));
   else
-    log_info(fmt::format("finished: {} steps; saved {}, without a model folder (checkpoint.save_consolidated is {})",
-                         result.steps, result.checkpoint, config.checkpoint.save_consolidated));
+    log_info(fmt::format("finished: {}; saved {}, without a model folder (checkpoint.save_consolidated is {})",
+                         counted(result.steps, "step"), result.checkpoint, config.checkpoint.save_consolidated));
   return 0;
+}
+
+int run_recipe(const ConfigArguments& arguments) {
+  if (const char* world = std::getenv("WORLD_SIZE"); world && std::atoi(world) > 1)
+    throw UnsupportedError("WORLD_SIZE", fmt::format("is {}, this build runs one process", world),
+                           "start the program once, without torchrun or srun");
+  const auto report = check_recipe(arguments);
+  return with_places(report, [&](const config::RecipeConfig& config) {
+    for (const auto& note : config::start_notes(report)) log_info("note: " + note);
+    if (config.recipe == "benchmark") return run_benchmark(config, arguments.json);
+    if (arguments.json)
+      throw ConfigError("--json", "belongs to check, plan, data and benchmarks; a run writes training.jsonl");
+    if (config.benchmark && !config.benchmark->profile_path.empty())
+      throw ConfigError("benchmark.profile_path", "belongs to the benchmark recipe, this is " + config.recipe);
+    return run_finetune(config);
+  });
 }
 
 int run_check(const ConfigArguments& arguments) {
@@ -155,8 +201,8 @@ int run_check(const ConfigArguments& arguments) {
 }
 
 int run_plan(const ConfigArguments& arguments) {
-  const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
-  const auto plan = recipes::plan(config);
+  const auto report = config::check_config(arguments.file, arguments.overrides, capabilities());
+  const auto plan = with_places(report, recipes::plan);
   std::cout << (arguments.json ? plan.json().dump(2) : plan.text()) << "\n";
   return 0;
 }
@@ -173,17 +219,17 @@ static std::string describe(const data::InspectedSource& source, int64_t all_tok
   const std::string unusable =
       source.unusable_rows > 0 ? fmt::format(" ({} unusable)", count(source.unusable_rows)) : "";
   return fmt::format(
-      "{}: {}; an epoch reads {} rows, {:.2f} times its {}; looked at {} rows{}: {} documents, {} tokens "
+      "{}: {}; an epoch reads {} {}, {:.2f} times its {}; looked at {} {}{}: {} {}, {} {} "
       "({} trained), {:.1f} % of all tokens\n",
       share.name, share.weight ? fmt::format("weight {}", *share.weight) : fmt::format("epochs {}", share.epochs),
-      count(share.rows_of_epoch), static_cast<double>(share.rows_of_epoch) / static_cast<double>(share.rows),
-      count(share.rows), count(source.rows), unusable, count(source.documents), count(source.tokens),
-      count(source.trained_tokens),
+      count(share.rows_of_epoch), noun_for(share.rows_of_epoch, "row"),
+      static_cast<double>(share.rows_of_epoch) / static_cast<double>(share.rows), count(share.rows), count(source.rows),
+      noun_for(source.rows, "row"), unusable, count(source.documents), noun_for(source.documents, "document"),
+      count(source.tokens), noun_for(source.tokens, "token"), count(source.trained_tokens),
       all_tokens > 0 ? 100.0 * static_cast<double>(source.tokens) / static_cast<double>(all_tokens) : 0.0);
 }
 
-int run_data(const ConfigArguments& arguments) {
-  const auto config = config::load_config(arguments.file, arguments.overrides, capabilities());
+static int print_data(const ConfigArguments& arguments, const config::RecipeConfig& config) {
   const auto folder = recipes::open_model_folder(config.model, net::ModelFiles::Tokenizer);
   recipes::tell_lengths(config, folder.spec);
   const auto tokenizer_folder = recipes::find_tokenizer_folder(config, folder);
@@ -203,12 +249,13 @@ int run_data(const ConfigArguments& arguments) {
   }
   const bool color = ::isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR");
   for (const auto& sample : found.samples) {
-    std::cout << fmt::format("--- {}: {} tokens, {} trained {}\n", sample.where, sample.tokens, sample.trained_tokens,
-                             color ? "(green)" : "([[ ]])");
+    std::cout << fmt::format("--- {}: {}, {} trained {}\n", sample.where, counted(sample.tokens, "token"),
+                             sample.trained_tokens, color ? "(green)" : "([[ ]])");
     for (const auto& segment : sample.segments) std::cout << painted(segment, color);
     std::cout << "\n";
   }
-  std::cout << fmt::format("--- {} {} rows of an epoch", found.all_rows ? "all" : "the first", found.counts.rows);
+  std::cout << fmt::format("--- {} {} of an epoch", found.all_rows ? "all" : "the first",
+                           counted(found.counts.rows, "row"));
   if (found.counts.samples > 0)
     std::cout << fmt::format(": shortest {}, median {}, longest {} tokens", found.shortest, found.median,
                              found.longest);
@@ -216,6 +263,11 @@ int run_data(const ConfigArguments& arguments) {
   for (const auto& source : found.sources) std::cout << describe(source, found.counts.tokens_out);
   for (const auto& warning : found.warnings) log_warning(warning);
   return 0;
+}
+
+int run_data(const ConfigArguments& arguments) {
+  const auto report = config::check_config(arguments.file, arguments.overrides, capabilities());
+  return with_places(report, [&](const config::RecipeConfig& config) { return print_data(arguments, config); });
 }
 
 }  // namespace automodel::cli

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/json.h"
 #include "automodel/base/log.h"
@@ -65,7 +66,9 @@ int run_preprocess(const PreprocessCommand& command) {
     log_info("stopped: the same command goes on from here");
     return 128 + report.stopped_by;
   }
-  if (done.bad_rows > 0) log_warning(fmt::format("{} rows could not be used and were left out", done.bad_rows));
+  if (done.bad_rows > 0)
+    log_warning(fmt::format(
+        "{} left out", counted(done.bad_rows, "row could not be used and was", "rows could not be used and were")));
   if (command.json) {
     std::cout << Json{{"outputs", report.outputs}, {"documents", done.documents}, {"tokens", done.tokens},
                       {"bad_rows", done.bad_rows}, {"bytes", done.input_bytes},   {"seconds", done.seconds},
@@ -74,8 +77,8 @@ int run_preprocess(const PreprocessCommand& command) {
               << "\n";
     return 0;
   }
-  std::cout << fmt::format("{}{} documents, {} tokens in {}\n", report.resumed ? "resumed: " : "", done.documents,
-                           done.tokens, format_duration(done.seconds));
+  std::cout << fmt::format("{}{}, {} in {}\n", report.resumed ? "resumed: " : "", counted(done.documents, "document"),
+                           counted(done.tokens, "token"), format_duration(done.seconds));
   for (const auto& output : report.outputs) std::cout << output << ".bin, " << output << ".idx\n";
   return 0;
 }

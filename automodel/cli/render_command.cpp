@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/json.h"
 #include "automodel/base/log.h"
@@ -222,7 +223,7 @@ class Renderer {
 
   void tell(const data::ChatFormat::Tokens& tokens) const {
     const auto trained = std::count(tokens.trained.begin(), tokens.trained.end(), true);
-    log_info(fmt::format("{} tokens, {} trained", tokens.ids.size(), trained));
+    log_info(fmt::format("{}, {} trained", counted(std::ssize(tokens.ids), "token"), trained));
     for (const auto& fault : faults_of(tokens)) log_warning(fault);
   }
 

@@ -1,11 +1,10 @@
-// checkpoint, compare, models, doctor, help, version.
-#include <ATen/Parallel.h>
+// checkpoint, compare, models, help, version.
 #include <torch/version.h>
 
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/json.h"
@@ -14,7 +13,6 @@
 #include "automodel/checkpoint/verify.h"
 #include "automodel/cli/commands.h"
 #include "automodel/config/help.h"
-#include "automodel/kernels/cuda/library.h"
 #include "automodel/metrics/compare.h"
 #include "automodel/recipes/model_setup.h"
 
@@ -56,9 +54,10 @@ int run_checkpoint(const CheckpointOptions& options) {
   } else {
     for (const auto& fault : report.faults) std::cout << "fault: " << fault << "\n";
     for (const auto& note : report.notes) std::cout << "note: " << note << "\n";
-    std::cout << fmt::format("{}: {} files, {} tensors, {}, {} checksums compared: {}\n", report.kind, report.files,
-                             report.tensors, format_bytes(report.bytes), report.checksums,
-                             report.ok() ? "whole" : fmt::format("{} faults", report.faults.size()));
+    std::cout << fmt::format("{}: {}, {}, {}, {} compared: {}\n", report.kind, counted(report.files, "file"),
+                             counted(report.tensors, "tensor"), format_bytes(report.bytes),
+                             counted(report.checksums, "checksum"),
+                             report.ok() ? "whole" : counted(std::ssize(report.faults), "fault"));
   }
   return report.ok() ? 0 : 1;
 }
@@ -82,63 +81,6 @@ int run_models(bool json) {
   for (const auto& entry : list)
     std::cout << fmt::format("{:<14} {}\n", entry.at("model_type").get<std::string>(),
                              join(entry.at("architectures").get<std::vector<std::string>>(), ", "));
-  return 0;
-}
-
-static std::string cpu_model() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name")) return std::string(trim(line.substr(line.find(':') + 1)));
-  return "unknown";
-}
-
-// Driver, GPUs and libraries; a note says what is missing and how to mend it.
-static void report_gpus(Json& report, Json& notes) {
-  const auto& cuda = kernels::load_cuda();
-  report["device"] = cuda.ready ? "cuda" : "cpu";
-  report["gpu_driver"] =
-      cuda.driver ? fmt::format("CUDA {}.{}", cuda.driver_version / 1000, cuda.driver_version % 1000 / 10) : "none";
-  Json gpus = Json::array();
-  for (const auto& gpu : cuda.gpus)
-    gpus.push_back(fmt::format("{}, {:.1f} GiB, compute capability {}.{}, {} multiprocessors", gpu.name,
-                               static_cast<double>(gpu.memory_bytes) / (1 << 30), gpu.major, gpu.minor,
-                               gpu.multiprocessors));
-  if (!gpus.empty()) report["gpus"] = gpus;
-  if (!cuda.library.empty()) report["kernels"] = cuda.library + (cuda.archs.empty() ? "" : " for " + cuda.archs);
-  for (const auto& library : cuda.libraries) report[library.name] = library.version;
-  for (const auto& note : kernels::other_versions(cuda.libraries)) notes.push_back(note);
-  if (!cuda.ready) notes.push_back(cuda.reason + (cuda.hint.empty() ? "" : ": " + cuda.hint));
-}
-
-int run_doctor(bool json) {
-  Json report{{"version", AUTOMODEL_VERSION},
-              {"libtorch", kernels::loaded_libtorch()},
-              {"cpu", cpu_model()},
-              {"threads", at::get_num_threads()}};
-#if defined(__x86_64__)
-  report["instructions"] = __builtin_cpu_supports("avx512f") ? "AVX-512"
-                           : __builtin_cpu_supports("avx2")  ? "AVX2"
-                                                             : "SSE";
-#endif
-  Json notes = Json::array();
-  if (const auto note = kernels::judge_libtorch(kernels::loaded_libtorch(), TORCH_VERSION); !note.empty())
-    notes.push_back(note);
-  report_gpus(report, notes);
-  if (report.value("instructions", "AVX2") == "SSE") notes.push_back("this CPU has no AVX2: training will be slow");
-  if (at::get_num_threads() == 1) notes.push_back("one thread only: set OMP_NUM_THREADS to the number of cores");
-  report["notes"] = notes;
-  if (json) {
-    std::cout << report.dump(2) << "\n";
-    return 0;
-  }
-  for (const auto& [key, value] : report.items())
-    if (key != "notes")
-      std::cout << fmt::format("{:<14} {}\n", key,
-                               value.is_string()  ? value.get<std::string>()
-                               : value.is_array() ? join(value.get<std::vector<std::string>>(), "; ")
-                                                  : value.dump());
-  for (const auto& note : notes) std::cout << "note: " << note.get<std::string>() << "\n";
-  if (notes.empty()) std::cout << "nothing is missing\n";
   return 0;
 }
 

@@ -76,6 +76,17 @@ RecipeConfig require_runnable(const Report& report) {
   return report.config;
 }
 
+std::string Report::placed(const std::string& message) const {
+  const size_t end = message.find(": ");
+  if (end == std::string::npos) return message;
+  const std::string path = message.substr(0, end);
+  for (const KeyNote& key : findings.keys) {
+    if (key.path != path || (key.is_section && key.place.line == 0)) continue;  // of a section only its keys are typed
+    return Fault{key.place, path, "", ""}.where(file) + message.substr(path.size());
+  }
+  return message;
+}
+
 std::vector<std::string> start_notes(const Report& report) {
   std::vector<std::string> notes;
   for (const KeyNote& key : report.findings.keys) {

@@ -26,6 +26,9 @@ struct Report {
   int exit_code() const;
   /// Those of the findings, and paths of files that are mistyped.
   std::vector<Fault> faults() const;
+  /// A message of a run that begins with a key, "a.b.c: ...", with that key named as it was given: "file:line: a.b.c:
+  /// ..." or "--a.b.c: ...". Others, and those of keys that were not given, stay as they are.
+  std::string placed(const std::string& message) const;
 
   /// The configuration as it takes effect, with the class of each key, then notes, what lacks and the mistakes.
   std::string text() const;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/log.h"
 #include "automodel/data/megatron_cache.h"
@@ -126,8 +127,8 @@ class GptSamples : public TokenWindows {
     return fmt::format("{}, from token {} of sequence {}", place, begin, documents_[static_cast<size_t>(first)]);
   }
   std::string order() const override {
-    return fmt::format("{} sequences {} to {}, {} tokens, {} epochs{}, {} a sample, seed {}", file_.prefix(),
-                       request_.first, request_.last, plan_.tokens, plan_.epochs,
+    return fmt::format("{} sequences {} to {}, {} tokens, {}{}, {} a sample, seed {}", file_.prefix(), request_.first,
+                       request_.last, plan_.tokens, counted(plan_.epochs, "epoch"),
                        plan_.last_apart ? ", last apart" : "", window_, request_.seed);
   }
 

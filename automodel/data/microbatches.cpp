@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
 
@@ -83,14 +84,17 @@ static DataError nothing_left(int64_t rows, const Statistics& counts, int64_t li
   std::vector<std::string> reasons;
   std::string hint = "`automodel data CONFIG.yaml` shows what becomes of them";
   if (counts.bad_rows > 0) reasons.push_back(fmt::format("{} cannot be read as samples", counts.bad_rows));
-  if (counts.untrained_rows > 0) reasons.push_back(fmt::format("{} have nothing to train", counts.untrained_rows));
+  if (counts.untrained_rows > 0)
+    reasons.push_back(counted(counts.untrained_rows, "has nothing to train", "have nothing to train"));
   if (counts.dropped_documents > 0) {
-    reasons.push_back(fmt::format("{} are longer than {} tokens, or have nothing to train within them",
-                                  counts.dropped_documents, limit));
+    reasons.push_back(fmt::format("{} longer than {}, or {} nothing to train within them",
+                                  counted(counts.dropped_documents, "is", "are"), counted(limit, "token"),
+                                  noun_for(counts.dropped_documents, "has", "have")));
     hint = "raise dataset.seq_length, or packed_sequence.packed_sequence_size where samples are packed";
   }
   return {"dataset",
-          fmt::format("none of its {} rows can be used{}{}", rows, reasons.empty() ? "" : ": ", join(reasons, ", ")),
+          fmt::format("none of its {} can be used{}{}", counted(rows, "row"), reasons.empty() ? "" : ": ",
+                      join(reasons, ", ")),
           hint};
 }
 

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
 
@@ -77,16 +78,18 @@ Statistics Statistics::from_json(const Json& json) {
 
 std::string Statistics::summary(const std::vector<std::string>& names) const {
   const auto count = [](int64_t n) { return format_count(static_cast<uint64_t>(n)); };
-  std::string text =
-      fmt::format("{} rows, {} tokens ({} trained)", count(rows), count(tokens_out), count(trained_tokens));
+  std::string text = fmt::format("{} {}, {} {} ({} trained)", count(rows), noun_for(rows, "row"), count(tokens_out),
+                                 noun_for(tokens_out, "token"), count(trained_tokens));
   if (pack_room > 0) text += fmt::format(", packs {:.1f} % full", 100 * packing_efficiency());
   if (truncated_samples > 0)
-    text += fmt::format(", {} truncated ({} tokens lost)", count(truncated_samples), count(truncated_tokens));
+    text += fmt::format(", {} truncated ({} {} lost)", count(truncated_samples), count(truncated_tokens),
+                        noun_for(truncated_tokens, "token"));
   if (split_samples > 0) text += fmt::format(", {} split", count(split_samples));
   if (dropped_documents > 0)
-    text += fmt::format(", {} dropped ({} tokens)", count(dropped_documents), count(dropped_tokens));
+    text += fmt::format(", {} dropped ({} {})", count(dropped_documents), count(dropped_tokens),
+                        noun_for(dropped_tokens, "token"));
   if (const int64_t waiting = tokens_in - tokens_out - truncated_tokens - dropped_tokens; waiting > 0)
-    text += fmt::format(", {} tokens read ahead for later packs", count(waiting));
+    text += fmt::format(", {} {} read ahead for later packs", count(waiting), noun_for(waiting, "token"));
   const auto rows_left_out = [&](int64_t n, const char* one, const char* many) {
     if (n > 0) text += fmt::format(", {} {} left out", count(n), n == 1 ? one : many);
   };
@@ -94,7 +97,8 @@ std::string Statistics::summary(const std::vector<std::string>& names) const {
   rows_left_out(untrained_rows, "row without trained tokens", "rows without trained tokens");
   for (size_t i = 0; i < sources.size() && i < names.size(); ++i)
     text += fmt::format(
-        "; {}: {} rows, {} tokens ({:.1f} %)", names[i], count(sources[i].rows), count(sources[i].tokens_out),
+        "; {}: {} {}, {} {} ({:.1f} %)", names[i], count(sources[i].rows), noun_for(sources[i].rows, "row"),
+        count(sources[i].tokens_out), noun_for(sources[i].tokens_out, "token"),
         tokens_out > 0 ? 100.0 * static_cast<double>(sources[i].tokens_out) / static_cast<double>(tokens_out) : 0.0);
   return text;
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/log.h"
 #include "automodel/base/random.h"
@@ -70,8 +71,8 @@ std::vector<int32_t> generate(nn::Model& model, const std::vector<int32_t>& prom
   while (static_cast<int64_t>(fresh.size()) < options.max_new_tokens) {
     const int64_t reached = cache.length + static_cast<int64_t>(feed.size());
     if (learned > 0 && reached > learned) {
-      log_warning(fmt::format("stopped after {} new tokens: the model has learned positions for {} tokens only",
-                              fresh.size(), learned));
+      log_warning(fmt::format("stopped after {}: the model has learned positions for {} only",
+                              counted(std::ssize(fresh), "new token"), counted(learned, "token")));
       break;
     }
     if (!warned && reached > options.max_positions) {

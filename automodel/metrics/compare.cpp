@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/log.h"
@@ -168,13 +169,12 @@ std::string comparison_text(const Json& comparison, size_t max_rows) {
     if (d["steps"] == 0)
       text += fmt::format("run {}: no step in common with run 0\n", d["run"].get<int>());
     else if (d["equal"].get<bool>())
-      text += fmt::format("run {}: every loss is equal to run 0's, bit for bit, over {} steps\n", d["run"].get<int>(),
-                          d["steps"].get<int64_t>());
+      text += fmt::format("run {}: every loss is equal to run 0's, bit for bit, over {}\n", d["run"].get<int>(),
+                          counted(d["steps"].get<int64_t>(), "step"));
     else
-      text +=
-          fmt::format("run {}: differs from run 0 by at most {:.3g} (step {}), relative {:.3g}, over {} common steps\n",
-                      d["run"].get<int>(), d["max_difference"].get<double>(), d["at_step"].get<int64_t>(),
-                      d["max_relative"].get<double>(), d["steps"].get<int64_t>());
+      text += fmt::format("run {}: differs from run 0 by at most {:.3g} (step {}), relative {:.3g}, over {}\n",
+                          d["run"].get<int>(), d["max_difference"].get<double>(), d["at_step"].get<int64_t>(),
+                          d["max_relative"].get<double>(), counted(d["steps"].get<int64_t>(), "common step"));
   }
   return text;
 }

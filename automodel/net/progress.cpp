@@ -1,6 +1,7 @@
 // The bar on a terminal, plain lines elsewhere.
 #include <cstdlib>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/log.h"
 #include "automodel/base/text.h"
 #include "automodel/net/hub.h"
@@ -39,8 +40,8 @@ Progress show_progress() {
     if (state.finished) {
       finish_status();
       const uint64_t fetched = state.bytes - std::min(state.bytes, state.bytes_resumed);
-      return log_info(fmt::format("{}: {} in {} files fetched in {} ({}/s)", state.repo, format_bytes(fetched),
-                                  state.files, format_duration(state.seconds),
+      return log_info(fmt::format("{}: {} in {} fetched in {} ({}/s)", state.repo, format_bytes(fetched),
+                                  counted(state.files, "file"), format_duration(state.seconds),
                                   format_bytes(static_cast<uint64_t>(static_cast<double>(fetched) / state.seconds))));
     }
     if (const double passed = state.seconds - shown.rate_at; passed >= 1) {  // smoothed over some seconds

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/log.h"
@@ -17,6 +18,7 @@
 #include "automodel/models/flops.h"
 #include "automodel/optim/step_scheduler.h"
 #include "automodel/recipes/device.h"
+#include "automodel/recipes/gpu_peak.h"
 #include "automodel/recipes/model_setup.h"
 #include "automodel/recipes/numerics.h"
 #include "automodel/recipes/run_settings.h"
@@ -48,7 +50,8 @@ class Steps {
   void take_next_microbatches() {
     auto next = loader_.next_group(grad_acc_steps_);
     if (next.empty())
-      throw DataError("dataset", fmt::format("ended after {} of {} steps", step_, *config_.step_scheduler.max_steps));
+      throw DataError("dataset",
+                      fmt::format("ended after {} of {}", step_, counted(*config_.step_scheduler.max_steps, "step")));
     microbatches_ = std::move(next);
   }
   /// On the microbatches taken last: what is measured beside the counted steps takes no data of its own.
@@ -85,7 +88,7 @@ int64_t steps_of_run(const config::RecipeConfig& config, const config::Benchmark
   if (steps <= settings.warmup_steps)
     throw ConfigError(
         "benchmark.warmup_steps",
-        fmt::format("is {}, and the run has {} steps: none is left to count", settings.warmup_steps, steps),
+        fmt::format("is {}, and the run has {}: none is left to count", settings.warmup_steps, counted(steps, "step")),
         "raise step_scheduler.max_steps");
   return steps;
 }
@@ -98,13 +101,13 @@ BenchmarkResult describe(const TrainedModel& loaded, const config::BenchmarkSect
                          .device = device.is_cpu() ? "cpu" : device_name(device),
                          .parameters = models::count_parameters(*loaded.model),
                          .trained_parameters = models::count_parameters(*loaded.model, true),
-                         .steps = steps - settings.warmup_steps,
-                         .peak_tflops = settings.peak_tflops};
+                         .steps = steps - settings.warmup_steps};
+  result.peak_tflops = settings.peak_tflops ? settings.peak_tflops : peak_tflops(result.device);
   log_info("benchmark: " + result.model_text());
-  log_info(fmt::format("benchmark: {} parameters, {} trained, on {}; {} steps, the first {} not counted",
+  log_info(fmt::format("benchmark: {} parameters, {} trained, on {}; {}, the first {} not counted",
                        format_count(static_cast<uint64_t>(result.parameters)),
-                       format_count(static_cast<uint64_t>(result.trained_parameters)), result.device, steps,
-                       settings.warmup_steps));
+                       format_count(static_cast<uint64_t>(result.trained_parameters)), result.device,
+                       counted(steps, "step"), settings.warmup_steps));
   return result;
 }
 
@@ -242,7 +245,8 @@ Json BenchmarkResult::json() const {
               {"tokens_per_step", tokens_per_step},
               {"tokens_per_s", tokens_per_second()},
               {"tflops", tflops()},
-              {"mfu", mfu()},
+              {"mfu", mfu() ? Json(*mfu()) : Json()},
+              {"peak_tflops", peak_tflops ? Json(*peak_tflops) : Json()},
               {"flops_per_token", flops_per_token},
               {"step_ms", {{"median", median_ms}, {"p95", p95_ms}, {"min", min_ms}, {"max", max_ms}}},
               {"host_ms", host_ms ? Json(*host_ms) : Json()},
@@ -270,10 +274,13 @@ std::string BenchmarkResult::model_text() const {
 std::string BenchmarkResult::text() const {
   std::string out = "model        " + model_text() + "\n";
   out += fmt::format("speed        {:.0f} tokens/s, {:.2f} TFLOP/s", tokens_per_second(), tflops());
-  if (device != "cpu") out += fmt::format(", MFU {:.1f} % of {:.0f} TFLOP/s", 100 * mfu(), peak_tflops);
+  if (mfu())
+    out += fmt::format(", MFU {:.1f} % of {:g} TFLOP/s", 100 * *mfu(), *peak_tflops);
+  else if (device != "cpu")
+    out += ", no MFU: unknown GPU (benchmark.peak_tflops says what it can do)";
   out += "\n";
-  out += fmt::format("step         median {:.1f} ms, p95 {:.1f}, {:.1f} to {:.1f} over {} steps of {} tokens{}\n",
-                     median_ms, p95_ms, min_ms, max_ms, steps, tokens_per_step,
+  out += fmt::format("step         median {:.1f} ms, p95 {:.1f}, {:.1f} to {:.1f} over {} of {}{}\n", median_ms, p95_ms,
+                     min_ms, max_ms, counted(steps, "step"), counted(tokens_per_step, "token"),
                      host_ms ? fmt::format("; the host alone {:.1f} ms", *host_ms) : "");
   out += fmt::format("start        first step {:.2f} s, finished {:.2f} s after the start of the process\n",
                      first_step_s, start_to_first_step_s);
@@ -284,7 +291,8 @@ std::string BenchmarkResult::text() const {
   out += fmt::format("; recomputation: {}\n", recompute);
   out += fmt::format("loss         {:.4f} at first, {:.4f} at last\n", first_loss, last_loss);
   if (skipped_steps)
-    out += fmt::format("skipped      {} steps: their gradients were not finite, nothing was updated\n", *skipped_steps);
+    out += fmt::format("skipped      {}: their gradients were not finite, nothing was updated\n",
+                       counted(*skipped_steps, "step"));
   out += fmt::format("formula      {:.3f} GFLOP a token: {} x parameters of the products + causal attention\n",
                      flops_per_token / 1e9, trained_parameters < parameters ? 4 : 6);
   if (profile) out += profile->text();

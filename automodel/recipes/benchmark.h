@@ -31,7 +31,7 @@ struct BenchmarkResult {
   std::string recompute;                               // "none", "selective", "full": as asked, or as auto chose
   double first_loss = 0, last_loss = 0;
   std::optional<int64_t> skipped_steps;   // of all, the warm-up's too; where steps can be skipped (optim/step_guard.h)
-  double peak_tflops = 0;                 // benchmark.peak_tflops
+  std::optional<double> peak_tflops;      // benchmark.peak_tflops, or what is known of the GPU (gpu_peak.h)
   std::optional<ProfileSummary> profile;  // of three further steps, where benchmark.profile_path is set
   std::optional<SystemError> unsaved;     // why the trace or the summary was not written, where one was not
 
@@ -39,7 +39,8 @@ struct BenchmarkResult {
   double tflops() const { return tokens_per_second() * flops_per_token / 1e12; }
   /// Activations and workspace; on the CPU also what the program takes without a model.
   uint64_t working_bytes() const { return std::max(peak_memory_bytes, kept.total()) - kept.total(); }
-  double mfu() const { return tflops() / peak_tflops; }
+  /// tflops() as a share of the peak; nothing where that is not known.
+  std::optional<double> mfu() const { return peak_tflops ? std::optional(tflops() / *peak_tflops) : std::nullopt; }
   std::string model_text() const;  // "meta-llama/Llama-3.1-8B, by the config.json bundled for this id, random weights"
   Json json() const;
   std::string text() const;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/file.h"
 #include "automodel/base/text.h"
@@ -37,7 +38,8 @@ class HubDataset : public data::DatasetRepo {
     if (count > 3) missing.resize(3), missing.push_back("...");
     throw net::HubError(
         repo_.repo,
-        fmt::format("{} of the {} files of the split are not in the cache, and {}: {}", count, files.size(),
+        fmt::format("{} of the {} of the split {} not in the cache, and {}: {}", count,
+                    counted(std::ssize(files), "file"), noun_for(static_cast<int64_t>(count), "is", "are"),
                     hub_.settings().offline_reason(), join(missing, ", ")),
         fmt::format("unset {} once, so that they are fetched", join(hub_.settings().offline_by, " and ")));
   }

@@ -1,5 +1,6 @@
 #include "automodel/recipes/plan.h"
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/host_memory.h"
 #include "automodel/base/text.h"
@@ -177,7 +178,7 @@ static std::string fit_text(const Plan& plan) {
   out += ": ";
   if (!plan.fits()) {
     out += "does not fit";
-    if (!plan.length_known) out += fmt::format(", by the longest of {} rows", plan.rows_sampled);
+    if (!plan.length_known) out += fmt::format(", by the longest of {}", counted(plan.rows_sampled, "row"));
     return out + ": " + plan.advice + "\n";
   }
   return out + fmt::format("fits, {} are left\n", format_bytes(safe - plan.total_bytes()));
@@ -205,13 +206,15 @@ std::string Plan::text() const {
     out += fmt::format("attention    keeps all pairs of tokens of a document: no fused kernel takes it ({})\n",
                        pairs_kept);
   out += fit_text(*this);
-  out += fmt::format("data         {} rows, about {:.0f} % of the tokens are trained\n", rows, 100 * trained_share);
-  out += fmt::format("batch        {} microbatches of about {} tokens: {} tokens a step\n", grad_acc_steps,
-                     microbatch_tokens, tokens_per_step);
-  out += steps_counted ? fmt::format("steps        {} in the first epoch, {} in all (counted)",
-                                     steps_per_epoch.value_or(0), total_steps.value_or(0))
-                       : fmt::format("steps        about {} an epoch, {} in all (estimated from {} of {} rows)",
-                                     steps_per_epoch.value_or(0), total_steps.value_or(0), rows_sampled, rows);
+  out += fmt::format("data         {}, about {:.0f} % of the tokens are trained\n", counted(rows, "row"),
+                     100 * trained_share);
+  out += fmt::format("batch        {} of about {}: {} a step\n", counted(grad_acc_steps, "microbatch", "microbatches"),
+                     counted(microbatch_tokens, "token"), counted(tokens_per_step, "token"));
+  out += steps_counted
+             ? fmt::format("steps        {} in the first epoch, {} in all (counted)", steps_per_epoch.value_or(0),
+                           total_steps.value_or(0))
+             : fmt::format("steps        about {} an epoch, {} in all (estimated from {} of {})",
+                           steps_per_epoch.value_or(0), total_steps.value_or(0), rows_sampled, counted(rows, "row"));
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
 #include "automodel/recipes/device.h"
+#include "automodel/recipes/kineto_log.h"
 
 namespace automodel::recipes {
 namespace {
@@ -206,6 +207,7 @@ std::string ProfileSummary::text() const {
 
 Profiler::Profiler(c10::Device device) : device_(device) {
   wait_for(device_);
+  const KinetoLog log(device_.is_cuda());
   const torch::profiler::impl::ProfilerConfig config(torch::profiler::impl::ProfilerState::KINETO);
   kineto::prepareProfiler(config, activities(device_));
   kineto::enableProfiler(config, activities(device_),
@@ -228,6 +230,7 @@ Profiler::~Profiler() {
 
 ProfileSummary Profiler::finish(int64_t steps, const std::filesystem::path& trace) {
   wait_for(device_);
+  const KinetoLog log(device_.is_cuda());
   const auto result = kineto::disableProfiler();
   running_ = false;
   std::vector<ProfiledSpan> spans, host;

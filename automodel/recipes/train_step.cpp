@@ -8,6 +8,7 @@
 
 #include <cmath>
 
+#include "automodel/base/counted.h"
 #include "automodel/base/error.h"
 #include "automodel/base/text.h"
 #include "automodel/loss/loss.h"
@@ -62,7 +63,8 @@ static LaunchedStep launch_step(engine::Engine& engine, optim::Adam& optimizer, 
   LaunchedStep made{.step = input.step};
   for (const auto& batch : microbatches) made.tokens += batch.tokens(), made.trained_tokens += batch.trained_tokens;
   if (made.trained_tokens == 0)
-    throw DataError(fmt::format("step {}", input.step), fmt::format("none of its {} tokens is trained", made.tokens),
+    throw DataError(fmt::format("step {}", input.step),
+                    fmt::format("none of its {} is trained", counted(made.tokens, "token")),
                     "look at the data with `automodel data`");
 
   std::vector<at::Tensor> numbers;

@@ -112,6 +112,8 @@ TEST(Dtype, IsParsedAsYamlAndConfigsSpellIt) {
   for (const char* name : {"", "int8", "torch.", "bf 16", "BF16"}) EXPECT_EQ(parse_dtype(name), std::nullopt) << name;
   for (const auto dtype : {at::kFloat, at::kHalf, at::kBFloat16, at::kDouble})
     EXPECT_EQ(parse_dtype(dtype_name(dtype)), dtype);
+  EXPECT_EQ(dtype_name(at::kByte), "uint8");  // what is saved beside weights
+  EXPECT_EQ(dtype_name(at::kLong), "int64");
 }
 
 }  // namespace

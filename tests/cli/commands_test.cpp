@@ -51,6 +51,15 @@ TEST_F(Command, UnknownOnesNameTheNearest) {
   expect_error(run({"checkpoint"}), 2, {"expected info, verify, consolidate, merge, got nothing"});
 }
 
+TEST_F(Command, AMistypedFlagOfARunIsNamed) {
+  expect_error(run({"benchmark", "llm", "-c", config(), "--profil", "t.json"}), 2,
+               {"--profil: is no flag and no key; did you mean --profile?", "hint:"});
+  expect_error(run({"plan", config(), "--jsn"}), 2, {"--jsn", "did you mean --json?"});
+  expect_error(run({config(), "--nproc_per_node=2"}), 2, {"--nproc_per_node", "did you mean --nproc-per-node?"});
+  expect_error(run({config(), "--nproc-per-node=2"}), 3, {"--nproc-per-node", "is 2"});
+  expect_error(run({config(), "--devise", "cpu"}), 2, {"--devise", "did you mean device?"});
+}
+
 TEST_F(Command, MissingAndUnknownArgumentsAreErrors) {
   expect_error(run({"check"}), 2, {"expected a CONFIG.yaml", "hint:"});
   expect_error(run({"--bogus"}), 2, {"expected a CONFIG.yaml"});
@@ -65,7 +74,7 @@ TEST_F(Command, MissingAndUnknownArgumentsAreErrors) {
   expect_error(run({"plan", config(), "--n", "2"}), 2, {"--n", "automodel data"});
 }
 
-TEST_F(Command, VersionModelsDoctor) {
+TEST_F(Command, VersionAndModels) {
   text_of({"version"}, {"automodel 0.", "libtorch 2.11.0"});
   text_of({"--version"}, {"automodel 0."});
   EXPECT_EQ(json_of({"version", "--json"}).at("libtorch"), "2.11.0");
@@ -74,8 +83,6 @@ TEST_F(Command, VersionModelsDoctor) {
   for (const auto& family : json_of({"models", "--json"})) families.push_back(family.at("model_type"));
   EXPECT_THAT(families,
               testing::IsSupersetOf({"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2", "gemma3_text", "gpt2"}));
-  text_of({"doctor"}, {"libtorch", "threads"});
-  EXPECT_EQ(json_of({"doctor", "--json"}).at("threads"), 1);
 }
 
 TEST_F(Command, CheckPrintsTheConfigAsItTakesEffectAndExitsWithItsClass) {
@@ -107,6 +114,22 @@ TEST_F(Command, MessagesNameWhatWasTyped) {
                {"--dtype: expected auto, float32, bfloat16 or float16, got 'float7'"});
   expect_error(run({"data", config(), "--model.pretrained_model_name_or_path", empty}), 2,
                {"model.pretrained_model_name_or_path"});
+}
+
+// Also where only the run itself finds the fault.
+TEST_F(Command, MessagesNameWhereAKeyWasGiven) {
+  const Arguments odd = {"--peft._target_", "lora", "--peft.target_modules", "x_proj"};
+  auto plan = with(config(), odd);
+  plan.insert(plan.begin(), "plan");
+  for (const auto& typed : {with(config(), odd), plan})
+    expect_error(run(typed), 2, {"error: --peft.target_modules: 'x_proj' matches no linear", "hint:"});
+  expect_error(run({config(), "--device", "cuda"}), 3, {"error: --device: no GPU can be used", "hint:"});
+  const auto file = folder_ / "run.yaml";
+  const auto text = read_file(config()) + "device: cuda\n";
+  write_file_atomically(file, text);
+  const auto line = std::count(text.begin(), text.end(), '\n');
+  expect_error(run({file.string()}), 3,
+               {"error: " + file.string() + ":" + std::to_string(line) + ": device: no GPU can be used"});
 }
 
 TEST_F(Command, AnUnknownTopLevelKeyIsAnsweredWithAllThatThereAre) {

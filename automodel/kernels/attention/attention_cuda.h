@@ -54,6 +54,7 @@ struct Attention {
   const AttentionProgram* (*program)(const AttentionShape&, int64_t* workspace_bytes, const char** reason);
   const char* (*run)(const AttentionProgram*, const AttentionBuffers&, Stream);
   Status (*offsets)(const AttentionOffsets&, Stream);
+  const char* headers;  // "cuDNN 9.19.0, cuDNN's front end 1.32.0": what it was compiled with
 };
 extern const Attention kAttention;  // in the library
 

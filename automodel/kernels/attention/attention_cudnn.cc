@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "automodel/kernels/attention/attention_cuda.h"
+#include "automodel/kernels/cuda/version_text.h"
 
 void* cudnn_frontend::cudnn_dlhandle = nullptr;  // where the front end finds cuDNN's functions
 
@@ -226,6 +227,9 @@ const char* run_program(const AttentionProgram* program, const AttentionBuffers&
 
 }  // namespace
 
-const Attention kAttention = {find_program, run_program, write_attention_offsets};
+const Attention kAttention = {
+    find_program, run_program, write_attention_offsets,
+    "cuDNN " AM_VERSION_TEXT(CUDNN_MAJOR, CUDNN_MINOR, CUDNN_PATCHLEVEL) ", cuDNN's front end " AM_VERSION_TEXT(
+        CUDNN_FRONTEND_MAJOR_VERSION, CUDNN_FRONTEND_MINOR_VERSION, CUDNN_FRONTEND_PATCH_VERSION)};
 
 }  // namespace automodel::kernels::cuda

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "automodel/kernels/cuda/library.h"
+#include "automodel/tensor/dtype.h"
 
 namespace automodel::kernels {
 
@@ -10,7 +11,7 @@ static bool lacks_cudnn() { return load_cuda().ready && !cuda_table().attention.
 
 std::string why_not_fused(const AttentionKind& kind) {
   const bool gpu = kind.device != at::kCPU, half = kind.dtype == at::kBFloat16 || kind.dtype == at::kHalf;
-  if (!half && (gpu || kind.dtype != at::kFloat)) return std::string("it is computed in ") + c10::toString(kind.dtype);
+  if (!half && (gpu || kind.dtype != at::kFloat)) return "it is computed in " + dtype_name(kind.dtype);
   if (kind.dropout > 0) return "attention_dropout is set";
   if (!gpu) return "";
   if (kind.head_dim % 8 != 0 || kind.head_dim > 256)

@@ -4,7 +4,7 @@
 
 namespace automodel::kernels::cuda {
 
-extern const Attention kAttention __attribute__((weak)) = {nullptr, nullptr, nullptr};
-extern const Product kProduct __attribute__((weak)) = {nullptr, nullptr, nullptr};
+extern const Attention kAttention __attribute__((weak)) = {nullptr, nullptr, nullptr, nullptr};
+extern const Product kProduct __attribute__((weak)) = {nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace automodel::kernels::cuda

@@ -7,20 +7,16 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <filesystem>
 
 #include "automodel/base/error.h"
-#include "automodel/base/text.h"
 #include "automodel/kernels/cuda/device_error.h"
+#include "automodel/kernels/cuda/gpu_libraries.h"
+#include "automodel/kernels/cuda/kernel_library.h"
 #include "automodel/kernels/dropout/dropout_gpu.h"
 #include "automodel/tensor/dropout.h"
 
 namespace automodel::kernels {
 namespace {
-
-constexpr const char* kSetupHint =
-    "run `tools/setup --cuda`, then `cmake --preset cuda -DAUTOMODEL_DEPS=$(tools/setup --cuda --print-deps)` and "
-    "build";
 
 constinit CudaState state;  // not before, nor after, what loads it while the program starts
 cuda::Table table;
@@ -76,81 +72,16 @@ bool find_gpus() {
   return state.reason.empty();
 }
 
-// "90a" runs on 9.0 alone, "80" on 8.0 and newer ones of generation 8.
-bool runs_on(std::string_view arch, const Gpu& gpu) {
-  const bool exact = arch.ends_with('a');
-  const int number = std::stoi(std::string(arch)), minor = number % 10;
-  return number / 10 == gpu.major && (exact ? minor == gpu.minor : minor <= gpu.minor);
-}
-
 bool load_kernels() {
-  std::error_code none;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe", none);
-  state.library = (program.parent_path().parent_path() / "lib/libautomodel_cuda.so").string();
-  if (!std::filesystem::exists(state.library, none)) {
-    fail("our kernels are not there: " + state.library, kSetupHint);
-    return false;
-  }
-  void* library = ::dlopen(state.library.c_str(), RTLD_NOW | RTLD_LOCAL);
-  auto* open = library ? reinterpret_cast<cuda::Open*>(::dlsym(library, "automodel_cuda_open")) : nullptr;
-  if (!open) {
-    fail(fmt::format("our kernels cannot be loaded: {}", ::dlerror()), kSetupHint);
-    return false;
-  }
-  const std::string version = open(AUTOMODEL_CUDA_VERSION, &table);
-  if (version != AUTOMODEL_CUDA_VERSION) {
-    fail(fmt::format("{} is version {}, this program needs {}", state.library, version, AUTOMODEL_CUDA_VERSION),
-         "build both from the same sources: `cmake --preset cuda && cmake --build --preset cuda`");
-    return false;
-  }
-  state.archs = table.archs;
-  for (const auto& gpu : state.gpus) {
-    bool runs = false;
-    for (const auto& arch : split(state.archs, ' ')) runs = runs || runs_on(arch, gpu);
-    if (runs) continue;
-    fail(fmt::format("{} has compute capability {}.{}, our kernels were built for {}", gpu.name, gpu.major, gpu.minor,
-                     state.archs),
-         fmt::format("build with -DAUTOMODEL_CUDA_ARCHS={}{} (8.0 or newer), or hide it with CUDA_VISIBLE_DEVICES",
-                     gpu.major, gpu.minor));
-    return false;
-  }
-  return true;
-}
-
-// Versions of what libtorch has loaded, asked from the libraries themselves, beside those of the pinned wheels
-// (AUTOMODEL_GPU_WHEELS, "NAME==VERSION ..." of tools/cuda.lock).
-void read_versions() {
-  const auto pinned_of = [](const std::string& wheel) -> std::string {
-    for (const auto& pin : split(AUTOMODEL_GPU_WHEELS, ' '))
-      if (pin.starts_with(wheel + "==")) return pin.substr(wheel.size() + 2);
-    return "";
-  };
-  void* function = nullptr;
-  const auto has = [&](const char* library, const char* name) {
-    void* handle = ::dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
-    function = handle ? ::dlsym(handle, name) : nullptr;
-    return function != nullptr;
-  };
-  const auto add = [&](const char* name, const char* wheel, const std::string& version) {
-    Dl_info from{};
-    const bool known = ::dladdr(function, &from) != 0 && from.dli_fname;
-    state.libraries.push_back({name, version, pinned_of(wheel), known ? from.dli_fname : ""});
-  };
-  const auto text = [](size_t number, size_t major, size_t minor) {
-    return fmt::format("{}.{}.{}", number / major, number % major / minor, number % minor);
-  };
-  const auto ask_into = [&] {
-    int number = 0;
-    return reinterpret_cast<int (*)(int*)>(function)(&number) == 0 ? static_cast<size_t>(number) : 0;
-  };
-  const auto ask = [&] { return reinterpret_cast<size_t (*)()>(function)(); };
-  if (has("libcudart.so.13", "cudaRuntimeGetVersion"))
-    if (const size_t number = ask_into())
-      add("cuda_runtime", "nvidia-cuda-runtime", fmt::format("{}.{}", number / 1000, number % 1000 / 10));
-  if (has("libcublasLt.so.13", "cublasLtGetVersion")) add("cublas_lt", "nvidia-cublas", text(ask(), 10000, 100));
-  if (has("libcudnn.so.9", "cudnnGetVersion")) add("cudnn", "nvidia-cudnn-cu13", text(ask(), 10000, 100));
-  if (has("libnccl.so.2", "ncclGetVersion"))
-    if (const size_t number = ask_into()) add("nccl", "nvidia-nccl-cu13", text(number, 10000, 100));
+  const auto library = open_kernel_library();
+  state.library = library.path;
+  state.archs = library.archs;
+  table = library.table;
+  auto fault = library.fault;
+  for (const auto& gpu : state.gpus)
+    if (!fault) fault = judge_gpu(gpu.name, gpu.major, gpu.minor, state.archs);
+  if (fault) fail(fault->reason, fault->hint);
+  return !fault;
 }
 
 // Segments that grow page by page: whatever is free fits whatever is asked for next. Fixed ones left 4 to 12 GiB of an
@@ -169,7 +100,7 @@ bool load_all() {
     return false;
   }
   let_segments_grow();
-  read_versions();
+  state.libraries = loaded_gpu_libraries();
   if (const auto fault = judge_libraries(state.libraries)) {
     fail(fault->reason, fault->hint);
     return false;

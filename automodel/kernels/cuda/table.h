@@ -23,6 +23,7 @@ namespace automodel::kernels::cuda {
 
 struct Table {
   const char* archs;                  // what the library was compiled for, "90a" or "80 89 90a 120"
+  const char* compiler;               // "nvcc 13.0.88, CUDA 13.0": what it was compiled with
   const char* (*error_text)(Status);  // what a status means
   Norm norm;
   Gated gated;

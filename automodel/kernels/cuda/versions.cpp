@@ -11,6 +11,7 @@
 namespace automodel::kernels {
 namespace {
 
+constexpr int kOldestGpu = 8;         // compute capability: the kernels use what came with Ampere
 constexpr int kNeededDriver = 13000;  // what the pinned libraries are built for: CUDA 13.0, driver 580
 
 // "9.19.0" -> {9, 19, 0}; empty if it is no version.
@@ -50,8 +51,32 @@ std::optional<Unusable> judge_driver(int version) {
                   "install NVIDIA's driver 580 or newer"};
 }
 
+static bool runs_on(std::string_view arch, int major, int minor) {
+  const bool exact = arch.ends_with('a');
+  const int number = std::stoi(std::string(arch)), oldest = number % 10;
+  return number / 10 == major && (exact ? oldest == minor : oldest <= minor);
+}
+
+std::optional<Unusable> judge_gpu(const std::string& name, int major, int minor, const std::string& archs) {
+  const std::string hide = "hide it with CUDA_VISIBLE_DEVICES";
+  if (major < kOldestGpu)
+    return Unusable{fmt::format("{} is too old: its compute capability is {}.{}, {}.0 or newer is needed (A100, RTX 30 "
+                                "and what came after)",
+                                name, major, minor, kOldestGpu),
+                    "take a newer GPU; where there is one beside it, " + hide};
+  for (const auto& arch : split(archs, ' '))
+    if (!arch.empty() && runs_on(arch, major, minor)) return std::nullopt;
+  // What Hopper's kernels use is not part of plain 9.0.
+  const std::string wanted = fmt::format("{}{}{}", major, minor, major == 9 && minor == 0 ? "a" : "");
+  return Unusable{
+      fmt::format("{} has compute capability {}.{}, our kernels were built for {}", name, major, minor, archs),
+      fmt::format("configure with -DAUTOMODEL_CUDA_ARCHS=\"{};{}\" and build automodel_cuda, or {}",
+                  replace_all(archs, " ", ";"), wanted, hide)};
+}
+
 std::optional<Unusable> judge_libraries(const std::vector<GpuLibrary>& libraries) {
   for (const auto& library : libraries) {
+    if (!library.needed) continue;
     auto loaded = numbers_of(library.version), pinned = pinned_of(library);
     const size_t significant = std::min<size_t>(2, pinned.size());
     loaded.resize(significant), pinned.resize(significant);

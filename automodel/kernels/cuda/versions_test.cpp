@@ -41,6 +41,41 @@ TEST(Versions, TheSameOrANewerLibraryOfTheMajorVersionWillDo) {
   EXPECT_FALSE(judge_libraries({{"cuda_runtime", "13.0", "", ""}, {"odd", "unknown", "1.0", ""}}));
 }
 
+TEST(Versions, ALibraryThatNoRunNeedsPutsNoGpuOff) {
+  for (const char* version : {"2.10.3", "2.30.1", "3.0.0"}) {
+    const GpuLibrary nccl{"nccl", version, "2.28.9", "/opt/lib/libnccl.so.2", false};
+    EXPECT_FALSE(judge_libraries({nccl})) << version;
+    EXPECT_THAT(other_versions({nccl}), testing::ElementsAre(HasSubstr("this program is tested with 2.28.9")));
+    EXPECT_TRUE(judge_libraries({nccl, cudnn("9.1.0")})) << version;
+  }
+}
+
+TEST(Versions, KernelsRunOnTheGpusThatTheyWereBuiltFor) {
+  for (const auto& [major, minor, archs] : std::vector<std::tuple<int, int, const char*>>{{9, 0, "90a"},
+                                                                                          {9, 0, "80 90a"},
+                                                                                          {8, 0, "80"},
+                                                                                          {8, 6, "80"},
+                                                                                          {8, 9, "80 89 90a 120"},
+                                                                                          {12, 0, "80 89 90a 120"}})
+    EXPECT_FALSE(judge_gpu("GPU", major, minor, archs)) << major << minor << archs;
+  const auto other = judge_gpu("NVIDIA A10", 8, 6, "89 90a");
+  ASSERT_TRUE(other);
+  EXPECT_EQ(other->reason, "NVIDIA A10 has compute capability 8.6, our kernels were built for 89 90a");
+  EXPECT_THAT(other->hint, AllOf(HasSubstr("-DAUTOMODEL_CUDA_ARCHS=\"89;90a;86\""), HasSubstr("CUDA_VISIBLE_DEVICES")));
+  EXPECT_THAT(judge_gpu("NVIDIA H100", 9, 0, "80")->hint, HasSubstr("\"80;90a\""));
+  EXPECT_TRUE(judge_gpu("NVIDIA B200", 10, 0, "90a 120"));
+}
+
+// No build serves it: the hint must not send anybody to one.
+TEST(Versions, AGpuThatIsTooOldIsToldSo) {
+  for (const auto& [major, minor] : std::vector<std::pair<int, int>>{{7, 5}, {7, 0}, {6, 1}}) {
+    const auto old = judge_gpu("Tesla", major, minor, "80 90a");
+    ASSERT_TRUE(old) << major;
+    EXPECT_THAT(old->reason, AllOf(HasSubstr("Tesla is too old"), HasSubstr("8.0 or newer is needed")));
+    EXPECT_THAT(old->hint, AllOf(HasSubstr("newer GPU"), Not(HasSubstr("ARCHS"))));
+  }
+}
+
 TEST(Versions, TheHintNamesTheVariableThatGoesBeforeTheWheels) {
   const char* given = std::getenv("LD_LIBRARY_PATH");
   const std::string before = given ? given : "";

@@ -36,6 +36,7 @@ struct Product {
   bool (*tested)(const ProductCall&);
   /// Times every candidate and remembers the fastest. Writes d many times, waits for the stream; some 30 runs.
   const char* (*test)(const ProductCall&, Stream);
+  const char* headers;  // "cuBLAS 13.1.0": what it was compiled with
 };
 extern const Product kProduct;  // in the library
 

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <tuple>
 
+#include "automodel/kernels/cuda/version_text.h"
 #include "automodel/kernels/product/product_cuda.h"
 
 namespace automodel::kernels::cuda {
@@ -231,6 +232,7 @@ const char* test(const ProductCall& call, Stream stream) {
 
 }  // namespace
 
-const Product kProduct = {run, tested, test};
+const Product kProduct = {run, tested, test,
+                          "cuBLAS " AM_VERSION_TEXT(CUBLAS_VER_MAJOR, CUBLAS_VER_MINOR, CUBLAS_VER_PATCH)};
 
 }  // namespace automodel::kernels::cuda
