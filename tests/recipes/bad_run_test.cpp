@@ -164,7 +164,8 @@ TEST_F(BadConfig, AValueThatDoesNotFit) {
 }
 
 TEST_F(BadConfig, AFileThatIsNotThere) {
-  expect_error(run({(folder_ / "none.yaml").string()}), 1, {(folder_ / "none.yaml").string(), "No such file"});
+  expect_error(run({(folder_ / "none.yaml").string()}), 2,
+               {"no such file or folder: " + (folder_ / "none.yaml").string(), "hint: in "});
 }
 
 TEST_F(BadConfig, AFileThatIsNoYaml) {

@@ -257,7 +257,7 @@ TEST(Precision, OfFloat64IsForTheCpu) {
     const auto refused = run(joined({{command, file}, gpu, wide}));
     EXPECT_EQ(refused.exit_code, 3) << command;
     EXPECT_THAT(refused.out + refused.err,
-                testing::AllOf(HasSubstr("model.torch_dtype: float64"), HasSubstr("is trained on the CPU only")))
+                testing::AllOf(HasSubstr("model.torch_dtype: is float64"), HasSubstr("is trained on the CPU only")))
         << command;
     EXPECT_EQ(run(joined({{command, file}, gpu, {"--model.torch_dtype", "float32"}})).exit_code, 0) << command;
   }
