@@ -194,7 +194,7 @@ TEST_F(Memory, OfPairsOfTokensIsCountedWhereAttentionKeepsThem) {
   const auto wide = planned("cuda", "float32"), narrow = planned("cuda", "bfloat16"), cpu = planned("cpu", "float32");
   EXPECT_TRUE(narrow.at("pairs_kept").is_null());
   EXPECT_TRUE(cpu.at("pairs_kept").is_null());
-  EXPECT_THAT(wide.at("pairs_kept").get<std::string>(), testing::HasSubstr("Float"));
+  EXPECT_THAT(wide.at("pairs_kept").get<std::string>(), testing::HasSubstr("float32"));
   // 2 layers of 4 heads; packs of 256 tokens hold documents of at most 96: seq_length.
   const double pairs = 2.0 * 512 * 96 * (4 * 4 + 1);
   EXPECT_GT(kept(wide), kept(cpu) + pairs);
