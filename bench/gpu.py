@@ -31,6 +31,10 @@ ROWS = {
     "lora_gemma3_12b": ("gemma3_12b_lora", FEW, None),
     "lora_8b_selective": ("llama3_8b_lora", [RECOMPUTE, "selective", *FEW], None),
     "lora_8b_recomputed": ("llama3_8b_lora", [RECOMPUTE, "full", *FEW], None),
+    "lora_8b_dropout": ("llama3_8b_lora", ["--peft.dropout", "0.1", *FEW], None),
+    "lora_8b_dropout_before": ("llama3_8b_lora", ["--peft.dropout", "0.1", "--peft.dropout_position", "pre", *FEW], None),
+    "lora_8b_dora": ("llama3_8b_lora", ["--peft.use_dora", "true", *FEW], None),
+    "lora_8b_rank_64": ("llama3_8b_lora", ["--peft.dim", "64", *FEW], None),
 }
 
 

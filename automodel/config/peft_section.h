@@ -31,7 +31,8 @@ struct PeftSection {
     f("match_all_linear", match_all_linear, "every linear, the head too");
     f("dim", dim, "rank of the adapter", "int[1,]");
     f("alpha", alpha, "the product is scaled by alpha / dim", "float(0,]");
-    f("dropout", dropout, "probability that an input of the adapter is dropped", "float[0,1)");
+    f("dropout", dropout, "probability that an element of the adapter's input (pre) or output (post) is dropped",
+      "float[0,1)");
     f("dropout_position", dropout_position, "before the first or after the second product", "=post|=pre");
     f("lora_A_init", lora_A_init, "xavier: normal; anything else in NeMo: kaiming uniform with a = sqrt(5)",
       "=xavier|=kaiming|=uniform");

@@ -53,6 +53,8 @@ struct LinearOp {
   /// Where its adapters and its weight lie together, if a forward there and then takes them as one product
   /// (kernels/adapter/adapted_linear.h); else null. Needs no values.
   virtual kernels::AdapterStorage* adapter_storage(at::Device device, bool training) const { return nullptr; }
+  /// Dropout of what those adapters add, in this forward.
+  virtual DropoutMask adapter_dropout(const Context& context) const { return {}; }
   /// `device`: where it will run; needs no values.
   virtual LinearKeeps keeps(at::Device device) const { return {.input = view().weight->trainable}; }
   /// Spare elements it likes behind each row of x (kernels/linear/padded.h); without them it may have to copy x.

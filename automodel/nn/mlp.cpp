@@ -20,7 +20,8 @@ at::Tensor Mlp::activate(const at::Tensor& inner) const {
 at::Tensor Mlp::forward(const kernels::Remade& x, Context& context, const at::Tensor& residual) {
   if (const auto [in, out] = mlp_adapters(spec_, *in_.op, *out_.op, x.value().device(), context.training); in) {
     for (auto* storage : {in, out}) storage->refresh(!context.recomputing);
-    return kernels::adapted_mlp(x, *in, *out, spec_.activation, residual);
+    return kernels::adapted_mlp(x, *in, *out, spec_.activation, residual,
+                                {in_.op->adapter_dropout(context), out_.op->adapter_dropout(context)});
   }
   const auto inner = in_.forward(x, context), activated = activate(inner);
   if (!context.remakes) return out_.forward(activated, context, residual);

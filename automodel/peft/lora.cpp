@@ -61,18 +61,23 @@ int64_t Lora::input_padding() const {
 }
 
 kernels::AdapterStorage* Lora::adapter_storage(at::Device device, bool training) const {
-  return device.is_cuda() && !(training && options_.dropout > 0) ? storage_.get() : nullptr;
+  const bool drops_inputs = training && options_.dropout > 0 && options_.dropout_before;
+  return device.is_cuda() && !drops_inputs ? storage_.get() : nullptr;
+}
+
+DropoutMask Lora::adapter_dropout(const Context& context) const {
+  return dropout_mask(context.training ? options_.dropout : 0, context.key.with(id_));
 }
 
 std::string Lora::why_beside() const {
   if (options_.dora) return "peft.use_dora";
-  if (options_.dropout > 0) return "peft.dropout";
+  if (options_.dropout > 0 && options_.dropout_before) return "peft.dropout_position";
   return storage_ ? "" : "peft.lora_dtype";
 }
 
 at::Tensor Lora::one_product(const kernels::Remade& x, Context& context, const at::Tensor& residual) {
   storage_->refresh(!context.recomputing);
-  return kernels::adapted_linear(x, *storage_, inner_->view().bias, residual);
+  return kernels::adapted_linear(x, *storage_, inner_->view().bias, residual, adapter_dropout(context));
 }
 
 at::Tensor Lora::forward_onto(const at::Tensor& residual, const kernels::Remade& x, Context& context) {

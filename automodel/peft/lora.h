@@ -28,10 +28,10 @@ struct LoraOptions {
 
 /// The adapters of one fused linear: y += scale * drop(x) A^T B^T on the rows of each adapted slice;
 /// DoRA: y = m / |W + scale B A| * (x W^T + scale x A^T B^T) + b, with the row norms taken as constants; dropout before
-/// falls on x in the adapter's part, dropout after on the product with A and B. On a GPU, without dropout and DoRA, the
-/// adapters are extra columns of the base's own product, and the base weight moves into a storage with room for them at
-/// the first forward. Source: Hu et al. 2021, Kalajdzievski
-/// 2023 (rsLoRA), Liu et al. 2024 (DoRA); equals peft.tuners.lora.
+/// falls on x in the adapter's part, dropout after on the product with A and B. On a GPU, without dropout before
+/// and DoRA, the adapters are extra columns of the base's own product (with dropout after they are added in a pass of
+/// their own), and the base weight moves into a storage with room for them at the first forward. Source: Hu et al.
+/// 2021, Kalajdzievski 2023 (rsLoRA), Liu et al. 2024 (DoRA); equals peft.tuners.lora.
 class Lora : public nn::LinearOp {
  public:
   /// `slices` of inner's weight are adapted; `id` tells this linear's dropout apart from others'.
@@ -45,6 +45,7 @@ class Lora : public nn::LinearOp {
   nn::LinearKeeps keeps(at::Device device) const override;
   int64_t input_padding() const override;
   kernels::AdapterStorage* adapter_storage(at::Device device, bool training) const override;
+  DropoutMask adapter_dropout(const Context& context) const override;
 
   /// On a GPU: the key for which a step takes products of the adapters beside the base's, slower than as columns of
   /// them; "" if none.

@@ -288,7 +288,8 @@ TEST(AdaptedMlp, IsWhatAnMlpWithAdaptersOnAllItsLinearsRunsAs) {
   EXPECT_TRUE(is_one_function({.rank = 8}));
   EXPECT_TRUE(is_one_function({.rank = 16}));
   EXPECT_FALSE(is_one_function({.rank = 17}));
-  EXPECT_FALSE(is_one_function({.rank = 8, .dropout = 0.1}));
+  EXPECT_TRUE(is_one_function({.rank = 8, .dropout = 0.1}));
+  EXPECT_FALSE(is_one_function({.rank = 8, .dropout = 0.1, .dropout_before = true}));
   EXPECT_FALSE(is_one_function({.rank = 8, .dora = true}));
   EXPECT_FALSE(is_one_function({.rank = 8, .dtype = at::kFloat}));
   EXPECT_FALSE(is_one_function({.target_modules = {"q_proj", "up_proj", "down_proj"}, .rank = 8}));
@@ -303,7 +304,8 @@ TEST(Lora, NamesTheKeyThatKeepsItOutOfTheBasesProduct) {
     return adapters(*model).at(0)->why_beside();
   };
   EXPECT_EQ(why({}), "");
-  EXPECT_EQ(why({.dropout = 0.1}), "peft.dropout");
+  EXPECT_EQ(why({.dropout = 0.1}), "");
+  EXPECT_EQ(why({.dropout = 0.1, .dropout_before = true}), "peft.dropout_position");
   EXPECT_EQ(why({.dora = true}), "peft.use_dora");
   EXPECT_EQ(why({.dtype = at::kFloat}), "peft.lora_dtype");
 }

@@ -90,14 +90,15 @@ using torch::autograd::variable_list;
 struct AdaptedFunction : torch::autograd::Function<AdaptedFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& anchor,
                             const std::optional<at::Tensor>& residual, AdapterStorage* storage, Parameter* bias,
-                            const Remade& input) {
-    const auto out = adapted_forward(x, *storage, bias, residual.value_or(at::Tensor()));
+                            const Remade& input, const DropoutMask& dropout) {
+    const auto out = adapted_forward(x, *storage, bias, residual.value_or(at::Tensor()), dropout);
     auto& data = ctx->saved_data;
     data["recipe"] = input.recipe();
     // x A^T is copied: a second reader of x may use the same room.
     ctx->save_for_backward({data["recipe"].isNone() ? out.x : at::Tensor(), out.xa.clone()});
     data["storage"] = reinterpret_cast<int64_t>(storage), data["bias"] = reinterpret_cast<int64_t>(bias);
     data["has_residual"] = residual.has_value();
+    keep_mask(ctx, "dropout", dropout);
     data["wants_dx"] = x.requires_grad(), data["x_padding"] = row_padding(x);
     return out.y;
   }
@@ -110,25 +111,26 @@ struct AdaptedFunction : torch::autograd::Function<AdaptedFunction> {
     const auto x = remake(saved[0], data["recipe"]);
     const auto &xa = saved[1], &dy = grads[0];
     const auto dxa = room_for_dxa(storage, dy);
-    add_b_grad(storage, xa, dy, dxa);
+    add_b_grad(storage, xa, dy, dxa, kept_mask(ctx, "dropout"));
     at::Tensor dx;
     if (data["wants_dx"].toBool()) dx = adapted_input_gradient(storage, dy, dxa, data["x_padding"].toInt());
     add_a_grad(storage, x, dxa);
     storage.weight().add_grad([&](at::Tensor& grad, double beta) { accumulate_outer(grad, beta, dy, x); });
     if (bias && bias->trainable) bias->add_grad(at::sum(dy, {0}, false, bias->grad_dtype));
-    return {dx,           at::Tensor(), data["has_residual"].toBool() ? dy : at::Tensor(),
-            at::Tensor(), at::Tensor(), at::Tensor()};
+    return {dx,           at::Tensor(), data["has_residual"].toBool() ? dy : at::Tensor(), at::Tensor(), at::Tensor(),
+            at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor adapted_linear(const Remade& input, AdapterStorage& storage, Parameter* bias, const at::Tensor& residual) {
+at::Tensor adapted_linear(const Remade& input, AdapterStorage& storage, Parameter* bias, const at::Tensor& residual,
+                          const DropoutMask& dropout) {
   const at::Tensor& x = input.value();
   expect_one_device("adapted_linear", {"x", x}, {{"weight", storage.weight()}, {"bias", bias}, {"residual", residual}});
-  if (!at::GradMode::is_enabled()) return adapted_forward(x, storage, bias, residual).y;
+  if (!at::GradMode::is_enabled()) return adapted_forward(x, storage, bias, residual, dropout).y;
   const auto beside = residual.defined() ? std::optional(residual) : std::nullopt;
-  return AdaptedFunction::apply(x, gradient_anchor(), beside, &storage, bias, input);
+  return AdaptedFunction::apply(x, gradient_anchor(), beside, &storage, bias, input, dropout);
 }
 
 }  // namespace automodel::kernels

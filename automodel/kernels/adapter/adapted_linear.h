@@ -8,6 +8,7 @@
 
 #include "automodel/kernels/optimizer/optimizer_cuda.h"
 #include "automodel/kernels/remade/remade.h"
+#include "automodel/tensor/dropout.h"
 #include "automodel/tensor/parameter.h"
 
 namespace automodel::kernels {
@@ -67,14 +68,17 @@ class AdapterStorage {
   std::array<const void*, 3> list_of_ = {};  // made from these storages of A, B and all
 };
 
-/// y = x W^T + bias (+ residual) + sum over j of s x A_j^T B_j^T on the columns of piece j
+/// y = x W^T + bias (+ residual) + sum over j of m s x A_j^T B_j^T on the columns of piece j
 ///
 /// x [T, in], y and residual [T, out], one dtype. Forward: x A^T goes into the extra elements of x's rows, then y = [x
 /// | x A^T] [W | s B]^T is one product. Backward: dy s B goes into those of dy, then dx = [dy | dy s B] [W; A] is one;
 /// dA and dB are small ones, summed into the parameters' sinks. x and dy without room behind their rows (padded.h) are
 /// copied, or where that costs more the second product is split in two. y has room of extra() behind its rows, dx as x.
 /// Keeps x (or how to make it) and x A^T. W's own gradient and the bias's are made too if they are trained.
-/// `storage` must outlive the backward and have been refreshed.
-at::Tensor adapted_linear(const Remade& x, AdapterStorage& storage, Parameter* bias, const at::Tensor& residual = {});
+/// m: `dropout`'s mask over y's elements, / (1 - p). With one the forward is the base's product, and one pass over y
+/// that adds the adapters'; the backward is the same, with the mask applied where dy is read for them. `storage` must
+/// outlive the backward and have been refreshed.
+at::Tensor adapted_linear(const Remade& x, AdapterStorage& storage, Parameter* bias, const at::Tensor& residual = {},
+                          const DropoutMask& dropout = {});
 
 }  // namespace automodel::kernels

@@ -1,6 +1,7 @@
 #include "automodel/kernels/adapter/adapted_linear.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
 #include "automodel/kernels/linear/padded.h"
@@ -26,13 +27,15 @@ const std::vector<Case> kLargeCases = {{1, 40, 352, 16, kAligned},
                                        {700, 40, 352, 24, kAligned},
                                        {129, 40, 352, 4, kAligned}};
 
-at::Tensor plain(const Case& c, const at::Tensor& x, const std::vector<at::Tensor>& w, double scale) {
+at::Tensor plain(const Case& c, const at::Tensor& x, const std::vector<at::Tensor>& w, double scale,
+                 const DropoutMask& dropout = {}) {
   auto y = x.matmul(w[0].t()) + w[1];
+  const auto mask = drop(at::ones({c.T, c.out}, at::kDouble), dropout).to(y.device());
   for (size_t j = 0; j < c.pieces.size(); ++j) {
     const auto& piece = c.pieces[j];
     const auto a = w[2].narrow(0, static_cast<int64_t>(j) * c.rank, c.rank),
                b = w[3].narrow(0, piece.b_begin, piece.rows);
-    auto delta = x.matmul(a.t()).matmul(b.t()) * scale;
+    const auto delta = x.matmul(a.t()).matmul(b.t()) * scale * mask.narrow(1, piece.begin, piece.rows);
     std::vector<at::Tensor> parts = {y.narrow(1, 0, piece.begin), y.narrow(1, piece.begin, piece.rows) + delta,
                                      y.narrow(1, piece.begin + piece.rows, c.out - piece.begin - piece.rows)};
     y = at::cat(parts, 1);
@@ -42,7 +45,8 @@ at::Tensor plain(const Case& c, const at::Tensor& x, const std::vector<at::Tenso
 
 enum class Room { None, Behind };
 
-void expect_adapted(const Case& c, const Precision& precision, bool all_trained, Room room) {
+void expect_adapted(const Case& c, const Precision& precision, bool all_trained, Room room,
+                    const DropoutMask& dropout = {}) {
   int64_t b_rows = 0;
   for (const auto& piece : c.pieces) b_rows += piece.rows;
   const auto weight = random_parameter({c.out, c.in}, 1, precision.dtype, all_trained),
@@ -54,11 +58,11 @@ void expect_adapted(const Case& c, const Precision& precision, bool all_trained,
   const auto x = random_tensor({c.T, c.in}, 5, precision.dtype);
   expect_equals_plain(
       [&](const at::Tensor& given) {
-        const auto y = adapted_linear(given, storage, bias.get());
+        const auto y = adapted_linear(given, storage, bias.get(), {}, dropout);
         EXPECT_EQ(row_padding(y), storage.extra());
         return y;
       },
-      [&](const at::Tensor& x, const std::vector<at::Tensor>& w) { return plain(c, x, w, 0.3); },
+      [&](const at::Tensor& x, const std::vector<at::Tensor>& w) { return plain(c, x, w, 0.3, dropout); },
       room == Room::Behind ? padded(x, storage.extra()) : x,
       {{weight.get(), bias.get(), a.get(), b.get()}, true, precision.tolerance * 2});
 }
@@ -82,6 +86,16 @@ TEST(AdaptedLinear, EqualsThePlainFormulaInManyTiles) {
                                         << (room == Room::Behind));
         expect_adapted(c, precision, false, room);
       }
+}
+
+TEST(AdaptedLinear, DropsWhatTheAdaptersAdd) {
+  for (const double p : {0.1, 0.7, 1.0})
+    for (const auto* cases : {&kCases, &kLargeCases})
+      for (const auto& c : *cases)
+        for (const auto& precision : kPrecisions) {
+          SCOPED_TRACE(testing::Message() << "p " << p << " T " << c.T << " rank " << c.rank << " " << precision.dtype);
+          expect_adapted(c, precision, false, c.T % 2 ? Room::None : Room::Behind, dropout_mask(p, RandomKey{7, 9}));
+        }
 }
 
 TEST(AdaptedLinear, AddsAResidual) {

@@ -5,6 +5,7 @@
 #include "automodel/base/error.h"
 #include "automodel/kernels/adapter/adapter_products.h"
 #include "automodel/kernels/cuda/library.h"
+#include "automodel/kernels/dropout/dropout_gpu.h"
 #include "automodel/kernels/linear/linear.h"
 #include "automodel/kernels/linear/padded.h"
 #include "automodel/kernels/one_device.h"
@@ -89,7 +90,8 @@ struct Kept {
 
 // d_gate_up with dxa in its room; B's gradient of gate and up, and A's of down.
 bool gradients_on_gpu(const AdapterStorage& gate_up, const AdapterStorage& down, Activation f, const Kept& kept,
-                      const at::Tensor& dy, const at::Tensor& dxa_after, at::Tensor& d, at::Tensor& dxa) {
+                      const DropoutMask& dropout, const at::Tensor& dy, const at::Tensor& dxa_after, at::Tensor& d,
+                      at::Tensor& dxa) {
   if (!dy.is_cuda() || dy.size(0) == 0) return false;
   auto &a = down.a(), &b = gate_up.b();
   const auto sb = gate_up.b_padded();
@@ -103,6 +105,7 @@ bool gradients_on_gpu(const AdapterStorage& gate_up, const AdapterStorage& down,
   call.d_gate_up = d.mutable_data_ptr(), call.d_stride = d.stride(0);
   call.dxa = dxa.mutable_data_ptr(), call.dxa_stride = dxa.stride(0);
   call.scale = static_cast<float>(gate_up.scale());
+  call.mask = cuda_mask(dropout);
   const CudaLaunch on(dy);
   call.multiprocessors = on.multiprocessors();
   const int64_t room = cuda_table().gated_adapter.backward_workspace(call);
@@ -120,25 +123,25 @@ bool gradients_on_gpu(const AdapterStorage& gate_up, const AdapterStorage& down,
 }
 
 at::Tensor gradients(const AdapterStorage& gate_up, const AdapterStorage& down, Activation f, const Kept& kept,
-                     const at::Tensor& dy, const at::Tensor& dxa_after) {
+                     const DropoutMask& dropout, const at::Tensor& dy, const at::Tensor& dxa_after) {
   const auto leaf = kept.gate_up.detach();
   auto d = empty_padded(leaf.size(0), leaf.size(1), gate_up.extra(), leaf.options());
   auto dxa = with_padding(d).narrow(1, d.size(1), gate_up.extra());
-  if (gradients_on_gpu(gate_up, down, f, kept, dy, dxa_after, d, dxa)) return d;
+  if (gradients_on_gpu(gate_up, down, f, kept, dropout, dy, dxa_after, d, dxa)) return d;
   const at::AutoGradMode with_grad(true);
   const auto source = leaf.requires_grad_();
   const auto y = gated_activation_reference(source, f);
   d.copy_(torch::autograd::grad({y}, {source}, {dy})[0]);
   add_a_grad(down, y.detach(), dxa_after);
-  add_b_grad(gate_up, kept.xa, d, dxa);
+  add_b_grad(gate_up, kept.xa, d, dxa, dropout);
   return d;
 }
 
 struct MlpFunction : torch::autograd::Function<MlpFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& anchor,
                             const std::optional<at::Tensor>& residual, AdapterStorage* gate_up, AdapterStorage* down,
-                            int64_t f, const Remade& input) {
-    const auto first = adapted_forward(x, *gate_up, nullptr, {});
+                            int64_t f, const Remade& input, const MlpDropout& dropout) {
+    const auto first = adapted_forward(x, *gate_up, nullptr, {}, dropout.gate_up);
     const auto y = activate(first.y, *down, static_cast<Activation>(f));
     auto& data = ctx->saved_data;
     data["recipe"] = input.recipe();
@@ -147,8 +150,9 @@ struct MlpFunction : torch::autograd::Function<MlpFunction> {
                             with_padding(y).narrow(1, y.size(1), down->extra()).clone()});
     data["gate_up"] = reinterpret_cast<int64_t>(gate_up), data["down"] = reinterpret_cast<int64_t>(down), data["f"] = f,
     data["has_residual"] = residual.has_value();
+    keep_mask(ctx, "dropout", dropout.gate_up), keep_mask(ctx, "dropout_down", dropout.down);
     data["wants_dx"] = x.requires_grad(), data["x_padding"] = row_padding(x);
-    return adapted_product(y, *down, residual.value_or(at::Tensor()));
+    return adapted_product(y, *down, residual.value_or(at::Tensor()), dropout.down);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -158,15 +162,15 @@ struct MlpFunction : torch::autograd::Function<MlpFunction> {
     const auto saved = ctx->get_saved_variables();
     const auto& dy = grads[0];
     const auto dxa_down = room_for_dxa(down, dy);
-    add_b_grad(down, saved[3], dy, dxa_down);
+    add_b_grad(down, saved[3], dy, dxa_down, kept_mask(ctx, "dropout_down"));
     // The gradient of the activated goes as soon as those of gate and up are made.
     const auto d = gradients(gate_up, down, static_cast<Activation>(data["f"].toInt()), {saved[2], saved[1]},
-                             adapted_input_gradient(down, dy, dxa_down, 0), dxa_down);
+                             kept_mask(ctx, "dropout"), adapted_input_gradient(down, dy, dxa_down, 0), dxa_down);
     const auto dxa = with_padding(d).narrow(1, d.size(1), gate_up.extra());
     at::Tensor dx;
     if (data["wants_dx"].toBool()) dx = adapted_input_gradient(gate_up, d, dxa, data["x_padding"].toInt());
     add_a_grad(gate_up, remake(saved[0], data["recipe"]), dxa);
-    variable_list gradients(7);  // one an argument of the forward
+    variable_list gradients(8);  // one an argument of the forward
     gradients[0] = dx;
     if (data["has_residual"].toBool()) gradients[2] = dy;
     return gradients;
@@ -194,18 +198,18 @@ bool has_adapted_mlp(const AdapterStorage& gate_up, const AdapterStorage& down, 
 }
 
 at::Tensor adapted_mlp(const Remade& input, AdapterStorage& gate_up, AdapterStorage& down, Activation f,
-                       const at::Tensor& residual) {
+                       const at::Tensor& residual, const MlpDropout& dropout) {
   AM_CHECK(covers(gate_up, down) && is_frozen_with_trained_adapters(gate_up) && is_frozen_with_trained_adapters(down),
            "an MLP of other adapters");
   const at::Tensor& x = input.value();
   expect_one_device("adapted_mlp", {"x", x},
                     {{"gate_up", gate_up.weight()}, {"down", down.weight()}, {"residual", residual}});
   if (!at::GradMode::is_enabled()) {
-    const auto y = activate(adapted_forward(x, gate_up, nullptr, {}).y, down, f);
-    return adapted_product(y, down, residual);
+    const auto y = activate(adapted_forward(x, gate_up, nullptr, {}, dropout.gate_up).y, down, f);
+    return adapted_product(y, down, residual, dropout.down);
   }
   const auto beside = residual.defined() ? std::optional(residual) : std::nullopt;
-  return MlpFunction::apply(x, gradient_anchor(), beside, &gate_up, &down, static_cast<int64_t>(f), input);
+  return MlpFunction::apply(x, gradient_anchor(), beside, &gate_up, &down, static_cast<int64_t>(f), input, dropout);
 }
 
 }  // namespace automodel::kernels

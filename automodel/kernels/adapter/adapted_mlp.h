@@ -11,6 +11,11 @@ namespace automodel::kernels {
 /// here the last is taken for granted.
 bool has_adapted_mlp(const AdapterStorage& gate_up, const AdapterStorage& down, Activation f, at::Device device);
 
+/// Dropout behind the adapters of both linears (see adapted_linear).
+struct MlpDropout {
+  DropoutMask gate_up, down;
+};
+
 /// y = down(f(gate) * up) (+ residual) with [gate, up] = gate_up(x), each linear as adapted_linear
 ///
 /// x [T, H], y and residual [T, H'], one dtype. Equals adapted_linear, gated_activation and adapted_linear one after
@@ -19,6 +24,6 @@ bool has_adapted_mlp(const AdapterStorage& gate_up, const AdapterStorage& down, 
 /// x (or how to make it), gate and up, and both x A^T are. Elsewhere it goes by plain products.
 /// REQUIRES of both what has_adapted_mlp asks for but the device, the dtype and the function; refreshed storages.
 at::Tensor adapted_mlp(const Remade& x, AdapterStorage& gate_up, AdapterStorage& down, Activation f,
-                       const at::Tensor& residual = {});
+                       const at::Tensor& residual = {}, const MlpDropout& dropout = {});
 
 }  // namespace automodel::kernels

@@ -1,6 +1,7 @@
 #include "automodel/kernels/adapter/adapted_mlp.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/ones.h>
 
 #include "automodel/kernels/linear/padded.h"
 #include "automodel/kernels/op_check.h"
@@ -38,13 +39,19 @@ struct Linears {
   }
 };
 
-at::Tensor plain(const Shape& s, const at::Tensor& x, const std::vector<at::Tensor>& w, Activation f) {
+at::Tensor plain(const Shape& s, const at::Tensor& x, const std::vector<at::Tensor>& w, Activation f,
+                 const MlpDropout& dropout = {}) {
+  const auto mask = [&](int64_t columns, const DropoutMask& of) {
+    return drop(at::ones({s.T, columns}, at::kDouble), of).to(x.device());
+  };
+  const auto of_gate_up = mask(2 * s.inner, dropout.gate_up);
   const auto adapted = [&](int64_t j) {
     return x.matmul(w[0].narrow(0, j * s.inner, s.inner).t()) +
-           x.matmul(w[2].narrow(0, j * s.rank, s.rank).t()).matmul(w[3].narrow(0, j * s.inner, s.inner).t()) * 0.3;
+           x.matmul(w[2].narrow(0, j * s.rank, s.rank).t()).matmul(w[3].narrow(0, j * s.inner, s.inner).t()) * 0.3 *
+               of_gate_up.narrow(1, j * s.inner, s.inner);
   };
   const auto y = activation(adapted(0), f) * adapted(1);
-  return y.matmul(w[1].t()) + y.matmul(w[4].t()).matmul(w[5].t()) * 0.5;
+  return y.matmul(w[1].t()) + y.matmul(w[4].t()).matmul(w[5].t()) * 0.5 * mask(s.out, dropout.down);
 }
 
 // The last two have more rows and columns than a block of the GPU's kernels; 9 and 130 fill no vector, 17 no kernel.
@@ -65,6 +72,22 @@ TEST(AdaptedMlp, EqualsThePlainFormulaForwardAndBackward) {
             [&](const at::Tensor& given) { return adapted_mlp(given, *l.first, *l.second, f); },
             [&](const at::Tensor& x, const std::vector<at::Tensor>& w) { return plain(shape, x, w, f); },
             shape.T % 2 == 0 ? padded(x, l.first->extra()) : x, {l.weights(), true, precision.tolerance * 3});
+      }
+}
+
+TEST(AdaptedMlp, DropsWhatItsAdaptersAdd) {
+  for (const double p : {0.1, 0.6})
+    for (const auto& shape : kShapes)
+      for (const auto& precision : kPrecisions) {
+        SCOPED_TRACE(testing::Message() << "p " << p << " T " << shape.T << " inner " << shape.inner << " rank "
+                                        << shape.rank << " " << precision.dtype);
+        const Linears l(shape, precision.dtype);
+        const MlpDropout dropout{dropout_mask(p, RandomKey{3}), dropout_mask(p, RandomKey{4})};
+        const auto f = shape.T % 2 ? Activation::Silu : Activation::GeluTanh;
+        expect_equals_plain(
+            [&](const at::Tensor& given) { return adapted_mlp(given, *l.first, *l.second, f, {}, dropout); },
+            [&](const at::Tensor& x, const std::vector<at::Tensor>& w) { return plain(shape, x, w, f, dropout); },
+            random_tensor({shape.T, shape.in}, 7, precision.dtype), {l.weights(), true, precision.tolerance * 3});
       }
 }
 

@@ -5,6 +5,7 @@
 // tile. What regions have in common is summed by a second kernel, in order: no atomics.
 #include "automodel/kernels/adapter/adapter_cuda.h"
 #include "automodel/kernels/adapter/thin_product.cuh"
+#include "automodel/kernels/dropout/drop.cuh"
 
 namespace automodel::kernels::cuda {
 namespace {
@@ -84,6 +85,19 @@ struct Walk {
              there ? sb + (piece.begin + column + n) * a.sb_stride + chunk * 8 : sb, there);
     }
   }
+  // Zeros in step i where the mask drops, by each thread in what it copied itself: nobody else needs to have it.
+  __device__ __forceinline__ void drop_fetched(int i) const {
+    const int64_t column = piece.begin + (first_tile + i / kSteps<kRanks>)*kTile;
+    const int64_t row = first_row + i % kSteps<kRanks> * kTile;
+#pragma unroll
+    for (int c = 0; c < kTile * kTile / 8 / kThreads; ++c) {
+      const int r = (c * kThreads + threadIdx.x) / (kTile / 8), chunk = threadIdx.x % (kTile / 8);
+      T* const at = shared.dy[i % kStages] + wide_place<kTile>(r, chunk);
+      auto v = Vector<T>::load(at);
+      zero_dropped(v, staying(a.mask, (row + r) * a.mask_columns + column + chunk * 8));
+      v.store(at);
+    }
+  }
   __device__ __forceinline__ void fetch_xa() const {
     const T* xa = static_cast<const T*>(a.xa) + step_begin;
     for (int c = threadIdx.x; c < kRegionRows<kRanks> * kRanks / 8; c += kThreads) {
@@ -135,7 +149,7 @@ __device__ __forceinline__ void store_sums(float* to, int64_t rows, const float 
 
 // Grid: regions of columns x regions of rows. Workspace: dxa's parts [column regions, T, kRanks], then dB's
 // [row regions, b_rows, kRanks].
-template <typename T, int kRanks>
+template <typename T, int kRanks, bool kDrops>
 __global__ void __launch_bounds__(kThreads, 1) walk_dy(const __grid_constant__ AdapterGradients a, const Cut cut) {
   extern __shared__ __align__(128) char memory[];
   auto& shared = *reinterpret_cast<Shared<T, kRanks>*>(memory);
@@ -161,6 +175,7 @@ __global__ void __launch_bounds__(kThreads, 1) walk_dy(const __grid_constant__ A
     for (int s = 0; s < kInTile; ++s) {
       const int i = tile * kInTile + s;
       asm volatile("cp.async.wait_group %0;" ::"n"(kStages - 2));
+      if constexpr (kDrops) walk.drop_fetched(i);
       __syncthreads();
       if (i + kStages - 1 < steps) walk.fetch(i + kStages - 1);
       asm volatile("cp.async.commit_group;");
@@ -191,9 +206,7 @@ __global__ void __launch_bounds__(kThreads)
       if (j < a.pieces)
         sum = sum_parts(a.workspace + (cut.first[j] * a.tokens + t) * kRanks + k, cut.first[j + 1] - cut.first[j],
                         a.tokens * kRanks);
-      T* to = static_cast<T*>(a.dxa) + t * a.dxa_stride + column;
-      to[0] = from_float<T>(sum.x), to[1] = from_float<T>(sum.y), to[2] = from_float<T>(sum.z),
-      to[3] = from_float<T>(sum.w);
+      store_ranks(static_cast<T*>(a.dxa) + t * a.dxa_stride + column, sum, a.mask.kept);
       continue;
     }
     const int64_t row = (i - dxa_work) / (kRanks / 4), k = (i - dxa_work) % (kRanks / 4) * 4;
@@ -203,7 +216,7 @@ __global__ void __launch_bounds__(kThreads)
     G* to = static_cast<G*>(a.db) + row * a.rank + k;
     for (int e = 0; e < 4 && k + e < a.rank; ++e) {
       const float before = a.beta == 0 ? 0 : a.beta * to_float(to[e]);
-      to[e] = from_float<G>(before + a.scale * values[e]);
+      to[e] = from_float<G>(before + a.scale * a.mask.kept * values[e]);
     }
   }
 }
@@ -211,13 +224,13 @@ __global__ void __launch_bounds__(kThreads)
 template <typename T, typename G, int kRanks>
 Status launch(const AdapterGradients& a, Stream stream) {
   constexpr int kShared = sizeof(Shared<T, kRanks>);
-  const auto allowed = cudaFuncSetAttribute(walk_dy<T, kRanks>, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared);
+  const auto walk = a.mask.threshold > 0 ? walk_dy<T, kRanks, true> : walk_dy<T, kRanks, false>;
+  const auto allowed = cudaFuncSetAttribute(walk, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared);
   if (allowed != cudaSuccess) return static_cast<Status>(allowed);
   const int64_t row_regions = divide_up(a.tokens, kRegionRows<kRanks>);
   const Cut cut = best_cut(a, row_regions);
   const auto on = stream_of(stream);
-  walk_dy<T, kRanks>
-      <<<dim3(cut.regions(a.pieces), static_cast<unsigned>(row_regions)), kThreads, kShared, on>>>(a, cut);
+  walk<<<dim3(cut.regions(a.pieces), static_cast<unsigned>(row_regions)), kThreads, kShared, on>>>(a, cut);
   const int64_t work = a.tokens * a.extra / 4 + a.b_rows * (kRanks / 4);
   join_parts<T, G, kRanks>
       <<<blocks_for(divide_up(work, kThreads)), kThreads, 0, on>>>(a, cut, static_cast<int>(row_regions));
@@ -230,6 +243,7 @@ int64_t workspace(const AdapterGradients& a) {
   const bool aligned16bit = a.dtype != DType::Float && a.dy_stride % 8 == 0 && a.xa_stride % 8 == 0 &&
                             a.sb_stride % 8 == 0 && aligned16(a.dy, a.xa, a.sb);
   const size_t shared = ranks_of(a) == 16 ? sizeof(Shared<bf16, 16>) : sizeof(Shared<bf16, 32>);
+  if (a.mask.threshold > 0 && a.mask_columns % 4 != 0) return 0;
   if (!aligned16bit || !has_shared_memory(shared) || a.step > 32 || a.pieces > AdapterGradients::kMostPieces ||
       a.tokens == 0)
     return 0;
@@ -254,6 +268,6 @@ Status gradients(const AdapterGradients& a, Stream stream) {
 
 }  // namespace
 
-const Adapter kAdapter = {workspace, gradients};
+const Adapter kAdapter = {workspace, gradients, takes_dropped_adapters, add_dropped_adapters};
 
 }  // namespace automodel::kernels::cuda

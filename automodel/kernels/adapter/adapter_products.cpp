@@ -5,6 +5,7 @@
 #include <ATen/ops/mm.h>
 
 #include "automodel/kernels/cuda/library.h"
+#include "automodel/kernels/dropout/dropout_gpu.h"
 #include "automodel/kernels/linear/linear.h"
 #include "automodel/kernels/linear/padded.h"
 #include "automodel/kernels/product/product_gpu.h"
@@ -22,19 +23,60 @@ void multiply_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, co
 }
 
 AdaptedForward adapted_forward(const at::Tensor& x, const AdapterStorage& storage, Parameter* bias,
-                               const at::Tensor& residual) {
+                               const at::Tensor& residual, const DropoutMask& dropout) {
   AdaptedForward out;
   out.x = padded(x, storage.extra());
   out.xa = with_padding(out.x).narrow(1, x.size(1), storage.extra());
   multiply_into(out.xa, out.x, storage.a_padded().t());
-  out.y = adapted_product(out.x, storage, residual);
+  out.y = adapted_product(out.x, storage, residual, dropout);
   if (bias) out.y.add_(bias->value());
   return out;
 }
 
-at::Tensor adapted_product(const at::Tensor& x, const AdapterStorage& storage, const at::Tensor& residual) {
+template <typename Call>
+static void set_pieces(Call& call, const std::vector<AdapterPiece>& pieces) {
+  call.pieces = static_cast<int>(pieces.size());
+  for (size_t j = 0; j < pieces.size(); ++j) call.piece[j] = {pieces[j].begin, pieces[j].rows, pieces[j].b_begin};
+}
+
+// y += m s x A^T B^T in one pass; false, and nothing done, where the GPU has no kernel for it.
+static bool add_dropped_on_gpu(const at::Tensor& y, const at::Tensor& xa, const AdapterStorage& storage,
+                               const DropoutMask& dropout) {
+  using cuda::DroppedAdapters;
+  if (!y.is_cuda() || storage.pieces().size() > DroppedAdapters::kMostPieces) return false;
+  const auto sb = storage.b_padded();
+  DroppedAdapters call{.dtype = cuda_dtype(y),
+                       .y = y.mutable_data_ptr(),
+                       .xa = xa.const_data_ptr(),
+                       .sb = sb.const_data_ptr(),
+                       .tokens = y.size(0),
+                       .extra = storage.extra(),
+                       .step = storage.step(),
+                       .y_stride = y.stride(0),
+                       .xa_stride = xa.stride(0),
+                       .sb_stride = sb.stride(0),
+                       .mask = cuda_mask(dropout),
+                       .mask_columns = y.size(1)};
+  set_pieces(call, storage.pieces());
+  const CudaLaunch on(y);
+  if (!cuda_table().adapter.takes_dropped(call)) return false;
+  on(cuda_table().adapter.add_dropped(call, on.stream()));
+  return true;
+}
+
+at::Tensor adapted_product(const at::Tensor& x, const AdapterStorage& storage, const at::Tensor& residual,
+                           const DropoutMask& dropout) {
   auto y = empty_padded(x.size(0), storage.weight().shape()[0], storage.extra(), x.options().requires_grad(false));
-  multiply_into(y, with_padding(x), storage.columns().t(), residual);
+  if (dropout.p == 0) {
+    multiply_into(y, with_padding(x), storage.columns().t(), residual);
+    return y;
+  }
+  multiply_into(y, x, storage.weight().value().t(), residual);
+  const auto xa = with_padding(x).narrow(1, x.size(1), storage.extra());
+  if (add_dropped_on_gpu(y, xa, storage, dropout)) return y;
+  auto added = at::empty(y.sizes(), y.options());
+  multiply_into(added, xa, storage.b_padded().t());
+  y.add_(drop(added, dropout));
   return y;
 }
 
@@ -57,8 +99,8 @@ at::Tensor adapted_input_gradient(const AdapterStorage& storage, const at::Tenso
 
 // dxa = s dy B [T, extra] and B's gradient from one reading of dy; false, and nothing done, where the GPU has no kernel
 // for it.
-static bool add_b_grad_on_gpu(const AdapterStorage& storage, const at::Tensor& xa, const at::Tensor& dy,
-                              at::Tensor dxa) {
+static bool add_b_grad_on_gpu(const AdapterStorage& storage, const at::Tensor& xa, const at::Tensor& dy, at::Tensor dxa,
+                              const DropoutMask& dropout) {
   using cuda::AdapterGradients;
   const auto& pieces = storage.pieces();
   auto& b = storage.b();
@@ -79,8 +121,9 @@ static bool add_b_grad_on_gpu(const AdapterStorage& storage, const at::Tensor& x
                         .sb_stride = sb.stride(0),
                         .dxa_stride = dxa.stride(0),
                         .scale = static_cast<float>(storage.scale()),
-                        .pieces = static_cast<int>(pieces.size())};
-  for (size_t j = 0; j < pieces.size(); ++j) call.piece[j] = {pieces[j].begin, pieces[j].rows, pieces[j].b_begin};
+                        .mask = cuda_mask(dropout),
+                        .mask_columns = dy.size(1)};
+  set_pieces(call, pieces);
   const CudaLaunch on(dy);
   call.multiprocessors = on.multiprocessors();
   const int64_t room = cuda_table().adapter.workspace(call);
@@ -94,8 +137,10 @@ static bool add_b_grad_on_gpu(const AdapterStorage& storage, const at::Tensor& x
   return true;
 }
 
-void add_b_grad(const AdapterStorage& storage, const at::Tensor& xa, const at::Tensor& dy, at::Tensor dxa) {
-  if (add_b_grad_on_gpu(storage, xa, dy, dxa)) return;
+void add_b_grad(const AdapterStorage& storage, const at::Tensor& xa, const at::Tensor& given, at::Tensor dxa,
+                const DropoutMask& dropout) {
+  if (add_b_grad_on_gpu(storage, xa, given, dxa, dropout)) return;
+  const auto dy = drop(given, dropout);
   multiply_into(dxa, dy, storage.b_padded());
   storage.b().add_grad([&](at::Tensor& grad, double beta) {
     for (size_t j = 0; j < storage.pieces().size(); ++j) {
@@ -116,6 +161,14 @@ void add_a_grad(const AdapterStorage& storage, const at::Tensor& x, const at::Te
       accumulate_outer(part, beta, dxa.narrow(1, j * step, rank), x);
     }
   });
+}
+
+void keep_mask(torch::autograd::AutogradContext* ctx, const std::string& name, const DropoutMask& mask) {
+  ctx->saved_data[name] = mask.p;
+  ctx->saved_data[name + "_key"] = static_cast<int64_t>(mask.key);
+}
+DropoutMask kept_mask(torch::autograd::AutogradContext* ctx, const std::string& name) {
+  return {ctx->saved_data[name].toDouble(), static_cast<uint64_t>(ctx->saved_data[name + "_key"].toInt())};
 }
 
 }  // namespace automodel::kernels

@@ -9,13 +9,14 @@ namespace automodel::kernels::cuda::gated {
 
 constexpr int kRows = 128, kRanks = 16;  // of a block at a time; of an adapter
 
-// to[row, column] = the sum of `count` parts [rows, pieces kRanks], four columns a thread: piece j's ranks begin at
-// column j step of `to`; other columns are zeros.
+// to[row, column] = kept times the sum of `count` parts [rows, pieces kRanks], four columns a thread: piece j's ranks
+// begin at column j step of `to`; other columns are zeros.
 struct Ranks {
   const float* parts;
   void* to;
   int64_t rows, extra, step, stride;
   int count, pieces;
+  float kept = 1;  // what the sums are multiplied by
 };
 
 template <typename T>
@@ -24,9 +25,7 @@ __device__ __forceinline__ void join_ranks(const Ranks& r, int64_t i) {
   float4 sum = make_float4(0, 0, 0, 0);
   const int64_t width = r.pieces * kRanks;
   if (j < r.pieces) sum = sum_parts(r.parts + row * width + j * kRanks + k, r.count, r.rows * width);
-  T* to = static_cast<T*>(r.to) + row * r.stride + column;
-  to[0] = from_float<T>(sum.x), to[1] = from_float<T>(sum.y), to[2] = from_float<T>(sum.z),
-  to[3] = from_float<T>(sum.w);
+  store_ranks(static_cast<T*>(r.to) + row * r.stride + column, sum, r.kept);
 }
 
 // ---- on the host ----

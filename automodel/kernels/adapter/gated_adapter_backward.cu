@@ -2,6 +2,7 @@
 // dB and the next linear's dA) would read all of it again. Here tensor cores make them from the shared memory through
 // which the gradients go anyway.
 #include "automodel/kernels/adapter/gated_adapter.cuh"
+#include "automodel/kernels/dropout/drop.cuh"
 
 namespace automodel::kernels::cuda::gated {
 namespace {
@@ -70,8 +71,8 @@ struct Walk {
 };
 
 // Gate, up and dy become d_gate, d_up and y, in the tile and (the first two) in memory: a warp has eight rows, eight
-// lanes the 128 bytes of one.
-template <typename T, int f>
+// lanes the 128 bytes of one. In the tile, of which the adapters' gradients are made, zeros lie where the mask drops.
+template <typename T, int f, bool kDrops>
 __device__ __forceinline__ void activate(const GatedAdapterBackward& a, T (&tile)[3][kRows * kColumns], int64_t row,
                                          int64_t column) {
   const int r = threadIdx.x / 32 * 8 + threadIdx.x % 32 / 8, chunk = threadIdx.x % 8;
@@ -87,9 +88,15 @@ __device__ __forceinline__ void activate(const GatedAdapterBackward& a, T (&tile
       const float up = u[i], dy = d[i];
       g.set(i, dy * up * p.slope), u.set(i, dy * p.value), d.set(i, p.value * up);
     }
-    g.store(tile[0] + at), u.store(tile[1] + at), d.store(tile[2] + at);
+    const auto store = [&] { g.store(tile[0] + at), u.store(tile[1] + at), d.store(tile[2] + at); };
+    if constexpr (!kDrops) store();
     if (in && row + r + t * 4 < a.rows)
       g.stream_to(to + t * 4 * a.d_stride), u.stream_to(to + t * 4 * a.d_stride + a.columns);
+    if constexpr (kDrops) {
+      const int64_t element = (row + r + t * 4) * 2 * a.columns + column + chunk * 8;
+      zero_dropped(g, staying(a.mask, element)), zero_dropped(u, staying(a.mask, element + a.columns));
+      store();
+    }
   }
 }
 
@@ -178,7 +185,7 @@ float* sums_of_columns(const GatedAdapterBackward& a, const Cut& cut) {
   return a.workspace + cut.regions * a.rows * 2 * kRanks;
 }
 
-template <typename T, int f>
+template <typename T, int f, bool kDrops>
 __global__ void __launch_bounds__(kWide, 1)
     gated_adapter_backward(const __grid_constant__ GatedAdapterBackward a, const Cut cut, float* column_parts) {
   extern __shared__ __align__(128) char memory[];
@@ -204,7 +211,7 @@ __global__ void __launch_bounds__(kWide, 1)
       __syncthreads();
       if (i + kStages - 1 < steps) walk.fetch(i + kStages - 1);
       asm volatile("cp.async.commit_group;");
-      activate<T, f>(a, at, walk.first_row + s * kRows, column);
+      activate<T, f, kDrops>(a, at, walk.first_row + s * kRows, column);
       __syncthreads();
       multiply_rows<T>(at[piece], shared.sb[tile % 2][piece], dxa[s]);
       multiply_columns<T>(at, shared.xa + s * kRows * 2 * kRanks, shared.dxa_after + s * kRows * kRanks, sums);
@@ -243,7 +250,7 @@ __global__ void __launch_bounds__(kThreads) join_gated_backward(const __grid_con
     const float4 sum = sum_parts(parts + row * kRanks + k, count, stride);
     const float values[4] = {sum.x, sum.y, sum.z, sum.w};
     for (int e = 0; e < 4 && k + e < a.rank; ++e)
-      add_to(static_cast<G*>(a.db) + row * a.rank + k + e, a.scale * values[e], a.beta_b);
+      add_to(static_cast<G*>(a.db) + row * a.rank + k + e, a.scale * a.mask.kept * values[e], a.beta_b);
     return;
   }
   i -= 2 * a.columns * (kRanks / 4);
@@ -273,10 +280,11 @@ Status backward(const GatedAdapterBackward& a, Stream stream) {
   if (backward_workspace(a) == 0) return static_cast<Status>(cudaErrorInvalidValue);
   const Cut cut = cut_of(a);
   float* const parts = sums_of_columns(a, cut);
-  const Ranks ranks{a.workspace, a.dxa, a.rows, a.extra, a.step, a.dxa_stride, cut.regions, 2};
+  const Ranks ranks{a.workspace, a.dxa, a.rows, a.extra, a.step, a.dxa_stride, cut.regions, 2, a.mask.kept};
   return with_function_and_type(a.f, a.dtype, [&](auto type, auto f) {
     using T = decltype(type);
-    const auto kernel = gated_adapter_backward<T, decltype(f)::value>;
+    const auto kernel = a.mask.threshold > 0 ? gated_adapter_backward<T, decltype(f)::value, true>
+                                             : gated_adapter_backward<T, decltype(f)::value, false>;
     const auto allowed = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared<T>));
     if (allowed != cudaSuccess) return static_cast<Status>(allowed);
     const auto on = stream_of(stream);

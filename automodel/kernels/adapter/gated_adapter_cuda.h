@@ -3,6 +3,7 @@
 #pragma once
 
 #include "automodel/kernels/cuda/types.h"
+#include "automodel/kernels/dropout/dropout_cuda.h"
 
 namespace automodel::kernels::cuda {
 
@@ -23,9 +24,11 @@ struct GatedAdapterForward {
 /// Its backward, and the small gradients of the adapters on both sides, in one pass over gate, up and dy:
 ///
 ///   d_gate = dy up f'(gate), d_up = dy f(gate), y = f(gate) up   each rounded once
-///   dxa = [d_gate sB_gate | d_up sB_up]                          what the adapters before the activation want
-///   db  = beta_b db + scale [d_gate^T xa_gate ; d_up^T xa_up]
+///   dxa = [m d_gate sB_gate | m d_up sB_up]                      what the adapters before the activation want
+///   db  = beta_b db + scale [m d_gate^T xa_gate ; m d_up^T xa_up]
 ///   da  = beta_a da + dxa_after^T y                              of the adapter behind it
+///
+/// m: the mask, of elements of [rows, 2 columns].
 struct GatedAdapterBackward {
   DType dtype, grad_dtype;  // of db and da: Float, or dtype
   int32_t f;
@@ -40,6 +43,7 @@ struct GatedAdapterBackward {
   float* workspace;          // of the size that backward_workspace() says
   int64_t gate_up_stride, dy_stride, xa_stride, sb_stride, dxa_after_stride, d_stride, dxa_stride;
   float scale, beta_b, beta_a;
+  DropMask mask;
   int multiprocessors;
 };
 

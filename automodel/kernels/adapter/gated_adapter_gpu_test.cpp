@@ -9,6 +9,7 @@
 #include "automodel/kernels/activation/activation.h"
 #include "automodel/kernels/adapter/gated_adapter_cuda.h"
 #include "automodel/kernels/cuda/library.h"
+#include "automodel/kernels/dropout/dropout_gpu.h"
 #include "automodel/tensor/testing.h"
 
 namespace automodel::kernels {
@@ -19,6 +20,7 @@ struct Case {
   Activation f = Activation::Silu;
   at::ScalarType dtype = at::kBFloat16;
   bool fp32_grad = true;
+  double dropout = 0;
 };
 
 int64_t step_of(int64_t rank) { return (rank + 7) / 8 * 8; }
@@ -73,6 +75,7 @@ void check_backward(const Case& c) {
              da = random_tensor({c.rank_after, c.I}, 9, c.fp32_grad ? at::kFloat : c.dtype);
   const auto db_before = wide(db), da_before = wide(da);
   constexpr double kScale = 0.5, kBetaA = 2;
+  const auto mask = dropout_mask(c.dropout, RandomKey{static_cast<uint64_t>(c.T)});
   cuda::GatedAdapterBackward call{.dtype = cuda_dtype(dy.all),
                                   .grad_dtype = cuda_dtype(db),
                                   .f = static_cast<int32_t>(c.f),
@@ -100,7 +103,8 @@ void check_backward(const Case& c) {
                                   .dxa_stride = dxa.part.stride(0),
                                   .scale = kScale,
                                   .beta_b = 0,
-                                  .beta_a = kBetaA};
+                                  .beta_a = kBetaA,
+                                  .mask = cuda_mask(mask)};
   const CudaLaunch on(dy.all);
   call.multiprocessors = on.multiprocessors();
   const int64_t room = cuda_table().gated_adapter.backward_workspace(call);
@@ -116,8 +120,9 @@ void check_backward(const Case& c) {
   EXPECT_TRUE(is_close(d.part.cpu(), leaf.grad(), rounding)) << "gradients of gate and up";
   auto dxa_truth = at::zeros({c.T, extra}, at::kDouble);
   auto db_truth = at::zeros({2 * c.I, c.rank}, at::kDouble);
+  const auto dropped = drop(wide(d.part).contiguous(), mask);
   for (int64_t j = 0; j < 2; ++j) {
-    const auto part = wide(d.part.narrow(1, j * c.I, c.I));
+    const auto part = dropped.narrow(1, j * c.I, c.I);
     dxa_truth.narrow(1, j * step, step)
         .copy_(part.matmul(wide(sb.part.narrow(0, j * c.I, c.I).narrow(1, j * step, step))));
     db_truth.narrow(0, j * c.I, c.I).copy_(part.t().matmul(wide(xa.part.narrow(1, j * step, c.rank))) * kScale);
@@ -150,6 +155,8 @@ TEST(GatedAdapterOnGpu, EqualsTheFormulaForEveryRankAndShape) {
     SCOPED_TRACE(testing::Message() << "T " << c.T << " I " << c.I << " ranks " << c.rank << ", " << c.rank_after
                                     << " f " << static_cast<int>(c.f) << " " << c.dtype << " fp32 " << c.fp32_grad);
     check_forward(c);
+    check_backward(c);
+    c.dropout = 0.3;
     check_backward(c);
   }
 }

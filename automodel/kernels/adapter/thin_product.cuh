@@ -56,6 +56,12 @@ __device__ __forceinline__ int thin_place(int row, int chunk) {
   return row * kRanks + ((chunk ^ (row / (8 / kChunks) % kChunks)) * 8);
 }
 
+// Four sums times `kept` (what dropout makes of what stays), rounded.
+template <typename T>
+__device__ __forceinline__ void store_ranks(T* to, float4 sum, float kept) {
+  to[0] = from_float<T>(kept * sum.x), to[1] = from_float<T>(kept * sum.y), to[2] = from_float<T>(kept * sum.z),
+  to[3] = from_float<T>(kept * sum.w);
+}
 // The sum of `count` parts, `stride` elements apart, in order.
 __device__ __forceinline__ float4 sum_parts(const float* parts, int count, int64_t stride) {
   float4 sum = make_float4(0, 0, 0, 0);

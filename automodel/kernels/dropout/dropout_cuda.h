@@ -5,16 +5,20 @@
 
 namespace automodel::kernels::cuda {
 
-/// y[i] = x[i] * (word i % 4 of Philox-4x32-10(key, counter i / 4) < threshold ? 0 : kept), kept rounded to the dtype
-/// first. Contiguous, `count` elements. source Salmon et al. 2011
+/// Element i of a tensor is dropped if word i % 4 of Philox-4x32-10(key, counter i / 4) is below `threshold`, and
+/// multiplied by `kept` otherwise. source Salmon et al. 2011
+struct DropMask {
+  uint64_t key = 0, threshold = 0;  // p 2^32; 0: nothing is dropped
+  float kept = 1;                   // 1 / (1 - p)
+};
+
+/// y = x with the mask applied, `kept` rounded to the dtype first. Contiguous, `count` elements.
 struct DropoutCall {
   DType dtype;
   int64_t count;
   const void* x;
   void* y;
-  uint64_t key;
-  uint64_t threshold;  // p 2^32
-  float kept;
+  DropMask mask;
 };
 
 struct Dropout {

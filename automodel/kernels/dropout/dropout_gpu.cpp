@@ -6,7 +6,13 @@
 
 namespace automodel::kernels {
 
-at::Tensor dropout_gpu(const at::Tensor& given, double p, uint64_t key) {
+cuda::DropMask cuda_mask(const DropoutMask& mask) {
+  if (mask.p == 0) return {};
+  return {mask.key, static_cast<uint64_t>(mask.p * 4294967296.0),
+          mask.p < 1 ? static_cast<float>(1 / (1 - mask.p)) : 0.0f};
+}
+
+at::Tensor dropout_gpu(const at::Tensor& given, const DropoutMask& mask) {
   const auto x = given.contiguous();
   auto y = at::empty(x.sizes(), x.options().requires_grad(false));
   const CudaLaunch on(x);
@@ -14,9 +20,7 @@ at::Tensor dropout_gpu(const at::Tensor& given, double p, uint64_t key) {
                                    .count = x.numel(),
                                    .x = x.const_data_ptr(),
                                    .y = y.mutable_data_ptr(),
-                                   .key = key,
-                                   .threshold = static_cast<uint64_t>(p * 4294967296.0),
-                                   .kept = p < 1 ? static_cast<float>(1 / (1 - p)) : 0.0f},
+                                   .mask = cuda_mask(mask)},
                                   on.stream()));
   return y;
 }
