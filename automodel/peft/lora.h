@@ -28,10 +28,10 @@ struct LoraOptions {
 
 /// The adapters of one fused linear: y += scale * drop(x) A^T B^T on the rows of each adapted slice;
 /// DoRA: y = m / |W + scale B A| * (x W^T + scale x A^T B^T) + b, with the row norms taken as constants; dropout before
-/// falls on x in the adapter's part, dropout after on the product with A and B. On a GPU, without dropout before
-/// and DoRA, the adapters are extra columns of the base's own product (with dropout after they are added in a pass of
-/// their own), and the base weight moves into a storage with room for them at the first forward. Source: Hu et al.
-/// 2021, Kalajdzievski 2023 (rsLoRA), Liu et al. 2024 (DoRA); equals peft.tuners.lora.
+/// falls on x in the adapter's part, dropout after on the product with A and B. On a GPU, but for dropout before, the
+/// adapters are extra columns of the base's own product (with dropout after they are added in a pass of their own), and
+/// the base weight moves into a storage with room for them at the first forward. Source: Hu et al. 2021, Kalajdzievski
+/// 2023 (rsLoRA), Liu et al. 2024 (DoRA); equals peft.tuners.lora.
 class Lora : public nn::LinearOp {
  public:
   /// `slices` of inner's weight are adapted; `id` tells this linear's dropout apart from others'.
@@ -66,10 +66,15 @@ class Lora : public nn::LinearOp {
     int64_t slice, begin, rows;  // rows of the base weight
     int64_t b_begin;             // rows of B
   };
-  at::Tensor effective_weight() const;  // W + scale B A, [out, in] fp32
-  bool has_one_product() const;         // the adapters can be columns of the base's product (kernels/adapter)
-  at::Tensor one_product(const kernels::Remade& x, Context& context, const at::Tensor& residual);
-  at::Tensor dora_forward(const at::Tensor& x, const at::Tensor& dropped, Context& context);
+  at::Tensor effective_weight() const;                       // W + scale B A, [out, in] fp32
+  at::Tensor dora_factors(at::ScalarType dtype) const;       // [out]
+  bool has_one_product() const;                              // the adapters can be columns of the base's product
+  bool are_columns(at::Device device, bool training) const;  // and are in this forward (kernels/adapter)
+  bool drops_inputs(bool training) const;
+  kernels::Remade adapter_input(const kernels::Remade& x, const Context& context) const;
+  at::Tensor one_product(const kernels::Remade& x, Context& context, Parameter* bias, const at::Tensor& residual);
+  at::Tensor add_products(const at::Tensor& y, const kernels::Remade& x, const Context& context);
+  at::Tensor dora_forward(const kernels::Remade& x, Context& context);
 
   std::unique_ptr<nn::LinearOp> inner_;
   LoraOptions options_;

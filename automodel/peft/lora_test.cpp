@@ -306,7 +306,7 @@ TEST(Lora, NamesTheKeyThatKeepsItOutOfTheBasesProduct) {
   EXPECT_EQ(why({}), "");
   EXPECT_EQ(why({.dropout = 0.1}), "");
   EXPECT_EQ(why({.dropout = 0.1, .dropout_before = true}), "peft.dropout_position");
-  EXPECT_EQ(why({.dora = true}), "peft.use_dora");
+  EXPECT_EQ(why({.dora = true}), "");
   EXPECT_EQ(why({.dtype = at::kFloat}), "peft.lora_dtype");
 }
 
