@@ -1,5 +1,7 @@
 // Bytes a second of every kernel at the sizes of an 8B model, beside what a copy reaches in the same run.
 //   gpu_speed [NAME PART]      only the kernels whose name contains it
+#include "tests/gpu/speed.h"
+
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/randint.h>
@@ -17,21 +19,21 @@
 #include "automodel/kernels/cuda/library.h"
 #include "automodel/kernels/optimizer/optimizer_gpu.h"
 
-namespace automodel::kernels {
+namespace automodel::kernels::speed {
 namespace {
 
-const at::Device kGpu("cuda:0");
 std::string wanted;
 double copy_rate = 0;
 constexpr int kRuns = 8;
 
-at::Tensor random(at::IntArrayRef sizes, at::ScalarType dtype = at::kBFloat16) {
-  return at::randn(sizes, at::TensorOptions().device(kGpu).dtype(dtype));
-}
 at::Tensor like(const at::Tensor& x, at::ScalarType dtype) { return at::empty(x.sizes(), x.options().dtype(dtype)); }
 
-// Median of single runs after three to warm up. The buffers are far larger than the cache, so runs do not help each
-// other.
+}  // namespace
+
+at::Tensor random(at::IntArrayRef sizes, at::ScalarType dtype) {
+  return at::randn(sizes, at::TensorOptions().device(kGpu).dtype(dtype));
+}
+
 void measure(const std::string& name, double bytes, const std::function<void()>& run) {
   if (name != "copy" && name.find(wanted) == std::string::npos) return;
   const c10::impl::VirtualGuardImpl guard(c10::DeviceType::CUDA);
@@ -53,6 +55,8 @@ void measure(const std::string& name, double bytes, const std::function<void()>&
   std::printf("%-44s %9.3f ms %8.0f GB/s %5.0f %% of copy\n", name.c_str(), ms, rate, 100 * rate / copy_rate);
   std::fflush(stdout);
 }
+
+namespace {
 
 void run_norms() {
   const int64_t T = 16384;
@@ -202,94 +206,6 @@ void run_gated() {
   }
 }
 
-// SwiGLU between linears with adapters of rank 16, beside what it replaces: itself alone, and the pass over the
-// gradient of gate and up. Bytes of SwiGLU alone.
-void run_gated_adapter() {
-  const int64_t T = 8192, I = 14336, extra = 64, in = 4096;
-  const double unit = static_cast<double>(T * I) * 2;
-  const auto gate_up = random({T, 2 * I + extra}), dy = random({T, I}), a = random({extra, I + extra}),
-             xa = random({T, extra}), sb = random({2 * I, in + extra}), after = random({T, extra});
-  auto y = random({T, I + extra}), d = random({T, 2 * I + extra}), db = random({2 * I, 16}), da = random({16, I});
-  const auto behind = [&](const at::Tensor& x, int64_t columns) {
-    return static_cast<char*>(x.mutable_data_ptr()) + columns * 2;
-  };
-  const CudaLaunch on(dy);
-  cuda::GatedAdapterForward forward{.dtype = cuda::DType::BFloat16,
-                                    .f = 0,
-                                    .rows = T,
-                                    .columns = I,
-                                    .rank = 16,
-                                    .extra = extra,
-                                    .gate_up = gate_up.const_data_ptr(),
-                                    .a = a.const_data_ptr(),
-                                    .y = y.mutable_data_ptr(),
-                                    .xa = behind(y, I),
-                                    .gate_up_stride = 2 * I + extra,
-                                    .a_stride = I + extra,
-                                    .y_stride = I + extra,
-                                    .xa_stride = I + extra,
-                                    .multiprocessors = on.multiprocessors()};
-  const auto floats = dy.options().dtype(at::kFloat);
-  const auto room = at::empty({cuda_table().gated_adapter.forward_workspace(forward)}, floats);
-  forward.workspace = room.mutable_data_ptr<float>();
-  measure("swiglu and x A^T forward", 3 * unit, [&] { on(cuda_table().gated_adapter.forward(forward, on.stream())); });
-  cuda::GatedAdapterBackward backward{.dtype = cuda::DType::BFloat16,
-                                      .grad_dtype = cuda::DType::BFloat16,
-                                      .f = 0,
-                                      .rows = T,
-                                      .columns = I,
-                                      .rank = 16,
-                                      .rank_after = 16,
-                                      .extra = extra,
-                                      .step = 16,
-                                      .gate_up = gate_up.const_data_ptr(),
-                                      .dy = dy.const_data_ptr(),
-                                      .xa = xa.const_data_ptr(),
-                                      .sb = behind(sb, in),
-                                      .dxa_after = after.const_data_ptr(),
-                                      .d_gate_up = d.mutable_data_ptr(),
-                                      .dxa = behind(d, 2 * I),
-                                      .db = db.mutable_data_ptr(),
-                                      .da = da.mutable_data_ptr(),
-                                      .gate_up_stride = 2 * I + extra,
-                                      .dy_stride = I,
-                                      .xa_stride = extra,
-                                      .sb_stride = in + extra,
-                                      .dxa_after_stride = extra,
-                                      .d_stride = 2 * I + extra,
-                                      .dxa_stride = 2 * I + extra,
-                                      .scale = 1,
-                                      .multiprocessors = on.multiprocessors()};
-  const auto more = at::empty({cuda_table().gated_adapter.backward_workspace(backward)}, floats);
-  backward.workspace = more.mutable_data_ptr<float>();
-  measure("swiglu and adapters' gradients backward", 5 * unit,
-          [&] { on(cuda_table().gated_adapter.backward(backward, on.stream())); });
-  cuda::AdapterGradients pass{.dtype = cuda::DType::BFloat16,
-                              .grad_dtype = cuda::DType::BFloat16,
-                              .dy = d.const_data_ptr(),
-                              .xa = xa.const_data_ptr(),
-                              .sb = behind(sb, in),
-                              .dxa = behind(d, 2 * I),
-                              .db = db.mutable_data_ptr(),
-                              .tokens = T,
-                              .extra = extra,
-                              .step = 16,
-                              .rank = 16,
-                              .b_rows = 2 * I,
-                              .dy_stride = 2 * I + extra,
-                              .xa_stride = extra,
-                              .sb_stride = in + extra,
-                              .dxa_stride = 2 * I + extra,
-                              .scale = 1,
-                              .multiprocessors = on.multiprocessors(),
-                              .pieces = 2,
-                              .piece = {{0, I, 0}, {I, I, I}}};
-  const auto third = at::empty({cuda_table().adapter.workspace(pass)}, floats);
-  pass.workspace = third.mutable_data_ptr<float>();
-  measure("adapters' gradients of gate and up alone", 2 * unit,
-          [&] { on(cuda_table().adapter.gradients(pass, on.stream())); });
-}
-
 void run_embedding() {
   const int64_t T = 32768, H = 4096, V = 128256;
   const auto table = random({V, H}), dy = random({T, H});
@@ -422,19 +338,24 @@ void run() {
   run_norms();
   run_qkv();
   run_gated();
-  run_gated_adapter();
+  run_adapters();
+  run_attention();
   run_embedding();
   run_cross_entropy();
   run_optimizer();
 }
 
+void run_all(const char* name_part) {
+  wanted = name_part;
+  run();
+}
+
 }  // namespace
-}  // namespace automodel::kernels
+}  // namespace automodel::kernels::speed
 
 int main(int argc, char** argv) {
-  if (argc > 1) automodel::kernels::wanted = argv[1];
   try {
-    automodel::kernels::run();
+    automodel::kernels::speed::run_all(argc > 1 ? argv[1] : "");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "gpu_speed: %s\n", error.what());
     return 1;
