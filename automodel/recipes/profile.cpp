@@ -28,6 +28,7 @@ constexpr std::pair<const char*, const char*> kFamilies[] = {
     {"write_offsets", "attention"},
     {"cudnn::fusion", "attention"},
     {"walk_dy", "adapters"},
+    {"add_dropped", "adapters"},
     {"join_parts", "adapters"},
     {"AdamTensor", "optimizer"},
     {"rows_loss", "cross entropy"},

@@ -4,24 +4,29 @@
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <cmath>
+
 namespace automodel {
 
-DropoutMask dropout_mask(double p, RandomKey key) { return {p, RandomKey{key.value()}.value()}; }
+DropoutMask dropout_mask(double p, RandomKey key) {
+  return {std::round(p * 65536) / 65536, RandomKey{key.value()}.value()};
+}
 
 static at::Tensor scaled_mask(at::IntArrayRef sizes, const at::TensorOptions& options, const DropoutMask& mask) {
   auto scaled = at::empty(sizes, at::kFloat);
   float* out = scaled.mutable_data_ptr<float>();
   const int64_t size = scaled.numel();
-  const float kept = mask.p < 1 ? static_cast<float>(1 / (1 - mask.p)) : 0.0f;
-  const auto threshold = static_cast<uint64_t>(mask.p * 4294967296.0);
+  const float kept = mask.kept();
+  const uint32_t threshold = mask.threshold();
   const auto k0 = static_cast<uint32_t>(mask.key), k1 = static_cast<uint32_t>(mask.key >> 32);
-  at::parallel_for(0, (size + 3) / 4, 1024, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, (size + 7) / 8, 512, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       const auto counter = static_cast<uint64_t>(block);
       const auto words =
           philox4x32({static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0}, k0, k1);
-      for (int64_t lane = 0; lane < 4 && block * 4 + lane < size; ++lane)
-        out[block * 4 + lane] = words[static_cast<size_t>(lane)] < threshold ? 0.0f : kept;
+      for (int64_t lane = 0; lane < 8 && block * 8 + lane < size; ++lane)
+        out[block * 8 + lane] =
+            (words[static_cast<size_t>(lane / 2)] >> lane % 2 * 16 & 0xffff) < threshold ? 0.0f : kept;
     }
   });
   return scaled.to(options);
@@ -55,8 +60,9 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
 }  // namespace
 
 at::Tensor dropout(const at::Tensor& x, double p, RandomKey key) {
-  if (p == 0) return x;
-  return DropoutFunction::apply(x, p, static_cast<int64_t>(dropout_mask(p, key).key));
+  const auto mask = dropout_mask(p, key);
+  if (mask.p == 0) return x;
+  return DropoutFunction::apply(x, mask.p, static_cast<int64_t>(mask.key));
 }
 
 }  // namespace automodel

@@ -30,7 +30,7 @@ struct AdapterGradients {
   int64_t dy_stride, xa_stride, sb_stride, dxa_stride;
   float scale, beta;
   DropMask mask;         // element (t, n) of dy is t mask_columns + n of it
-  int64_t mask_columns;  // a multiple of 4 if something is dropped
+  int64_t mask_columns;  // a multiple of 8 if something is dropped
   int multiprocessors;
   int pieces;
   AdapterColumns piece[kMostPieces];
@@ -49,7 +49,7 @@ struct DroppedAdapters {
   int64_t tokens, extra, step;
   int64_t y_stride, xa_stride, sb_stride;
   DropMask mask;
-  int64_t mask_columns;  // a multiple of 4
+  int64_t mask_columns;  // a multiple of 8
   int pieces;
   AdapterColumns piece[kMostPieces];
 };

@@ -243,7 +243,7 @@ int64_t workspace(const AdapterGradients& a) {
   const bool aligned16bit = a.dtype != DType::Float && a.dy_stride % 8 == 0 && a.xa_stride % 8 == 0 &&
                             a.sb_stride % 8 == 0 && aligned16(a.dy, a.xa, a.sb);
   const size_t shared = ranks_of(a) == 16 ? sizeof(Shared<bf16, 16>) : sizeof(Shared<bf16, 32>);
-  if (a.mask.threshold > 0 && a.mask_columns % 4 != 0) return 0;
+  if (a.mask.threshold > 0 && a.mask_columns % 8 != 0) return 0;
   if (!aligned16bit || !has_shared_memory(shared) || a.step > 32 || a.pieces > AdapterGradients::kMostPieces ||
       a.tokens == 0)
     return 0;

@@ -62,10 +62,10 @@ __global__ void __launch_bounds__(kThreads, 3)
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     if (!there[half]) continue;
-    const uint32_t stays = staying(a.mask, (row + half * 8) * a.mask_columns + column + q * 8);
+    const Staying stays = staying(a.mask, (row + half * 8) * a.mask_columns + column + q * 8);
 #pragma unroll
     for (int i = 0; i < 8; ++i)
-      if (stays >> i & 1) values[half].set(i, values[half][i] + a.mask.kept * sums[i / 2][half * 2 + i % 2]);
+      values[half].set(i, values[half][i] + stays.or_zero(a.mask.kept * sums[i / 2][half * 2 + i % 2], i));
     values[half].stream_to(y + half * 8 * a.y_stride);
   }
 }
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(kThreads, 3)
 
 bool takes_dropped_adapters(const DroppedAdapters& a) {
   if (a.dtype == DType::Float || a.pieces > DroppedAdapters::kMostPieces || a.mask.threshold == 0 ||
-      !aligned16(a.y, a.xa, a.sb) || (a.y_stride | a.xa_stride | a.sb_stride) % 8 != 0 || a.mask_columns % 4 != 0 ||
+      !aligned16(a.y, a.xa, a.sb) || (a.y_stride | a.xa_stride | a.sb_stride) % 8 != 0 || a.mask_columns % 8 != 0 ||
       a.extra % 16 != 0)
     return false;
   return std::all_of(a.piece, a.piece + a.pieces,

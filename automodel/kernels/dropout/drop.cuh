@@ -1,4 +1,4 @@
-// Dropout of eight neighbours of 16 bits at a time, for the kernels that apply a mask in passing.
+// Dropout of eight neighbours at a time, in packed halves, for the kernels that apply a mask in passing.
 #pragma once
 
 #include "automodel/kernels/cuda/device.cuh"
@@ -7,25 +7,40 @@
 
 namespace automodel::kernels::cuda {
 
-// A bit each of elements i to i + 7: whether it stays. i a multiple of 4, something is dropped (threshold > 0).
-__device__ __forceinline__ uint32_t staying(const DropMask& mask, int64_t i) {
-  const uint32_t last = static_cast<uint32_t>(mask.threshold - 1);  // of the words that drop: 2^32 would not fit
-  const uint4 a = philox(static_cast<uint64_t>(i) / 4, 0, mask.key),
-              b = philox(static_cast<uint64_t>(i) / 4 + 1, 0, mask.key);
-  const uint32_t words[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
-  uint32_t bits = 0;
-#pragma unroll
-  for (int k = 0; k < 8; ++k) bits |= (words[k] > last ? 1u : 0u) << k;
-  return bits;
+// Sixteen ones for each of eight neighbours that stays, zeros for one that is dropped.
+struct Staying {
+  uint32_t halves[4];
+
+  // x, or zero where element k is dropped.
+  __device__ __forceinline__ float or_zero(float x, int k) const {
+    return __uint_as_float(__float_as_uint(x) & __byte_perm(halves[k / 2], 0, k % 2 ? 0x3232 : 0x1010));
+  }
+};
+
+// Sixteen ones where a half of `words` is not below that of `least`. The lower 15 bits of both halves are compared by
+// one subtraction whose borrow stops at the bit set above them; prmt then spreads each half's sign.
+__device__ __forceinline__ uint32_t halves_from(uint32_t words, uint32_t least) {
+  constexpr uint32_t kTop = 0x80008000u;
+  const uint32_t lower = (words | kTop) - (least & ~kTop), equal = ~(words ^ least);
+  uint32_t ones;
+  asm("prmt.b32 %0, %1, 0, 0xBB99;" : "=r"(ones) : "r"((words & ~least) | (equal & lower)));
+  return ones;
 }
 
-// Zeros where the mask drops; what stays is not multiplied.
+// Of elements i to i + 7, i a multiple of 8. Where all are dropped (a threshold of 2^16) `kept` is 0 anyway.
+__device__ __forceinline__ Staying staying(const DropMask& mask, int64_t i) {
+  const uint4 words = philox(static_cast<uint64_t>(i) / 8, 0, mask.key);
+  const uint32_t least = min(mask.threshold, 0xffffu) * 0x10001u;
+  return {halves_from(words.x, least), halves_from(words.y, least), halves_from(words.z, least),
+          halves_from(words.w, least)};
+}
+
+// Zeros where the mask drops; what stays is not multiplied. 16-bit T.
 template <typename T>
-__device__ __forceinline__ void zero_dropped(Vector<T>& v, uint32_t staying) {
+__device__ __forceinline__ void zero_dropped(Vector<T>& v, const Staying& staying) {
   auto* words = reinterpret_cast<uint32_t*>(&v);
 #pragma unroll
-  for (int k = 0; k < 4; ++k)
-    words[k] &= (staying >> (2 * k) & 1 ? 0xffffu : 0) | (staying >> (2 * k + 1) & 1 ? 0xffff0000u : 0);
+  for (int k = 0; k < 4; ++k) words[k] &= staying.halves[k];
 }
 
 }  // namespace automodel::kernels::cuda

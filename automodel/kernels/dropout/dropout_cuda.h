@@ -5,11 +5,12 @@
 
 namespace automodel::kernels::cuda {
 
-/// Element i of a tensor is dropped if word i % 4 of Philox-4x32-10(key, counter i / 4) is below `threshold`, and
+/// Element i of a tensor is dropped if half i % 8 of Philox-4x32-10(key, counter i / 8) is below `threshold`, and
 /// multiplied by `kept` otherwise. source Salmon et al. 2011
 struct DropMask {
-  uint64_t key = 0, threshold = 0;  // p 2^32; 0: nothing is dropped
-  float kept = 1;                   // 1 / (1 - p)
+  uint64_t key = 0;
+  uint32_t threshold = 0;  // p 2^16; 0: nothing is dropped
+  float kept = 1;          // 1 / (1 - p)
 };
 
 /// y = x with the mask applied, `kept` rounded to the dtype first. Contiguous, `count` elements.

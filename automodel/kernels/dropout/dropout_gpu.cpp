@@ -6,11 +6,7 @@
 
 namespace automodel::kernels {
 
-cuda::DropMask cuda_mask(const DropoutMask& mask) {
-  if (mask.p == 0) return {};
-  return {mask.key, static_cast<uint64_t>(mask.p * 4294967296.0),
-          mask.p < 1 ? static_cast<float>(1 / (1 - mask.p)) : 0.0f};
-}
+cuda::DropMask cuda_mask(const DropoutMask& mask) { return {mask.key, mask.threshold(), mask.kept()}; }
 
 at::Tensor dropout_gpu(const at::Tensor& given, const DropoutMask& mask) {
   const auto x = given.contiguous();

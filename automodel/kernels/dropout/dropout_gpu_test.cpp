@@ -14,7 +14,7 @@ TEST(DropoutOnGpu, IsThatOfTheCpuToTheBit) {
   require_cuda("AUTOMODEL_TEST_DEVICE");
   for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf})
     for (const int64_t size : {0, 1, 7, 4096, 100003})
-      for (const double p : {0.1, 0.5, 1.0})
+      for (const double p : {0.001, 0.1, 0.5, 1.0})
         for (const bool gaps : {false, true}) {
           SCOPED_TRACE(testing::Message() << dtype << " " << size << " " << p << " " << gaps);
           const auto plain = random_tensor({size}, 3, dtype).detach();
