@@ -70,7 +70,8 @@ void run_adapters() {
           [&] { on(cuda_table().gated_adapter.backward(backward, on.stream())); });
   const auto mask = cuda_mask(dropout_mask(0.1, RandomKey{1}));
   backward.mask = mask;
-  measure("the same with dropout", 5 * unit, [&] { on(cuda_table().gated_adapter.backward(backward, on.stream())); });
+  measure("swiglu and adapters' gradients, dropped", 5 * unit,
+          [&] { on(cuda_table().gated_adapter.backward(backward, on.stream())); });
   cuda::AdapterGradients pass{.dtype = cuda::DType::BFloat16,
                               .grad_dtype = cuda::DType::BFloat16,
                               .dy = d.const_data_ptr(),
@@ -97,7 +98,8 @@ void run_adapters() {
   measure("adapters' gradients of gate and up alone", 2 * unit,
           [&] { on(cuda_table().adapter.gradients(pass, on.stream())); });
   pass.mask = mask;
-  measure("the same with dropout", 2 * unit, [&] { on(cuda_table().adapter.gradients(pass, on.stream())); });
+  measure("adapters' gradients alone, dropped", 2 * unit,
+          [&] { on(cuda_table().adapter.gradients(pass, on.stream())); });
   const cuda::DroppedAdapters added{.dtype = cuda::DType::BFloat16,
                                     .y = d.mutable_data_ptr(),
                                     .xa = xa.const_data_ptr(),

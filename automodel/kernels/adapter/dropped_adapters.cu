@@ -42,6 +42,10 @@ __global__ void __launch_bounds__(kThreads, 3)
 #pragma unroll
   for (int half = 0; half < 2; ++half)
     values[half] = there[half] ? Vector<T>::stream(y + half * 8 * a.y_stride) : Vector<T>::zero();
+  Staying stays[2];  // drawn while y comes
+#pragma unroll
+  for (int half = 0; half < 2; ++half)
+    stays[half] = staying(a.mask, (row + half * 8) * a.mask_columns + column + q * 8);
   const T* const xa = static_cast<const T*>(a.xa) + row * a.xa_stride + q * 4;
   const int first = r / 2 * 8 + r % 2;  // this lane's column of product 0's second operand
   const T* const sb = static_cast<const T*>(a.sb) + (column + first) * a.sb_stride + q * 4;
@@ -62,10 +66,9 @@ __global__ void __launch_bounds__(kThreads, 3)
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     if (!there[half]) continue;
-    const Staying stays = staying(a.mask, (row + half * 8) * a.mask_columns + column + q * 8);
 #pragma unroll
     for (int i = 0; i < 8; ++i)
-      values[half].set(i, values[half][i] + stays.or_zero(a.mask.kept * sums[i / 2][half * 2 + i % 2], i));
+      values[half].set(i, values[half][i] + stays[half].or_zero(a.mask.kept * sums[i / 2][half * 2 + i % 2], i));
     values[half].stream_to(y + half * 8 * a.y_stride);
   }
 }
